@@ -1,0 +1,65 @@
+/*
+ * handshake.h: Noise_IKpsk1_25519_ChaChaPoly_BLAKE2s as two datagrams, for every link (design 4).
+ *
+ *   <- s
+ *   ...
+ *   -> e, es, s, ss, psk
+ *   <- e, ee, se
+ *
+ * Datagram: header(16) e(32) [sealed s(48)] sealed payload mac1(16) mac2(16). Prologue: HANDSHAKE_PROLOGUE || first header. psk: TempKey, 32 zero
+ * bytes where there is none. mac1 is under a key that only invited peers know; mac2 is reserved for the cookie and zero.
+ * Pure functions; nothing is remembered but what is in the struct. After an error the struct is wiped and dead.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "crypto/keys.h"
+#include "wire/header.h"
+
+#define HANDSHAKE_PROLOGUE "NTMobile v1"
+
+struct handshake {
+	uint8_t chaining_key[32], hash[32];
+	struct dh_keys ephemeral;
+	uint8_t remote_ephemeral[KEY_SIZE];
+	uint8_t remote_static[KEY_SIZE];
+	uint64_t path_id;
+};
+
+/* What the finished handshake leaves behind; wipe after use. */
+struct session_keys {
+	uint8_t to_responder[KEY_SIZE];
+	uint8_t to_initiator[KEY_SIZE];
+	uint8_t rekey_psk[KEY_SIZE]; /* psk of the handshake that replaces these keys; both ends have the same */
+};
+
+/* What both ends of one handshake bring along. All borrowed for the call. */
+struct handshake_setup {
+	const struct dh_keys *local_static;
+	const uint8_t *remote_static; /* initiator only; KEY_SIZE bytes */
+	const uint8_t *psk;           /* KEY_SIZE bytes, NULL for zeros */
+	const uint8_t *mac1_key;      /* KEY_SIZE bytes: handshake_mac1_key of the receiver of the datagram to be written */
+	uint8_t type;                 /* packet type of the datagram to be written */
+	uint64_t path_id;
+	const uint8_t *ephemeral_seed; /* KEY_SIZE fresh random bytes */
+};
+
+/* mac1 key for datagrams to the owner of static_key: nego_key NULL for servers, NegoKey between nodes. */
+void handshake_mac1_key(const uint8_t static_key[KEY_SIZE], const uint8_t *nego_key, uint8_t ret[KEY_SIZE]);
+/* NegoKey from TempKey (design 4). */
+void nego_key_derive(const uint8_t temp_key[KEY_SIZE], uint8_t ret[KEY_SIZE]);
+/* Cheapest check first (security 2): length and mac1 of a received handshake datagram. */
+must_use enum err handshake_mac1_check(const uint8_t *datagram, size_t size, const uint8_t mac1_key[KEY_SIZE]);
+
+/* Initiator: writes the first datagram (at most MESSAGE_MAX bytes). payload at most HANDSHAKE_PAYLOAD_MAX. */
+must_use enum err handshake_begin(struct handshake *h, const struct handshake_setup *setup, struct blob payload, uint8_t *ret_datagram,
+				  size_t *ret_size);
+/* Initiator: consumes the answer. ret_payload has room for MESSAGE_MAX. On error h is unchanged: a forged answer ends nothing. */
+must_use enum err handshake_finish(struct handshake *h, const struct dh_keys *local_static, const uint8_t *datagram, size_t size,
+				   uint8_t *ret_payload, size_t *ret_payload_size, struct session_keys *ret);
+/* Responder: reads the first datagram up to its payload; afterwards h->remote_static names the sender. psk may be chosen by path_id before. */
+must_use enum err handshake_accept(struct handshake *h, const struct dh_keys *local_static, const uint8_t *psk, const uint8_t *datagram,
+				   size_t size, uint8_t *ret_payload, size_t *ret_payload_size);
+/* Responder: writes the answer and yields the keys. */
+must_use enum err handshake_answer(struct handshake *h, const struct handshake_setup *setup, struct blob payload, uint8_t *ret_datagram,
+				   size_t *ret_size, struct session_keys *ret);

@@ -1,0 +1,57 @@
+/*
+ * session.h: one authenticated link between two ends after its handshake: keys by epoch, counters and replay windows by path, sealing, opening.
+ * The packet path: no allocation, no lock. One thread at a time.
+ */
+#pragma once
+
+#include "base/time.h"
+#include "crypto/aead.h"
+#include "proto/session/handshake.h"
+#include "wire/direction.h"
+#include "wire/header.h"
+
+struct session;
+
+/* What an opened packet was. */
+struct opened {
+	size_t size;         /* plaintext bytes, padding included */
+	uint8_t path;        /* counter space it came in */
+	uint8_t flags;       /* SEALED_CONTROL, SEALED_PARTIAL */
+	bool highest;        /* its counter is the highest seen in that space: it may suggest an address (E1) */
+	bool first_of_epoch; /* it is the first under a new key epoch: the peer has finished rekeying */
+};
+
+/* Keys are copied. Epoch 0. */
+struct session *session_create(struct aead_provider *provider, enum suite suite, bool is_initiator, uint64_t path_id,
+			       const struct session_keys *keys, struct time_us now);
+void session_destroy(struct session *session); /* wipes; accepts NULL */
+
+/*
+ * Seals size bytes into out (size + OVERHEAD_SIZE; must not overlap in). flags: SEALED_CONTROL, SEALED_PARTIAL.
+ * ERR_EXHAUSTED: the counter space or the key is used up, nothing was written.
+ */
+must_use enum err session_seal(struct session *session, uint8_t path, uint8_t flags, const uint8_t *in, size_t size, uint8_t *out);
+/*
+ * Checks header, epoch and window, opens into out (at least size - OVERHEAD_SIZE bytes, not overlapping), then marks the counter as seen.
+ * Nothing in the session changes unless the tag verifies. out is clobbered on ERR_AUTH.
+ */
+must_use enum err session_open(struct session *session, const uint8_t *datagram, size_t size, uint8_t *out, struct opened *ret);
+
+uint64_t session_path_id(const struct session *session);
+bool session_is_initiator(const struct session *session);
+enum suite session_suite(const struct session *session);
+/* Age of the sending key. */
+struct time_us session_key_since(const struct session *session);
+/* Has the current key done its time or count, so that the initiator should rekey now? */
+bool session_wants_rekey(const struct session *session, struct time_us now);
+/* Keys too old to be used at all: seal and open would be refused by the caller. */
+bool session_is_expired(const struct session *session, struct time_us now);
+
+/* The psk for the next handshake, and the epoch number (modulo 256) that it makes. */
+const uint8_t *session_rekey_psk(const struct session *session);
+uint8_t session_next_epoch(const struct session *session);
+/*
+ * Installs the keys of epoch session_next_epoch(). The initiator sends under them at once; the responder when the first packet under them has
+ * arrived. The previous epoch can still be opened.
+ */
+void session_install(struct session *session, const struct session_keys *keys, struct time_us now);

@@ -1,0 +1,57 @@
+/* direction.h: how a coordinator brings two nodes together: Direction Request, Route Direction (design 6 and 7). */
+#pragma once
+
+#include "wire/registration.h"
+
+enum suite { SUITE_AES256_GCM = 1, SUITE_CHACHA20_POLY1305 = 2 }; /* fixed per tunnel by the coordinator */
+
+/* Exactly one of name and ip is set. */
+struct direction_request {
+	char name[FQDN_MAX_SIZE + 1];
+	struct ip ip;
+};
+
+struct direction_refusal {
+	uint8_t reason;
+	char name[FQDN_MAX_SIZE + 1]; /* both as asked */
+	struct ip ip;
+};
+
+/* What a node needs to use a relay for one tunnel. */
+struct relay_grant {
+	char name[NAME_MAX_SIZE + 1];
+	struct server_addresses addresses;
+	uint8_t leg;                  /* 0: the end with the lower NodeID, 1: the other */
+	uint8_t leg_key[KEY_SIZE];    /* authenticates this leg's binds */
+	struct blob ticket;           /* sealed for the relay, opaque to the node; borrowed */
+};
+
+/* Complete instruction to open one tunnel. The same PathID and TempKey go to both ends. */
+struct route_direction {
+	uint64_t path_id;
+	uint8_t temp_key[KEY_SIZE];
+	uint8_t suite;
+	struct blob certificate, lease; /* the peer's, encoded, borrowed */
+	struct addr observed;           /* the peer's server-reflexive address */
+	struct candidates candidates;   /* the peer's host candidates */
+	bool has_relay;
+	struct relay_grant relay;
+	bool requested;                 /* the receiver asked for it (its Direction Request's transaction id is repeated) */
+};
+
+/* The peer of tunnel path_id moved; its coordinator heard first. */
+struct route_update {
+	uint64_t path_id;
+	uint32_t move_epoch;
+	struct addr observed;
+	struct candidates candidates;
+};
+
+void direction_request_encode(const struct direction_request *m, struct writer *w);
+must_use enum err direction_request_decode(struct reader *r, struct direction_request *ret);
+void direction_refusal_encode(const struct direction_refusal *m, struct writer *w);
+must_use enum err direction_refusal_decode(struct reader *r, struct direction_refusal *ret);
+void route_direction_encode(const struct route_direction *m, struct writer *w);
+must_use enum err route_direction_decode(struct reader *r, struct route_direction *ret);
+void route_update_encode(const struct route_update *m, struct writer *w);
+must_use enum err route_update_decode(struct reader *r, struct route_update *ret);
