@@ -1,0 +1,93 @@
+/*
+ * node.h: one overlay node as a pure machine (design 3): datagrams, inner packets, DNS queries, local addresses and time go in; datagrams, packets,
+ * DNS answers, records and the next deadline come out. It never blocks, sends, reads a clock or logs. One machine belongs to one thread; several
+ * live in one process.
+ *
+ * A driver's turn: node_input_* for what has arrived, then pull node_next_* until each is empty, then wait until node_next_deadline or input.
+ */
+#pragma once
+
+#include "base/datagram.h"
+#include "base/packet.h"
+#include "base/time.h"
+#include "crypto/aead.h"
+#include "proto/node/event.h"
+#include "proto/session/env.h"
+#include "wire/credential.h"
+#include "wire/direction.h"
+
+struct node;
+
+struct node_env {
+	struct random_source random;
+	void *ctx;
+	void (*event)(void *ctx, const struct node_event *event); /* must not re-enter the node; may be NULL */
+};
+
+enum { NODE_PEERS_MAX = 256, NODE_LOCALS_MAX = 16 };
+
+/* Everything is copied. */
+struct node_config {
+	struct dh_keys static_keys;
+	uint8_t authority[KEY_SIZE];        /* account server's Ed25519 key: what certificates are judged by */
+	struct blob certificate;            /* own, encoded */
+	struct blob lease;                  /* last known, encoded; empty on first start */
+	const struct network *network;      /* verified network document */
+	struct aead_provider *aead;         /* borrowed; outlives the node */
+	bool join_udp;                      /* the packet consumer takes UDP superpackets (USO) */
+	uint16_t listen_port;               /* own UDP port, for host candidates */
+	uint32_t move_epoch;                /* start value: must not fall across restarts; 0 is fine for a new PathID */
+};
+
+/* One usable local address, most preferred first. */
+struct node_local {
+	struct ip ip;
+	uint32_t ifindex;
+	uint32_t mtu;        /* of the interface, bytes */
+	bool is_default;     /* the kernel would use it towards the internet */
+	char ifname[16];
+};
+
+/* ERR_AUTH, ERR_MALFORMED or ERR_DENIED when certificate or network do not hold. */
+must_use enum err node_create(const struct node_config *config, const struct node_env *env, struct time_us now, struct node **ret);
+void node_destroy(struct node *node); /* wipes keys; accepts NULL */
+
+/* --- in --- */
+
+/* The local addresses have changed, or are told for the first time: a move, if the active ones are concerned. */
+void node_input_locals(struct node *node, struct time_us now, const struct node_local *locals, size_t count);
+/* A datagram or a GRO train. Dropped and counted unless authentic. Pull node_next_packet before the next call. */
+void node_input_datagram(struct node *node, struct time_us now, const struct datagram *datagram);
+/* An inner packet or superpacket from the TUN device; the buffer is scribbled on (PACKET_ROOM). */
+void node_input_packet(struct node *node, struct time_us now, struct packet *packet);
+void node_input_time(struct node *node, struct time_us now);
+/* The kernel refused a datagram of this size on this route (EMSGSIZE). */
+void node_input_too_big(struct node *node, struct time_us now, const struct route *route, size_t size);
+/* A DNS query to the stub resolver; token comes back with the answer. At most 512 wait, the oldest is dropped. */
+void node_input_dns(struct node *node, struct time_us now, uint64_t token, const uint8_t *query, size_t size);
+
+/* --- out: pull until false --- */
+
+/* Bytes live until the next node_input_* call. */
+bool node_next_datagram(struct node *node, struct datagram *ret);
+bool node_next_packet(struct node *node, struct packet *ret);
+/* ret_answer has room for 512 bytes. */
+bool node_next_dns(struct node *node, uint64_t *ret_token, uint8_t *ret_answer, size_t *ret_size);
+struct time_us node_next_deadline(const struct node *node);
+
+/* --- what people ask for --- */
+
+/* Begin to direct a tunnel to a name (FQDN, or label of the own zone). ERR_UNKNOWN: not a name of this network. Outcome: events, node_peer_*. */
+must_use enum err node_contact(struct node *node, struct time_us now, const char *name);
+/* Echo over the tunnel; NODE_EVENT_ECHO carries token and sequence. ERR_STATE: no session yet (call node_contact first). */
+must_use enum err node_ping(struct node *node, struct time_us now, const char *name, uint64_t token, uint32_t sequence);
+/* Prefer the addresses of this interface from now on (0: none): moves all tunnels. ERR_UNKNOWN: it has no address. */
+must_use enum err node_prefer_interface(struct node *node, struct time_us now, uint32_t ifindex);
+/* Say good-bye to peers and coordinator; pull datagrams once more, then destroy. */
+void node_leave(struct node *node, struct time_us now);
+
+void node_get_status(const struct node *node, struct time_us now, struct node_status *ret);
+/* By index 0..NODE_PEERS_MAX-1; false where there is none. */
+bool node_get_peer(const struct node *node, struct time_us now, size_t index, struct node_peer_status *ret);
+/* The current lease, encoded, for the next start; empty before registration. */
+struct blob node_get_lease(const struct node *node);
