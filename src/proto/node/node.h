@@ -11,6 +11,7 @@
 #include "base/packet.h"
 #include "base/time.h"
 #include "crypto/aead.h"
+#include "crypto/keys.h"
 #include "proto/node/event.h"
 #include "proto/session/env.h"
 #include "wire/credential.h"

@@ -1,0 +1,98 @@
+#include "proto/node/cut.h"
+
+#include <string.h>
+
+static unsigned get16(const uint8_t *p)
+{
+	return (unsigned)p[0] << 8 | p[1];
+}
+
+static uint32_t get32(const uint8_t *p)
+{
+	return (uint32_t)get16(p) << 16 | get16(p + 2);
+}
+
+static void put16(uint8_t *p, size_t value)
+{
+	p[0] = (uint8_t)(value >> 8);
+	p[1] = (uint8_t)value;
+}
+
+static void put32(uint8_t *p, uint32_t value)
+{
+	put16(p, value >> 16);
+	put16(p + 2, value & 0xffff);
+}
+
+/* Remembers the header, because the first segment's tail is soon overwritten. */
+enum err cut_begin(struct cut *cut, const struct packet *packet, const struct inner *inner)
+{
+	size_t header = packet->gso == PACKET_GSO_NONE ? 0 : inner_header_size(inner, packet->bytes);
+
+	if (packet->gso != PACKET_GSO_NONE &&
+	    (header == 0 || packet->gso_size == 0 || header > sizeof cut->header || (packet->gso == PACKET_GSO_UDP) != (inner->protocol == PROTOCOL_UDP)))
+		return ERR_MALFORMED;
+	*cut = (struct cut){
+		.bytes = packet->bytes,
+		.header_size = header,
+		.payload_size = inner->total_size - header,
+		.gso_size = packet->gso == PACKET_GSO_NONE ? inner->total_size : packet->gso_size,
+		.version = inner->version,
+		.protocol = inner->protocol,
+		.network_size = inner->network_size,
+	};
+	if (header == 0)
+		return OK;
+	memcpy(cut->header, packet->bytes, header);
+	cut->ip_id = (uint16_t)get16(cut->header + 4);
+	if (inner->protocol == PROTOCOL_TCP) {
+		cut->sequence = get32(cut->header + inner->network_size + 4);
+		cut->tcp_flags = cut->header[inner->network_size + 13];
+	}
+	return OK;
+}
+
+/* Header of the segment that carries payload [at, at + size). */
+static void write_header(const struct cut *cut, uint8_t *to, size_t size)
+{
+	uint8_t *transport = to + cut->network_size;
+	struct inner inner;
+
+	memcpy(to, cut->header, cut->header_size);
+	if (cut->version == 4) {
+		put16(to + 2, cut->header_size + size);
+		put16(to + 4, (cut->ip_id + cut->at / cut->gso_size) & 0xffff);
+	} else {
+		put16(to + 4, cut->header_size - 40 + size);
+	}
+	if (cut->protocol == PROTOCOL_TCP) {
+		put32(transport + 4, cut->sequence + (uint32_t)cut->at);
+		if (cut->at + size < cut->payload_size)
+			transport[13] &= (uint8_t)~(TCP_FIN | TCP_PSH);
+		if (cut->at > 0)
+			transport[13] &= (uint8_t)~TCP_CWR;
+	} else {
+		put16(transport + 4, 8 + size);
+	}
+	if (cut->version == 4 && inner_parse(to, cut->header_size + size, &inner) == OK)
+		inner_fix_network_checksum(to, &inner);
+}
+
+/* FIN and PSH belong to the last segment, CWR to the first (RFC 3168 6.1.2, as every TSO engine does it). */
+bool cut_next(struct cut *cut, uint8_t **ret_bytes, size_t *ret_size)
+{
+	size_t size = cut->payload_size - cut->at;
+
+	if (size == 0 && cut->at > 0)
+		return false;
+	if (size > cut->gso_size)
+		size = cut->gso_size;
+	if (cut->header_size > 0 && (cut->at > 0 || size < cut->payload_size))
+		write_header(cut, cut->bytes + cut->at, size);
+	*ret_bytes = cut->bytes + cut->at;
+	*ret_size = cut->header_size + size;
+	cut->at += size;
+	if (size == 0)
+		cut->at = cut->payload_size = 1; /* an empty payload is one segment */
+	return true;
+}
