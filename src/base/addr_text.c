@@ -98,7 +98,7 @@ const char *ip_format(const struct ip *ip, char text[ADDR_TEXT_MAX])
 {
 	if (ip->family == 0 ||
 	    !inet_ntop(ip->family == 4 ? AF_INET : AF_INET6, ip->bytes, text, ADDR_TEXT_MAX))
-		strcpy(text, "none");
+		memcpy(text, "none", sizeof "none");
 	return text;
 }
 
@@ -109,7 +109,7 @@ const char *addr_format(const struct addr *addr, char text[ADDR_TEXT_MAX])
 
 	ip_format(&addr->ip, ip);
 	if (addr->ip.family == 0)
-		return strcpy(text, ip);
+		return memcpy(text, ip, sizeof ip);
 	snprintf(text, ADDR_TEXT_MAX, addr->ip.family == 6 ? "[%.45s]:%u" : "%.45s:%u", ip, addr->port);
 	return text;
 }
