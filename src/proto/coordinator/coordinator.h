@@ -10,6 +10,7 @@
 #include "base/datagram.h"
 #include "base/record.h"
 #include "base/time.h"
+#include "crypto/aead.h"
 #include "crypto/keys.h"
 #include "proto/session/env.h"
 #include "wire/credential.h"
@@ -58,6 +59,7 @@ struct coordinator_config {
 	struct ip ns_v4, ns_v6;          /* where the zone is served, for NS glue; family 0: none */
 	uint64_t wall_s;                 /* network time (seconds since 1970) at `now` of coordinator_create */
 	uint32_t nodes_max;              /* 0: COORDINATOR_NODES_DEFAULT */
+	struct aead_provider *aead;      /* borrowed; outlives the machine. NULL: the machine makes its own */
 };
 
 struct coordinator *coordinator_create(const struct coordinator_config *config, const struct coordinator_env *env, struct time_us now);

@@ -1,0 +1,357 @@
+/*
+ * channel.c: sessions with members. A pending session becomes the member's live one with the first packet under its keys (E8, T7); the member is
+ * where its packet with the highest counter came from (E1).
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "crypto/hash.h"
+#include "proto/coordinator/state.h"
+
+/* A member's control messages: enough for a restart with all peers, then a steady trickle. */
+static const struct bucket_rate request_rate = {.per_s = 50, .burst = 2 * PAIRS_PER_MEMBER};
+
+/* Direct mapped: a collision only costs a replay its key exchange. */
+uint64_t *channel_seen_slot(struct coordinator *c, uint64_t tag)
+{
+	return &c->seen[(tag >> 32) % SEEN_SLOTS];
+}
+
+/* The member stays; whoever ends its live session calls member_drop_sessions. Accepts NULL. */
+void channel_destroy(struct coordinator *c, struct channel *channel)
+{
+	struct member *member;
+
+	if (!channel)
+		return;
+	member = channel->member;
+	for (int i = 0; i < PENDING_PER_MEMBER; i++)
+		if (member->pending[i] == channel)
+			member->pending[i] = NULL;
+	if (member->live == channel)
+		member->live = NULL;
+	if (!channel->is_live)
+		c->counters.pending--;
+	map_remove(&c->by_path, channel->path_id);
+	delay_stop(&channel->pending);
+	delay_stop(&channel->held);
+	session_destroy(channel->session);
+	mem_free(channel->answer);
+	wipe(channel, sizeof *channel);
+	mem_free(channel);
+}
+
+/* See state.h. The budget of an unproven address is what came from it (E5, T6). */
+bool channel_send(struct coordinator *c, struct channel *channel, const struct writer *message, bool is_answer)
+{
+	uint8_t datagram[MESSAGE_MAX];
+	size_t size = 0;
+
+	if (writer_finish(message, &size) != OK || size > CONTROL_MAX || session_is_expired(channel->session, c->now))
+		return false;
+	if (!channel->is_proven && !is_answer && channel->credit_bytes < (int64_t)(size + OVERHEAD_SIZE)) {
+		c->counters.dropped_out++;
+		return false;
+	}
+	if (session_seal(channel->session, 0, SEALED_CONTROL, message->data, size, datagram) != OK)
+		return false;
+	if (!channel->is_proven)
+		channel->credit_bytes -= (int64_t)(size + OVERHEAD_SIZE);
+	coordinator_send(c, &channel->route, datagram, size + OVERHEAD_SIZE);
+	return true;
+}
+
+/* Asks an unproven address to show that it receives. Repeated with every packet from there until it does. */
+static void challenge(struct coordinator *c, struct channel *channel)
+{
+	uint8_t bytes[CONTROL_MAX];
+	struct writer w = writer_over(bytes, sizeof bytes);
+	struct path_challenge message;
+
+	if (!channel->is_challenged)
+		random_fill(&c->env.random, channel->challenge, sizeof channel->challenge);
+	channel->is_challenged = true;
+	memcpy(message.challenge, channel->challenge, sizeof message.challenge);
+	message_header_encode(MESSAGE_PATH_CHALLENGE, coordinator_random_u32(c), &w);
+	path_challenge_encode(&message, &w);
+	if (channel->credit_bytes >= (int64_t)(w.at + OVERHEAD_SIZE))
+		channel_send(c, channel, &w, false);
+}
+
+/* Authenticated and newest: the member is here now. Its peers hear of a change at once, within its budget of messages. */
+void channel_observe(struct coordinator *c, struct channel *channel, const struct route *route, size_t size)
+{
+	struct member *member = channel->member;
+
+	if (!addr_equal(&channel->route.remote, &route->remote)) {
+		channel->is_proven = false;
+		channel->is_challenged = false;
+		channel->credit_bytes = 0;
+	}
+	channel->route = *route;
+	if (!channel->is_proven)
+		channel->credit_bytes += (int64_t)size;
+	if (addr_equal(&member->observed, &route->remote))
+		return;
+	c->counters.moves += addr_is_set(&member->observed);
+	member->observed = route->remote;
+	coordinator_tell(c, COORDINATOR_NODE_MOVED, member, NULL, 0);
+	pair_push_updates(c, member, bucket_take(&member->requests, &request_rate, c->now));
+}
+
+/* Keeps a member in the state "online" and its lease alive without it asking. */
+static void heard(struct coordinator *c, struct member *member)
+{
+	delay_start(&c->online, &member->silence, c->now);
+	if (!member->is_online) {
+		member->is_online = true;
+		c->counters.online++;
+		coordinator_tell(c, COORDINATOR_NODE_ONLINE, member, NULL, 0);
+	}
+	if (member->last_seen_s + LAST_SEEN_S > coordinator_wall_s(c))
+		return;
+	member->last_seen_s = coordinator_wall_s(c);
+	if (pool_lease(c, member) == OK)
+		member_changed(c, member, false);
+}
+
+/* The first packet under a pending session's keys: only now the old session goes, and what the first message said is believed. */
+static void confirm(struct coordinator *c, struct channel *channel, const struct route *route)
+{
+	struct member *member = channel->member;
+	uint64_t serial = channel->serial;
+
+	for (int i = 0; i < PENDING_PER_MEMBER; i++) {
+		if (member->pending[i] == channel)
+			member->pending[i] = NULL;
+		else if (member->pending[i] && member->pending[i]->serial < serial)
+			channel_destroy(c, member->pending[i]);
+	}
+	channel_destroy(c, member->live);
+	member->live = channel;
+	channel->is_live = true;
+	c->counters.pending--;
+	c->counters.registrations++;
+	delay_stop(&channel->pending);
+	mem_free(channel->answer);
+	channel->answer = NULL;
+	*channel_seen_slot(c, channel->seen_tag) = channel->seen_tag;
+	/* It holds our ephemeral key's outcome, so it received the answer where that was sent. */
+	channel->is_proven = addr_equal(&channel->route.remote, &route->remote);
+	member->features = channel->features;
+	member->move_epoch = channel->move_epoch;
+	member->candidates = channel->candidates;
+	admission_prove(&c->admission, &route->remote.ip, c->now);
+	pair_mark_stale(member);
+}
+
+/* For both Update and Keep Alive. */
+static void answer_update(struct coordinator *c, struct channel *channel, uint8_t type, uint32_t transaction)
+{
+	uint8_t bytes[CONTROL_MAX];
+	struct writer w = writer_over(bytes, sizeof bytes);
+	struct update_response response = {.observed = channel->route.remote, .network_time_s = coordinator_wall_s(c)};
+
+	message_header_encode(type, transaction, &w);
+	update_response_encode(&response, &w);
+	channel_send(c, channel, &w, true);
+}
+
+/* Says that it is there. */
+static enum err input_keep_alive(struct coordinator *c, struct channel *channel, uint32_t transaction, struct reader *body)
+{
+	(void)body;
+	c->counters.keep_alives++;
+	answer_update(c, channel, MESSAGE_KEEP_ALIVE_ANSWER, transaction);
+	return OK;
+}
+
+/* A move as the node tells it: also buys E5's budget at the new address, once per epoch. */
+static enum err input_update(struct coordinator *c, struct channel *channel, uint32_t transaction, struct reader *body)
+{
+	struct member *member = channel->member;
+	struct update_request request;
+	enum err err = update_request_decode(body, &request);
+
+	if (err)
+		return err;
+	if (request.move_epoch > member->move_epoch)
+		channel->credit_bytes += UNVALIDATED_BURST_BYTES;
+	answer_update(c, channel, MESSAGE_UPDATE_RESPONSE, transaction);
+	if (request.move_epoch < member->move_epoch)
+		return OK; /* overtaken by a newer one */
+	if (request.move_epoch == member->move_epoch && request.candidates.count == member->candidates.count &&
+	    memcmp(request.candidates.list, member->candidates.list, request.candidates.count * sizeof request.candidates.list[0]) == 0)
+		return OK; /* a repetition */
+	member->move_epoch = request.move_epoch;
+	member->candidates = request.candidates;
+	pair_push_updates(c, member, true);
+	pair_resend(c, member);
+	return OK;
+}
+
+/* Fresh keys for this session. The same request gets the same answer, as the keys are in place already. */
+static enum err input_rekey(struct coordinator *c, struct channel *channel, uint32_t transaction, struct reader *body)
+{
+	uint8_t bytes[CONTROL_MAX], digest[HASH_SIZE], seed[KEY_SIZE];
+	struct writer w = writer_over(bytes, sizeof bytes);
+	struct certificate certificate;
+	struct reader r = reader_over(channel->member->certificate, channel->member->certificate_size);
+	struct rekey request;
+	enum err err = rekey_decode(body, &request);
+
+	if (err == OK)
+		err = certificate_decode(&r, &certificate);
+	if (err)
+		return err;
+	hash(request.handshake.data, request.handshake.size, digest);
+	if (!channel->has_rekey || request.epoch != channel->rekey_epoch || memcmp(digest, channel->rekey_hash, sizeof digest) != 0) {
+		random_fill(&c->env.random, seed, sizeof seed);
+		err = rekey_answer(channel->session, &c->config.static_keys, certificate.static_key, &request, seed, c->now, channel->rekey_answer);
+		wipe(seed, sizeof seed);
+		if (err)
+			return err;
+		channel->has_rekey = true;
+		channel->rekey_epoch = request.epoch;
+		memcpy(channel->rekey_hash, digest, sizeof digest);
+		c->counters.rekeys++;
+	}
+	message_header_encode(MESSAGE_REKEY_RESPONSE, transaction, &w);
+	rekey_encode(&(struct rekey){.epoch = channel->rekey_epoch, .handshake = {channel->rekey_answer, REKEY_RESPONSE_SIZE}}, &w);
+	channel_send(c, channel, &w, true);
+	return OK;
+}
+
+/* It received something of ours. */
+static enum err input_ack(struct coordinator *c, struct channel *channel, uint32_t transaction, struct reader *body)
+{
+	(void)body;
+	pair_acknowledge(c, channel->member, transaction);
+	return OK;
+}
+
+/* A node checks whether its packets get here; the answer is as long as the question but for the address. */
+static enum err input_challenge(struct coordinator *c, struct channel *channel, uint32_t transaction, struct reader *body)
+{
+	uint8_t bytes[CONTROL_MAX];
+	struct writer w = writer_over(bytes, sizeof bytes);
+	struct path_challenge request;
+	struct path_response response = {.observed = channel->route.remote};
+	enum err err = path_challenge_decode(body, &request);
+
+	if (err)
+		return err;
+	memcpy(response.challenge, request.challenge, sizeof response.challenge);
+	message_header_encode(MESSAGE_PATH_RESPONSE, transaction, &w);
+	path_response_encode(&response, &w);
+	channel_send(c, channel, &w, true);
+	return OK;
+}
+
+/* The answer to challenge(): the address receives. */
+static enum err input_response(struct coordinator *c, struct channel *channel, uint32_t transaction, struct reader *body)
+{
+	struct path_response response;
+	enum err err = path_response_decode(body, &response);
+
+	(void)transaction;
+	if (err)
+		return err;
+	if (!channel->is_challenged || !equal_secret(response.challenge, channel->challenge, sizeof response.challenge))
+		return ERR_STATE;
+	channel->is_proven = true;
+	channel->is_challenged = false;
+	pair_resend(c, channel->member);
+	return OK;
+}
+
+/* It leaves on purpose. The channel is gone afterwards. */
+static enum err input_close(struct coordinator *c, struct channel *channel, uint32_t transaction, struct reader *body)
+{
+	(void)transaction;
+	(void)body;
+	member_drop_sessions(c, channel->member);
+	return OK;
+}
+
+struct handler {
+	uint8_t type;
+	bool is_charged; /* takes from the member's budget; else it is cheap or answers us */
+	enum err (*input)(struct coordinator *c, struct channel *channel, uint32_t transaction, struct reader *body);
+};
+
+/* All that a member may say (T19); everything else is refused. */
+static const struct handler handlers[] = {
+	{MESSAGE_KEEP_ALIVE, true, input_keep_alive},
+	{MESSAGE_UPDATE_REQUEST, true, input_update},
+	{MESSAGE_DIRECTION_REQUEST, false, direction_input}, /* charged there: it answers "busy" */
+	{MESSAGE_REKEY_REQUEST, true, input_rekey},
+	{MESSAGE_PATH_CHALLENGE, true, input_challenge},
+	{MESSAGE_PATH_RESPONSE, false, input_response},
+	{MESSAGE_ACK, false, input_ack},
+	{MESSAGE_CLOSE, false, input_close},
+};
+
+/* One authenticated message. */
+static enum err dispatch(struct coordinator *c, struct channel *channel, const uint8_t *bytes, size_t size)
+{
+	struct reader r = reader_over(bytes, size);
+	struct message_header header;
+	enum err err = message_header_decode(&r, &header);
+
+	if (err == OK)
+		err = ERR_DENIED;
+	for (size_t i = 0; err == ERR_DENIED && i < sizeof handlers / sizeof handlers[0]; i++) {
+		if (handlers[i].type != header.type)
+			continue;
+		if (handlers[i].is_charged && !bucket_take(&channel->member->requests, &request_rate, c->now)) {
+			c->counters.limited_requests++;
+			return ERR_FULL;
+		}
+		err = handlers[i].input(c, channel, header.transaction, &r);
+		break;
+	}
+	if (err)
+		c->counters.dropped_malformed++;
+	return err;
+}
+
+/* A sealed packet of a known session. Nothing changes unless it is authentic and new. */
+enum err channel_input(struct coordinator *c, struct channel *channel, const struct route *route, const uint8_t *bytes, size_t size)
+{
+	struct member *member = channel->member;
+	uint8_t plaintext[MESSAGE_MAX];
+	struct opened opened;
+	enum err err;
+
+	if (size < OVERHEAD_SIZE || size > MESSAGE_MAX) {
+		c->counters.dropped_size++;
+		return ERR_SIZE;
+	}
+	if (session_is_expired(channel->session, c->now)) {
+		if (channel->is_live)
+			member_drop_sessions(c, member);
+		else
+			channel_destroy(c, channel);
+		return ERR_EXPIRED;
+	}
+	err = session_open(channel->session, bytes, size, plaintext, &opened);
+	if (err) {
+		c->counters.dropped_auth += err == ERR_AUTH;
+		c->counters.dropped_replay += err == ERR_REPLAY;
+		return err;
+	}
+	if (!(opened.flags & SEALED_CONTROL)) {
+		c->counters.dropped_type++;
+		return ERR_DENIED;
+	}
+	if (!channel->is_live)
+		confirm(c, channel, route);
+	if (opened.highest)
+		channel_observe(c, channel, route, size);
+	heard(c, member);
+	err = dispatch(c, channel, plaintext, opened.size);
+	if (member->live == channel && !channel->is_proven)
+		challenge(c, channel);
+	return err;
+}

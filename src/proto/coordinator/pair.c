@@ -1,0 +1,275 @@
+/*
+ * pair.c: members that were directed to each other, and messages to them that are repeated until acknowledged. A message is encoded anew for each
+ * try, so that it always tells the latest; a table of plaintexts (session/request.h) would repeat stale addresses and cap busy servers at four.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "crypto/hash.h"
+#include "proto/coordinator/state.h"
+
+/* Asked once per direction, so walking at most PAIRS_PER_MEMBER is good enough. */
+struct pair *pair_find(const struct member *a, const struct member *b)
+{
+	for (struct pair_end *end = a->ends; end; end = end->next)
+		if (end->pair->ends[0].member == b || end->pair->ends[1].member == b)
+			return end->pair;
+	return NULL;
+}
+
+/* The end that member is; it is one of the two. */
+struct pair_end *pair_end_of(struct pair *pair, const struct member *member)
+{
+	return &pair->ends[pair->ends[0].member == member ? 0 : 1];
+}
+
+/* The secrets serve one handshake only (design 4). */
+static void forget_direction(struct pair *pair)
+{
+	delay_stop(&pair->secret);
+	if (pair->direction)
+		wipe(pair->direction, sizeof *pair->direction);
+	mem_free(pair->direction);
+	pair->direction = NULL;
+}
+
+/* Out of the member's list. */
+static void unlink_end(struct pair_end *end)
+{
+	struct member *member = end->member;
+
+	if (end->prev)
+		end->prev->next = end->next;
+	else
+		member->ends = end->next;
+	if (end->next)
+		end->next->prev = end->prev;
+	member->end_count--;
+}
+
+/* Nothing is sent: the tunnel itself is the two ends' affair. */
+void pair_destroy(struct coordinator *c, struct pair *pair)
+{
+	for (int i = 0; i < 2; i++) {
+		for (int kind = 0; kind < DELIVERIES; kind++)
+			delay_stop(&pair->ends[i].deliveries[kind].repeat);
+		unlink_end(&pair->ends[i]);
+	}
+	forget_direction(pair);
+	c->counters.tunnels--;
+	mem_free(pair);
+}
+
+/* It has gone for good. */
+void pair_forget_all(struct coordinator *c, struct member *member)
+{
+	while (member->ends)
+		pair_destroy(c, member->ends->pair);
+}
+
+/* A new session may be a node that has forgotten everything: what it was told before is not given again. */
+void pair_mark_stale(struct member *member)
+{
+	for (struct pair_end *end = member->ends; end; end = end->next)
+		end->pair->is_stale = true;
+}
+
+/* Makes room for one more by forgetting the oldest. */
+static void make_room(struct coordinator *c, struct member *member)
+{
+	struct pair_end *oldest = member->ends;
+
+	if (member->end_count < PAIRS_PER_MEMBER)
+		return;
+	while (oldest->next)
+		oldest = oldest->next;
+	pair_destroy(c, oldest->pair);
+}
+
+/* Spreads pairs over relays; both ends and a repeated request get the same one while the list is the same. */
+static const struct relay_entry *choose_relay(const struct coordinator *c, const struct pair *pair, size_t *ret_index)
+{
+	const struct relay_entry *best = NULL;
+	uint64_t best_score = 0;
+
+	for (size_t i = 0; c->network && i < c->network->relay_count; i++) {
+		uint8_t bytes[2 * NODE_ID_SIZE + KEY_SIZE];
+		uint64_t score;
+
+		if (!c->relay_keys[i].is_usable || c->network->relays[i].addresses.count == 0)
+			continue;
+		memcpy(bytes, pair->ends[0].member->id.bytes, NODE_ID_SIZE);
+		memcpy(bytes + NODE_ID_SIZE, pair->ends[1].member->id.bytes, NODE_ID_SIZE);
+		memcpy(bytes + 2 * NODE_ID_SIZE, c->network->relays[i].static_key, KEY_SIZE);
+		score = siphash(c->hash_key, bytes, sizeof bytes);
+		if (!best || score > best_score) {
+			best = &c->network->relays[i];
+			best_score = score;
+			*ret_index = i;
+		}
+	}
+	return best;
+}
+
+/* The ticket is sealed for the relay and travels with the nodes, so the relay need not be asked (design 6). */
+static void grant_relay(struct coordinator *c, struct pair *pair)
+{
+	struct direction *direction = pair->direction;
+	size_t index = 0;
+	const struct relay_entry *relay = choose_relay(c, pair, &index);
+	uint64_t now_s = coordinator_wall_s(c);
+	struct ticket ticket = {.path_id = pair->path_id, .not_before_s = now_s > 300 ? now_s - 300 : 0, .not_after_s = now_s + TICKET_VALID_S};
+	uint8_t nonce[12];
+
+	if (!relay)
+		return;
+	random_fill(&c->env.random, direction->leg_keys, sizeof direction->leg_keys);
+	random_fill(&c->env.random, nonce, sizeof nonce);
+	memcpy(ticket.leg_keys, direction->leg_keys, sizeof ticket.leg_keys);
+	ticket_seal(&ticket, c->relay_keys[index].key, c->config.static_keys.public, nonce, direction->ticket);
+	wipe(&ticket, sizeof ticket);
+	direction->relay = *relay;
+	direction->has_relay = true;
+}
+
+/* Enters one end at the front of its member's list. */
+static void link_end(struct pair *pair, int index, struct member *member)
+{
+	struct pair_end *end = &pair->ends[index];
+
+	end->member = member;
+	end->pair = pair;
+	end->next = member->ends;
+	if (end->next)
+		end->next->prev = end;
+	member->ends = end;
+	member->end_count++;
+	for (int kind = 0; kind < DELIVERIES; kind++)
+		end->deliveries[kind] = (struct delivery){.kind = (uint8_t)kind, .end = (uint8_t)index, .pair = pair};
+}
+
+/* A fresh direction; what the two had before is replaced. */
+struct pair *pair_create(struct coordinator *c, struct member *a, struct member *b)
+{
+	struct pair *pair = pair_find(a, b);
+	bool in_order = node_id_compare(&a->id, &b->id) < 0;
+	bool has_aes = a->features & b->features & FEATURE_AES;
+
+	if (pair)
+		pair_destroy(c, pair);
+	make_room(c, a);
+	make_room(c, b);
+	pair = mem_alloc(1, sizeof *pair);
+	pair->direction = mem_alloc(1, sizeof *pair->direction);
+	link_end(pair, in_order ? 0 : 1, a);
+	link_end(pair, in_order ? 1 : 0, b);
+	pair->suite = has_aes ? SUITE_AES256_GCM : SUITE_CHACHA20_POLY1305;
+	while (pair->path_id == 0)
+		random_fill(&c->env.random, &pair->path_id, sizeof pair->path_id);
+	random_fill(&c->env.random, pair->direction->temp_key, sizeof pair->direction->temp_key);
+	grant_relay(c, pair);
+	delay_start(&c->secrets, &pair->secret, c->now);
+	c->counters.tunnels++;
+	return pair;
+}
+
+/* Route Update for one end: where its peer is. */
+static enum err update_encode(const struct pair_end *end, uint32_t transaction, struct writer *w)
+{
+	const struct member *peer = end->pair->ends[end == &end->pair->ends[0]].member;
+	struct route_update update = {
+		.path_id = end->pair->path_id, .move_epoch = peer->move_epoch, .observed = peer->observed, .candidates = peer->candidates,
+	};
+	size_t size;
+
+	message_header_encode(MESSAGE_ROUTE_UPDATE, transaction, w);
+	route_update_encode(&update, w);
+	return writer_finish(w, &size);
+}
+
+/* One try. False when there is nothing to tell any more. */
+static bool send_try(struct coordinator *c, struct delivery *delivery)
+{
+	struct pair_end *end = &delivery->pair->ends[delivery->end];
+	uint8_t bytes[CONTROL_MAX];
+	struct writer w = writer_over(bytes, sizeof bytes);
+	enum err err = delivery->kind == DELIVER_DIRECTION ? direction_encode(c, end, delivery->transaction, &w)
+							   : update_encode(end, delivery->transaction, &w);
+
+	if (err == OK && end->member->live) {
+		bool is_sent = channel_send(c, end->member->live, &w, false);
+
+		c->counters.updates_pushed += is_sent && delivery->kind == DELIVER_UPDATE;
+	}
+	wipe(bytes, sizeof bytes);
+	return err == OK;
+}
+
+/* A newer message of a kind replaces the older one. */
+void pair_deliver(struct coordinator *c, struct pair_end *end, enum delivery_kind kind, uint32_t transaction)
+{
+	struct delivery *delivery = &end->deliveries[kind];
+
+	delivery->transaction = transaction;
+	delivery->tries = 1;
+	if (send_try(c, delivery))
+		delay_start(&c->repeats[0], &delivery->repeat, c->now);
+	else
+		delay_stop(&delivery->repeat);
+}
+
+/* The member moved: its peers hear of it, each by its own message. Not at once: together with what comes within the next 100 ms. */
+void pair_push_updates(struct coordinator *c, struct member *member, bool at_once)
+{
+	for (struct pair_end *end = member->ends; end; end = end->next) {
+		struct pair_end *other = &end->pair->ends[end == &end->pair->ends[0]];
+		struct delivery *delivery = &other->deliveries[DELIVER_UPDATE];
+
+		if (!other->member->live)
+			continue;
+		if (at_once) {
+			pair_deliver(c, other, DELIVER_UPDATE, coordinator_random_u32(c));
+			continue;
+		}
+		delivery->transaction = coordinator_random_u32(c);
+		delivery->tries = 0;
+		if (!delay_is_waiting(&delivery->repeat))
+			delay_start(&c->repeats[0], &delivery->repeat, c->now);
+	}
+}
+
+/* The member can be reached again: what it has not acknowledged goes out now instead of with the next repetition. */
+void pair_resend(struct coordinator *c, struct member *member)
+{
+	for (struct pair_end *end = member->ends; end; end = end->next)
+		for (int kind = 0; kind < DELIVERIES; kind++)
+			if (delay_is_waiting(&end->deliveries[kind].repeat))
+				(void)send_try(c, &end->deliveries[kind]);
+}
+
+/* Unknown transactions are late or none of ours. */
+void pair_acknowledge(struct coordinator *c, struct member *member, uint32_t transaction)
+{
+	(void)c;
+	for (struct pair_end *end = member->ends; end; end = end->next)
+		for (int kind = 0; kind < DELIVERIES; kind++)
+			if (end->deliveries[kind].transaction == transaction)
+				delay_stop(&end->deliveries[kind].repeat);
+}
+
+/* Repetitions that are due, and secrets that have served. */
+void pair_input_time(struct coordinator *c)
+{
+	struct delay *delay;
+
+	for (int level = 0; level < DELIVERY_TRIES; level++) {
+		while ((delay = delay_take(&c->repeats[level], c->now)) != NULL) {
+			struct delivery *delivery = (struct delivery *)((char *)delay - offsetof(struct delivery, repeat));
+
+			if (delivery->tries < DELIVERY_TRIES && send_try(c, delivery))
+				delay_start(&c->repeats[delivery->tries++], &delivery->repeat, c->now);
+		}
+	}
+	while ((delay = delay_take(&c->secrets, c->now)) != NULL)
+		forget_direction((struct pair *)((char *)delay - offsetof(struct pair, secret)));
+}

@@ -1,0 +1,233 @@
+/* state.h: what a coordinator remembers. For the files of this folder only; each file owns the parts named after it. */
+#pragma once
+
+#include "base/map.h"
+#include "proto/coordinator/admission.h"
+#include "proto/coordinator/coordinator.h"
+#include "proto/coordinator/delay.h"
+#include "proto/session/rekey.h"
+#include "proto/session/session.h"
+#include "proto/session/trust.h"
+#include "wire/direction.h"
+#include "wire/registration.h"
+
+enum {
+	PENDING_PER_MEMBER = 2,    /* handshakes answered and not yet confirmed; E8 */
+	PAIRS_PER_MEMBER = 256,    /* as many as a node has peers; the oldest is forgotten */
+	OUT_MAX = 512,             /* datagrams between two pulls; 64 segments of a train with a few answers each fit */
+	DELIVERY_TRIES = 8,
+	SEEN_SLOTS = 65536,        /* first messages that were accepted once: replays of ended sessions */
+	RECORD_VERSION = 1,
+};
+
+#define PENDING_US (10 * USEC_PER_SEC)
+#define OFFLINE_US (3 * KEEPALIVE_US)
+#define DIRECTION_SECRET_US (10 * USEC_PER_SEC)     /* as long as a direction may be asked for again */
+#define LAST_SEEN_S 86400                           /* how coarse "last seen" is in the store */
+#define LEASE_GRACE_S LEASE_VALID_S                 /* a lost extension of a lease (never held for) stays harmless */
+
+struct member;
+
+/* One session with a member: pending until the first packet under its keys, then live. */
+struct channel {
+	struct member *member;
+	struct session *session;
+	uint64_t path_id;
+	uint64_t serial;               /* order of creation */
+	struct route route;            /* where it was heard last, by the highest counter */
+	bool is_live;
+	bool is_proven;                /* the peer showed that it receives at route.remote */
+	int64_t credit_bytes;          /* what may still go to an unproven address (E5) */
+	bool is_challenged;            /* challenge is on its way to route.remote */
+	uint8_t challenge[CHALLENGE_SIZE];
+	struct delay pending;          /* its end, unless confirmed */
+	struct delay held;             /* in the queue of answers that wait for the store */
+	uint64_t held_until;           /* record number */
+	uint8_t ephemeral[KEY_SIZE];   /* of the first message: a repetition is known without a key exchange */
+	uint64_t seen_tag;             /* what is remembered of that message when it is confirmed */
+	uint8_t *answer;               /* the datagram, until confirmed */
+	size_t answer_size;
+	/* Said in the first message, believed when confirmed. */
+	uint32_t features, move_epoch;
+	struct candidates candidates;
+	/* The last rekey, for repetitions. */
+	bool has_rekey;
+	uint8_t rekey_epoch;
+	uint8_t rekey_hash[HASH_SIZE];
+	uint8_t rekey_answer[REKEY_RESPONSE_SIZE];
+};
+
+enum delivery_kind { DELIVER_DIRECTION, DELIVER_UPDATE, DELIVERIES };
+
+/* A message to one end of a pair that is repeated until acknowledged; encoded anew each time from current state. */
+struct delivery {
+	struct delay repeat;
+	uint32_t transaction;
+	uint8_t tries;
+	uint8_t kind, end;
+	struct pair *pair;
+};
+
+struct pair_end {
+	struct member *member;
+	struct pair_end *prev, *next;  /* in member->ends, newest first */
+	struct pair *pair;
+	bool has_asked;
+	uint32_t transaction;          /* of its Direction Request */
+	struct delivery deliveries[DELIVERIES];
+};
+
+/* Secrets of a direction; forgotten after DIRECTION_SECRET_US. */
+struct direction {
+	uint8_t temp_key[KEY_SIZE];
+	uint8_t leg_keys[2][KEY_SIZE];
+	uint8_t ticket[TICKET_SEALED_SIZE];
+	struct relay_entry relay;
+	bool has_relay;
+};
+
+/* Two members that were directed to each other; ends[0] has the lower NodeID. */
+struct pair {
+	uint64_t path_id;
+	enum suite suite;
+	bool is_stale;                 /* an end has a new session: the direction must not be given again */
+	struct direction *direction;   /* NULL when forgotten */
+	struct delay secret;
+	struct pair_end ends[2];
+};
+
+/* One identity: its lease and name, and where it is now. */
+struct member {
+	struct node_id id;
+	uint32_t index;                /* in coordinator->members */
+	/* Durable. */
+	char fqdn[FQDN_MAX_SIZE + 1];  /* empty: revoked before it ever came, or lost its name */
+	uint64_t certificate_serial;
+	uint16_t certificate_size, lease_size;
+	uint8_t certificate[CERTIFICATE_MAX_SIZE];
+	uint8_t lease_bytes[LEASE_MAX_SIZE];
+	struct lease lease;
+	bool has_lease, is_revoked;
+	uint64_t last_seen_s;
+	/* The store. */
+	bool is_dirty, is_erased;
+	uint64_t dirty_number, fact_number; /* of its place in the queue; of the last change that must be durable before it is acknowledged */
+	struct member *dirty_next;
+	/* Where it is. */
+	struct channel *live;
+	struct channel *pending[PENDING_PER_MEMBER];
+	bool is_online;
+	struct addr observed;
+	uint32_t features, move_epoch;
+	struct candidates candidates;
+	struct delay silence;
+	struct bucket requests;
+	struct pair_end *ends;
+	uint32_t end_count;
+};
+
+struct outgoing {
+	struct route route;
+	uint16_t size;
+	uint8_t bytes[MESSAGE_MAX];
+};
+
+struct relay_key {
+	bool is_usable;
+	uint8_t key[KEY_SIZE];         /* ticket_key: one DH per relay, not per ticket */
+};
+
+struct coordinator {
+	struct coordinator_config config;
+	struct coordinator_env env;
+	struct aead_provider *aead;
+	bool owns_aead;
+	uint8_t mac1_key[KEY_SIZE];
+	uint8_t hash_key[16];
+	struct time_us now;            /* of the current input */
+	struct time_us wall_at;
+	uint64_t wall_s;               /* network time at wall_at */
+	struct coordinator_counters counters;
+
+	struct member **members;       /* without gaps */
+	struct map by_id, by_name, by_v4, by_v6, by_path;
+	uint64_t pool4_next;           /* offset of the first address never leased */
+	uint32_t zone_serial;
+
+	struct delay_queue pendings, held, online, idle, secrets, repeats[DELIVERY_TRIES];
+	uint64_t channel_serial;
+	struct admission admission;
+	uint64_t seen[SEEN_SLOTS];
+
+	struct network *network;       /* copy; NULL before the first */
+	struct relay_key relay_keys[RELAYS_MAX];
+
+	struct member *dirty_first, *dirty_last;
+	uint64_t records_queued, records_pulled, records_durable;
+
+	uint32_t out_first, out_count;
+	struct outgoing out[OUT_MAX];
+};
+
+/* coordinator.c */
+uint64_t coordinator_wall_s(const struct coordinator *c);
+void coordinator_send(struct coordinator *c, const struct route *route, const uint8_t *bytes, size_t size);
+void coordinator_tell(struct coordinator *c, enum coordinator_event_type type, const struct member *member, const struct member *peer,
+		      uint8_t reason);
+uint32_t coordinator_random_u32(struct coordinator *c);
+
+/* member.c: the table of identities and its records. */
+struct member *member_find(const struct coordinator *c, const struct node_id *id);
+struct member *member_find_name(const struct coordinator *c, const char *fqdn);
+struct member *member_find_ip(const struct coordinator *c, const struct ip *ip);
+/* NULL when the table is full and nobody in it is long gone. */
+struct member *member_add(struct coordinator *c, const struct node_id *id);
+/* Takes it out of every index; the memory goes when its erasure has been pulled. */
+void member_remove(struct coordinator *c, struct member *member);
+/* Somebody whose lease ran out longest ago, beyond grace, and who is not here; NULL. */
+struct member *member_find_reusable(const struct coordinator *c);
+/* False while another identity holds the name and is neither revoked nor long gone. */
+bool member_may_take_name(const struct coordinator *c, const struct node_id *id, const char *fqdn);
+must_use enum err member_set_name(struct coordinator *c, struct member *member, const char *fqdn);
+void member_clear_name(struct coordinator *c, struct member *member);
+/* is_fact: acknowledgements wait until this change is durable. */
+void member_changed(struct coordinator *c, struct member *member, bool is_fact);
+void member_destroy(struct member *member);
+/* Its sessions and all that hangs on them end now. */
+void member_drop_sessions(struct coordinator *c, struct member *member);
+bool member_is_revoked(const struct coordinator *c, const struct node_id *id);
+
+/* pool.c: leases. */
+must_use enum err pool_lease(struct coordinator *c, struct member *member);
+must_use enum err pool_adopt(struct coordinator *c, struct member *member, const struct lease *lease);
+void pool_release(struct coordinator *c, struct member *member);
+
+/* registration.c */
+enum err registration_input(struct coordinator *c, const struct route *route, const uint8_t *bytes, size_t size);
+void registration_release_held(struct coordinator *c);
+
+/* channel.c */
+/* First messages that were accepted and confirmed are not worth a second key exchange. */
+uint64_t *channel_seen_slot(struct coordinator *c, uint64_t tag);
+enum err channel_input(struct coordinator *c, struct channel *channel, const struct route *route, const uint8_t *bytes, size_t size);
+void channel_destroy(struct coordinator *c, struct channel *channel);
+/* is_answer: to a request that just arrived from that address; else the budget of an unproven address applies. False: nothing went out. */
+bool channel_send(struct coordinator *c, struct channel *channel, const struct writer *message, bool is_answer);
+void channel_observe(struct coordinator *c, struct channel *channel, const struct route *route, size_t size);
+
+/* direction.c and pair.c */
+enum err direction_input(struct coordinator *c, struct channel *channel, uint32_t transaction, struct reader *body);
+void pair_push_updates(struct coordinator *c, struct member *member, bool at_once);
+void pair_resend(struct coordinator *c, struct member *member);
+void pair_acknowledge(struct coordinator *c, struct member *member, uint32_t transaction);
+void pair_forget_all(struct coordinator *c, struct member *member);
+void pair_mark_stale(struct member *member);
+void pair_input_time(struct coordinator *c);
+struct pair *pair_find(const struct member *a, const struct member *b);
+struct pair *pair_create(struct coordinator *c, struct member *a, struct member *b);
+void pair_destroy(struct coordinator *c, struct pair *pair);
+struct pair_end *pair_end_of(struct pair *pair, const struct member *member);
+/* Sends now and repeats until acknowledged. */
+void pair_deliver(struct coordinator *c, struct pair_end *end, enum delivery_kind kind, uint32_t transaction);
+/* The message for this end as it is now; ERR_STATE when there is nothing to tell any more. */
+must_use enum err direction_encode(const struct coordinator *c, const struct pair_end *end, uint32_t transaction, struct writer *w);
