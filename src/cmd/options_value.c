@@ -1,0 +1,280 @@
+/* options_value.c: from the text of a setting to its value, kind by kind. */
+#include <ctype.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/time.h"
+#include "cmd/options_table.h"
+
+/* Each converts into field; on failure why says what was expected and field is untouched. */
+typedef enum err converter(void *field, const struct option_row *row, const char *text, char why[160]);
+
+__attribute__((format(printf, 2, 3))) static enum err expected(char why[160], const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(why, 160, format, arguments);
+	va_end(arguments);
+	return ERR_USAGE;
+}
+
+static enum err store_text(void *field, const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		abort();
+	free(*(char **)field);
+	*(char **)field = copy;
+	return OK;
+}
+
+static enum err convert_text(void *field, const struct option_row *row, const char *text, char why[160])
+{
+	if (!*text || strlen(text) > (size_t)row->max)
+		return expected(why, "1 to %lld characters", (long long)row->max);
+	for (const char *p = text; *p; p++)
+		if (!isgraph((unsigned char)*p))
+			return expected(why, "printable characters without spaces");
+	return store_text(field, text);
+}
+
+/* Letters, digits and inner hyphens: what every DNS server and certificate takes. */
+static bool label_is_valid(const char *text, size_t size)
+{
+	if (size == 0 || size > 63 || text[0] == '-' || text[size - 1] == '-')
+		return false;
+	for (size_t i = 0; i < size; i++)
+		if (!isalnum((unsigned char)text[i]) && text[i] != '-')
+			return false;
+	return true;
+}
+
+static enum err store_lower(void *field, const char *text)
+{
+	enum err err = store_text(field, text);
+
+	for (char *p = *(char **)field; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	return err;
+}
+
+static enum err convert_label(void *field, const struct option_row *row, const char *text, char why[160])
+{
+	(void)row;
+	if (!label_is_valid(text, strlen(text)))
+		return expected(why, "1 to 63 letters, digits or inner hyphens");
+	return store_lower(field, text);
+}
+
+static enum err convert_zone(void *field, const struct option_row *row, const char *text, char why[160])
+{
+	const char *at = text;
+	bool good = strlen(text) <= (size_t)row->max;
+
+	while (good) {
+		size_t size = strcspn(at, ".");
+
+		good = label_is_valid(at, size);
+		if (!at[size])
+			break;
+		at += size + 1;
+	}
+	if (!good)
+		return expected(why, "a domain name like ntm.internal");
+	return store_lower(field, text);
+}
+
+static enum err convert_iface(void *field, const struct option_row *row, const char *text, char why[160])
+{
+	bool good = *text && strlen(text) <= (size_t)row->max && strcmp(text, ".") != 0 && strcmp(text, "..") != 0;
+
+	for (const char *p = text; good && *p; p++)
+		good = isgraph((unsigned char)*p) && !strchr("/:%", *p);
+	if (!good)
+		return expected(why, "an interface name of at most %lld characters", (long long)row->max);
+	return store_text(field, text);
+}
+
+/* Absolute, because daemons leave the directory that they were started in. */
+static enum err convert_path(void *field, const struct option_row *row, const char *text, char why[160])
+{
+	char path[PATH_MAX * 2], here[PATH_MAX];
+
+	if (!*text)
+		return expected(why, "a path");
+	if (text[0] == '/')
+		snprintf(path, sizeof path, "%s", text);
+	else if (getcwd(here, sizeof here))
+		snprintf(path, sizeof path, "%s/%s", here, text);
+	else
+		return expected(why, "an absolute path, since the current directory is gone");
+	if (strlen(path) > (size_t)row->max)
+		return expected(why, "a path of at most %lld characters", (long long)row->max);
+	return store_text(field, path);
+}
+
+/* ":80" and "80" mean the row's host. */
+static enum err parse_addr(const struct option_row *row, const char *text, struct addr *ret)
+{
+	char full[ADDR_TEXT_MAX * 2];
+	const char *port = text[0] == ':' ? text + 1 : text;
+
+	if (row->host && *port && strspn(port, "0123456789") == strlen(port)) {
+		if (snprintf(full, sizeof full, "%s:%s", row->host, port) >= (int)sizeof full)
+			return ERR_MALFORMED;
+		text = full;
+	}
+	return addr_parse(text, row->port, ret);
+}
+
+static enum err convert_addr(void *field, const struct option_row *row, const char *text, char why[160])
+{
+	struct addr addr;
+
+	if (parse_addr(row, text, &addr) != OK)
+		return expected(why, "an address and port like 192.0.2.1:%u or [::]:%u", row->port ? row->port : 9090, row->port ? row->port : 9090);
+	if (addr.port == 0 && row->port == 0)
+		return expected(why, "an address with a port, like %s:9090", row->host);
+	*(struct addr *)field = addr;
+	return OK;
+}
+
+static enum err convert_addrs(void *field, const struct option_row *row, const char *text, char why[160])
+{
+	struct addr addrs[ADVERTISE_MAX] = {0};
+	size_t count = 0;
+
+	for (const char *at = text;; at++) {
+		char one[ADDR_TEXT_MAX];
+		size_t size = strcspn(at, ",");
+
+		if (count == ADVERTISE_MAX)
+			return expected(why, "at most %d addresses", ADVERTISE_MAX);
+		snprintf(one, sizeof one, "%.*s", (int)size, at);
+		if (size >= sizeof one || parse_addr(row, one, &addrs[count]) != OK)
+			return expected(why, "addresses like 192.0.2.1 or [2001:db8::1]:7367, separated by commas");
+		count++;
+		at += size;
+		if (!*at)
+			break;
+	}
+	memcpy(field, addrs, sizeof addrs);
+	return OK;
+}
+
+static enum err convert_prefix(void *field, const struct option_row *row, const char *text, char why[160])
+{
+	struct prefix prefix;
+
+	if (prefix_parse(text, &prefix) != OK || prefix.ip.family != row->min)
+		return expected(why, "a prefix without host bits, like %s", row->fallback);
+	*(struct prefix *)field = prefix;
+	return OK;
+}
+
+/* A number with at most six decimals and a unit; seconds when there is none. */
+static bool parse_duration(const char *text, int64_t max, int64_t *ret)
+{
+	static const struct { const char *unit; int64_t us; } units[] = {
+		{"", USEC_PER_SEC}, {"us", 1}, {"ms", USEC_PER_MSEC}, {"s", USEC_PER_SEC}, {"m", 60 * USEC_PER_SEC}, {"min", 60 * USEC_PER_SEC},
+		{"h", 3600 * USEC_PER_SEC}, {"d", 86400 * USEC_PER_SEC}, {"w", 7 * 86400 * USEC_PER_SEC},
+	};
+	size_t whole = strspn(text, "0123456789");
+	size_t dot = text[whole] == '.';
+	size_t decimals = dot ? strspn(text + whole + 1, "0123456789") : 0;
+	const char *unit = text + whole + dot + decimals;
+
+	if (whole == 0 || whole > 12 || decimals > 6 || (dot && decimals == 0))
+		return false;
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+		int64_t fraction, scale = 1, value = strtoll(text, NULL, 10);
+
+		if (strcmp(unit, units[i].unit) != 0)
+			continue;
+		fraction = decimals ? strtoll(text + whole + 1, NULL, 10) : 0;
+		for (size_t d = 0; d < decimals; d++)
+			scale *= 10;
+		if (value > max / units[i].us)
+			return false;
+		*ret = value * units[i].us + fraction * units[i].us / scale;
+		return true;
+	}
+	return false;
+}
+
+static enum err convert_duration(void *field, const struct option_row *row, const char *text, char why[160])
+{
+	int64_t us;
+
+	if (!parse_duration(text, row->max, &us) || us < row->min || us > row->max)
+		return expected(why, "a duration like %s, 500ms, 5m or 1h", row->fallback);
+	*(int64_t *)field = us;
+	return OK;
+}
+
+/* strtoull takes signs and spaces; a person who typed them meant something else. */
+static enum err convert_number(void *field, const struct option_row *row, const char *text, char why[160])
+{
+	bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+	const char *digits = hex ? text + 2 : text;
+	unsigned long long value;
+
+	if (!*digits || strlen(digits) > 10 || strspn(digits, hex ? "0123456789abcdefABCDEF" : "0123456789") != strlen(digits))
+		return expected(why, "a number");
+	value = strtoull(digits, NULL, hex ? 16 : 10);
+	if (value < (unsigned long long)row->min || value > (unsigned long long)row->max)
+		return expected(why, "a number from %lld to %lld", (long long)row->min, (long long)row->max);
+	*(uint32_t *)field = (uint32_t)value;
+	return OK;
+}
+
+static enum err convert_enum(void *field, const struct option_row *row, const char *text, char why[160])
+{
+	char list[120] = "";
+
+	for (int i = 0; row->choices[i]; i++) {
+		if (strcmp(row->choices[i], text) == 0) {
+			memcpy(field, &i, sizeof i);
+			return OK;
+		}
+		snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i == 0 ? "" : row->choices[i + 1] ? ", " : " or ", row->choices[i]);
+	}
+	return expected(why, "%s", list);
+}
+
+static enum err convert_flag(void *field, const struct option_row *row, const char *text, char why[160])
+{
+	static const char *const words[] = {"no", "yes", "0", "1", "false", "true", "off", "on"};
+
+	(void)row;
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (strcmp(words[i], text) == 0) {
+			*(bool *)field = i % 2;
+			return OK;
+		}
+	return expected(why, "yes or no");
+}
+
+/* Which field it is, the row says; counting the list is the one thing that a row cannot. */
+enum err option_convert(struct settings *settings, const struct option_row *row, const char *text, char why[160])
+{
+	static converter *const converters[] = {
+		[KIND_TEXT] = convert_text, [KIND_LABEL] = convert_label, [KIND_ZONE] = convert_zone, [KIND_IFACE] = convert_iface,
+		[KIND_PATH] = convert_path, [KIND_ADDR] = convert_addr, [KIND_ADDRS] = convert_addrs, [KIND_PREFIX] = convert_prefix,
+		[KIND_DURATION] = convert_duration, [KIND_NUMBER] = convert_number, [KIND_ENUM] = convert_enum, [KIND_FLAG] = convert_flag,
+	};
+	_Static_assert(sizeof(enum dns_mode) == sizeof(int), "enum fields are written as int");
+	enum err err = converters[row->kind]((char *)settings + row->offset, row, text, why);
+
+	if (err != OK || row->kind != KIND_ADDRS)
+		return err;
+	for (settings->advertise_count = 0; settings->advertise_count < ADVERTISE_MAX; settings->advertise_count++)
+		if (settings->advertise[settings->advertise_count].ip.family == 0)
+			break;
+	return OK;
+}
