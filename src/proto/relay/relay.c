@@ -1,0 +1,342 @@
+#include "proto/relay/relay.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "crypto/hash.h"
+#include "proto/relay/state.h"
+
+/* The wall clock is only ever read here; everything else is relative to now. */
+struct relay *relay_create(const struct relay_config *config, const struct relay_env *env, struct time_us now)
+{
+	struct relay *relay = mem_alloc(1, sizeof *relay);
+	uint8_t table_key[16];
+
+	relay->config = *config;
+	relay->env = *env;
+	relay->started = relay->now = relay->cookie_rotated = now;
+	if (!relay->config.pairs_max)
+		relay->config.pairs_max = RELAY_PAIRS_DEFAULT;
+	if (!relay->config.tickets_per_s)
+		relay->config.tickets_per_s = 256;
+	random_fill(&env->random, table_key, sizeof table_key);
+	random_fill(&env->random, relay->limit_key, sizeof relay->limit_key);
+	random_fill(&env->random, relay->cookie_secret, sizeof relay->cookie_secret);
+	pair_table_init(&relay->table, relay->config.pairs_max, table_key);
+	wipe(table_key, sizeof table_key);
+	return relay;
+}
+
+/* Sends nothing: the legs find out by their next Bind. */
+void relay_destroy(struct relay *relay)
+{
+	if (!relay)
+		return;
+	pair_table_finish(&relay->table);
+	wipe(relay, sizeof *relay);
+	mem_free(relay);
+}
+
+static const struct relay_coordinator *coordinator_known(const struct relay *relay, const uint8_t key[KEY_SIZE])
+{
+	for (unsigned i = 0; i < relay->coordinator_count; i++)
+		if (!memcmp(relay->coordinators[i].public, key, KEY_SIZE))
+			return &relay->coordinators[i];
+	return NULL;
+}
+
+/* What a coordinator taught us about the time survives, so that a new list does not revive old tickets. */
+enum err relay_set_coordinators(struct relay *relay, const uint8_t (*keys)[KEY_SIZE], size_t count)
+{
+	struct relay_coordinator list[COORDINATORS_MAX] = {0};
+	enum err err = OK;
+
+	if (count > COORDINATORS_MAX)
+		return ERR_SIZE;
+	for (size_t i = 0; i < count && err == OK; i++) {
+		const struct relay_coordinator *known = coordinator_known(relay, keys[i]);
+
+		memcpy(list[i].public, keys[i], KEY_SIZE);
+		list[i].newest_not_before_s = known ? known->newest_not_before_s : 0;
+		err = ticket_key(relay->config.static_keys.secret, keys[i], list[i].ticket_key);
+	}
+	if (err == OK) {
+		memcpy(relay->coordinators, list, sizeof list);
+		relay->coordinator_count = (uint8_t)count;
+	}
+	wipe(list, sizeof list);
+	return err;
+}
+
+/* Field by field, so that padding never takes part in a comparison. */
+struct relay_endpoint relay_endpoint_of(const struct addr *addr)
+{
+	struct relay_endpoint endpoint = {.port = addr->port, .family = addr->ip.family};
+
+	memcpy(endpoint.ip, addr->ip.bytes, ip_size(&addr->ip));
+	return endpoint;
+}
+
+/* The other way. */
+struct addr relay_addr_of(const struct relay_endpoint *endpoint)
+{
+	struct addr addr = {.port = endpoint->port, .ip.family = endpoint->family};
+
+	memcpy(addr.ip.bytes, endpoint->ip, sizeof endpoint->ip);
+	return addr;
+}
+
+/* Events carry values only: the pair may be gone right after. */
+void relay_tell(const struct relay *relay, enum relay_event_type type, const struct pair *pair, unsigned leg)
+{
+	const struct relay_leg *legs = pair->flow.legs;
+	bool whole = type == RELAY_EVENT_PAIR_EXPIRED;
+	struct relay_event event = {
+		.type = type,
+		.path_id = pair->flow.path_id,
+		.leg = (uint8_t)leg,
+		.generation = whole ? 0 : pair->generation[leg],
+		.packets = whole ? legs[0].packets + legs[1].packets : legs[leg].packets,
+		.bytes = whole ? legs[0].bytes + legs[1].bytes : legs[leg].bytes,
+	};
+
+	if (!whole)
+		event.remote = relay_addr_of(&legs[leg].remote);
+	if (relay->env.event)
+		relay->env.event(relay->env.ctx, &event);
+}
+
+/* The queue is as long as the longest train, and empty at the start of every input. */
+struct datagram *relay_out(struct relay *relay)
+{
+	if (relay->out_count == RELAY_OUT_MAX) {
+		relay->counters.dropped_queue++;
+		return NULL;
+	}
+	return &relay->out[relay->out_count++];
+}
+
+/* Back where it came from, by our address that it was sent to: anything else would not pass the node's NAT. */
+void relay_reply(struct relay *relay, const struct route *route, const uint8_t bytes[RELAY_CHALLENGE_SIZE])
+{
+	struct datagram *out = relay_out(relay);
+	uint8_t *slot;
+
+	if (!out)
+		return;
+	slot = relay->replies[out - relay->out];
+	memcpy(slot, bytes, RELAY_CHALLENGE_SIZE);
+	*out = (struct datagram){.route = *route, .bytes = slot, .size = RELAY_CHALLENGE_SIZE};
+	relay->counters.replies++;
+	relay->counters.reply_bytes += RELAY_CHALLENGE_SIZE;
+}
+
+/* What was not pulled pointed into memory that its lender may have taken back. */
+static void relay_turn(struct relay *relay, struct time_us now)
+{
+	assert(now.us >= relay->now.us);
+	relay->now = now;
+	relay->counters.dropped_queue += relay->out_count - relay->out_at;
+	relay->out_count = relay->out_at = 0;
+}
+
+static enum err relay_refuse(struct relay *relay, enum relay_verdict verdict, uint32_t packets)
+{
+	switch (verdict) {
+	case RELAY_DROP_SOURCE:
+		relay->counters.dropped_source += packets;
+		return ERR_DENIED;
+	case RELAY_DROP_UNBOUND:
+		relay->counters.dropped_unbound += packets;
+		return ERR_STATE;
+	case RELAY_DROP_RATE:
+		relay->counters.dropped_rate += packets;
+		return ERR_FULL;
+	default:
+		relay->counters.dropped_cap += packets;
+		return ERR_EXHAUSTED;
+	}
+}
+
+/* run: packets datagrams of one pair, back to back in the caller's bytes, which leave as they came. */
+static enum err relay_forward(struct relay *relay, const struct datagram *run, uint32_t packets)
+{
+	struct reader r = reader_over(run->bytes + HEADER_SIZE - 8, 8);
+	struct relay_endpoint src = relay_endpoint_of(&run->route.remote);
+	const struct relay_endpoint *remote, *local;
+	struct pair *pair = pair_table_find(&relay->table, read_u64(&r));
+	enum relay_verdict verdict;
+	struct datagram *out;
+
+	if (!pair) {
+		relay->counters.dropped_unknown += packets;
+		return ERR_UNKNOWN;
+	}
+	if (relay->out_count == RELAY_OUT_MAX) {
+		relay->counters.dropped_queue += packets;
+		return ERR_FULL;
+	}
+	verdict = relay_flow_forward(&pair->flow, &src, packets, run->size, relay->now.us, &remote, &local);
+	if (verdict != RELAY_FORWARD)
+		return relay_refuse(relay, verdict, packets);
+	out = relay_out(relay);
+	*out = (struct datagram){
+		.route = {.local = relay_addr_of(local), .remote = relay_addr_of(remote)},
+		.bytes = run->bytes,
+		.size = run->size,
+		.segment_size = packets > 1 ? run->segment_size : 0,
+	};
+	relay->counters.forwarded += packets;
+	relay->counters.forwarded_bytes += run->size;
+	return OK;
+}
+
+static enum err relay_control(struct relay *relay, const struct route *route, const uint8_t *bytes, size_t size)
+{
+	switch (bytes[0]) {
+	case PACKET_RELAY_BIND: return relay_input_bind(relay, route, bytes, size);
+	case PACKET_RELAY_ANSWER: return relay_input_answer(relay, route, bytes, size);
+	default:
+		relay->counters.dropped_malformed++;
+		return ERR_MALFORMED;
+	}
+}
+
+/* Is the segment one that a relay carries, and does it belong to the same pair as the run's first? */
+static bool joins_run(const uint8_t *first, const uint8_t *segment, size_t size)
+{
+	return size >= HEADER_SIZE && packet_is_end_to_end(segment[0]) && !memcmp(first + 8, segment + 8, 8);
+}
+
+/* Cuts the train into runs of one pair; a train of one pair is one run. */
+enum err relay_input_datagram(struct relay *relay, struct time_us now, const struct datagram *datagram)
+{
+	size_t step = datagram->segment_size ? datagram->segment_size : datagram->size;
+	enum err err = OK;
+
+	relay_turn(relay, now);
+	for (size_t at = 0; at < datagram->size;) {
+		const uint8_t *first = datagram->bytes + at;
+		size_t size = datagram->size - at < step ? datagram->size - at : step;
+		struct datagram run = {datagram->route, first, size, datagram->segment_size};
+		uint32_t packets = 1;
+		enum err one;
+
+		at += size;
+		if (size < HEADER_SIZE) {
+			relay->counters.dropped_malformed++;
+			one = ERR_TRUNCATED;
+		} else if (!packet_is_end_to_end(first[0])) {
+			one = relay_control(relay, &datagram->route, first, size);
+		} else {
+			for (; at < datagram->size; at += size, packets++) {
+				size = datagram->size - at < step ? datagram->size - at : step;
+				if (!joins_run(first, datagram->bytes + at, size))
+					break;
+			}
+			run.size = (size_t)(datagram->bytes + at - first);
+			one = relay_forward(relay, &run, packets);
+		}
+		relay->counters.datagrams += packets;
+		relay->counters.bytes += run.size;
+		if (one != OK)
+			err = one;
+	}
+	return err;
+}
+
+/* In the order in which they were caused. */
+bool relay_next_datagram(struct relay *relay, struct datagram *ret)
+{
+	if (relay->out_at == relay->out_count)
+		return false;
+	*ret = relay->out[relay->out_at++];
+	return true;
+}
+
+static void relay_remove_pair(struct relay *relay, struct pair *pair)
+{
+	relay_tell(relay, RELAY_EVENT_PAIR_EXPIRED, pair, 0);
+	relay->counters.pairs_expired++;
+	pair_table_remove(&relay->table, pair);
+}
+
+/* The packet path refuses idle legs by itself; this only frees what they hold. */
+bool relay_check_pair(struct relay *relay, struct pair *pair)
+{
+	bool alive = false;
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct relay_leg *leg = &pair->flow.legs[i];
+
+		if (leg->remote.family && !relay_leg_is_bound(&pair->flow, leg, relay->now.us)) {
+			relay->counters.legs_idle++;
+			relay_tell(relay, RELAY_EVENT_LEG_IDLE, pair, i);
+			leg->remote = leg->remote_local = (struct relay_endpoint){0};
+		}
+		alive |= leg->remote.family != 0;
+	}
+	if (alive)
+		return false;
+	if (pair->list == PAIR_UNBOUND && !time_reached(relay->now, pair->check))
+		return false;
+	relay_remove_pair(relay, pair);
+	return true;
+}
+
+/* Work per call is bounded by what became due, and every pair becomes due at most once per RELAY_CHECK_US. */
+void relay_input_time(struct relay *relay, struct time_us now)
+{
+	struct pair *pair;
+
+	relay_turn(relay, now);
+	while ((pair = pair_table_first(&relay->table, PAIR_UNBOUND)) && time_reached(now, pair->check))
+		if (!relay_check_pair(relay, pair))
+			pair_table_move(&relay->table, pair, PAIR_BOUND, time_add(now, RELAY_CHECK_US));
+	while ((pair = pair_table_first(&relay->table, PAIR_BOUND)) && time_reached(now, pair->check))
+		if (!relay_check_pair(relay, pair))
+			pair_table_move(&relay->table, pair, PAIR_BOUND, time_add(now, RELAY_CHECK_US));
+}
+
+/* Secrets rotate when they are used, so only expiry needs to be woken for. */
+struct time_us relay_next_deadline(const struct relay *relay)
+{
+	const struct pair *unbound = pair_table_first(&relay->table, PAIR_UNBOUND);
+	const struct pair *bound = pair_table_first(&relay->table, PAIR_BOUND);
+
+	return time_min(unbound ? unbound->check : TIME_NEVER, bound ? bound->check : TIME_NEVER);
+}
+
+/* A copy: the machine goes on counting. */
+void relay_get_counters(const struct relay *relay, struct relay_counters *ret)
+{
+	*ret = relay->counters;
+	ret->pairs = relay->table.count;
+	ret->pairs_max = relay->table.pairs_max;
+}
+
+/* In slot order; free slots are skipped. */
+bool relay_next_pair(const struct relay *relay, uint32_t *cursor, struct relay_pair_info *ret)
+{
+	while (*cursor < relay->table.fresh) {
+		const struct pair *pair = &relay->table.pairs[(*cursor)++];
+
+		if (!pair->used)
+			continue;
+		*ret = (struct relay_pair_info){
+			.path_id = pair->flow.path_id,
+			.bytes_left = pair->flow.bytes_left,
+			.rate_kbps = pair->flow.rate_kbps,
+		};
+		for (unsigned i = 0; i < 2; i++)
+			ret->legs[i] = (struct relay_leg_info){
+				.remote = relay_addr_of(&pair->flow.legs[i].remote),
+				.generation = pair->generation[i],
+				.packets = pair->flow.legs[i].packets,
+				.bytes = pair->flow.legs[i].bytes,
+			};
+		return true;
+	}
+	return false;
+}

@@ -1,0 +1,51 @@
+/* state.h: the relay machine's insides, shared by its few files: relay.c drives, bind.c judges Bind and Answer. */
+#pragma once
+
+#include "proto/relay/relay.h"
+#include "proto/relay/table.h"
+#include "proto/session/trust.h"
+
+enum { RELAY_LIMIT_SLOTS = 4096 }; /* prefixes tracked at once; colliding ones share a budget, by a keyed hash */
+
+/* How often a bound pair is looked at: exact enough for idle ones, and free of work per packet. */
+#define RELAY_CHECK_US (LEG_IDLE_US / 8)
+
+/* A coordinator whose tickets count. */
+struct relay_coordinator {
+	uint8_t public[KEY_SIZE];
+	uint8_t ticket_key[KEY_SIZE];   /* the DH, done once */
+	uint64_t newest_not_before_s;   /* of its authentic tickets: a lower bound of the true time, whatever our clock says */
+};
+
+struct relay {
+	struct relay_config config;
+	struct relay_env env;
+	struct time_us started;         /* when config.wall_s was true */
+	struct time_us now;             /* of the current or last input */
+	struct pair_table table;
+	struct relay_coordinator coordinators[COORDINATORS_MAX];
+	uint8_t coordinator_count;
+	uint8_t cookie_secret[2][KEY_SIZE]; /* current, previous */
+	struct time_us cookie_rotated;
+	uint8_t limit_key[16];
+	int64_t limit_us[RELAY_LIMIT_SLOTS]; /* per prefix: virtual time at which its bucket is full again */
+	struct datagram out[RELAY_OUT_MAX];
+	uint32_t out_count, out_at;
+	uint8_t replies[RELAY_OUT_MAX][RELAY_CHALLENGE_SIZE];
+	struct relay_counters counters;
+};
+
+/* A control packet: Bind or Answer, one segment. */
+enum err relay_input_bind(struct relay *relay, const struct route *route, const uint8_t *bytes, size_t size);
+enum err relay_input_answer(struct relay *relay, const struct route *route, const uint8_t *bytes, size_t size);
+
+/* Queues one reply to where route came from; drops and counts when the queue is full. */
+void relay_reply(struct relay *relay, const struct route *route, const uint8_t bytes[RELAY_CHALLENGE_SIZE]);
+/* A slot for one more datagram, or NULL and counted. */
+struct datagram *relay_out(struct relay *relay);
+void relay_tell(const struct relay *relay, enum relay_event_type type, const struct pair *pair, unsigned leg);
+/* Forgets the legs that have been silent for too long, and the pair with the last of them. True when the pair is gone. */
+bool relay_check_pair(struct relay *relay, struct pair *pair);
+
+struct relay_endpoint relay_endpoint_of(const struct addr *addr);
+struct addr relay_addr_of(const struct relay_endpoint *endpoint);
