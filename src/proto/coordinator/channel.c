@@ -137,7 +137,8 @@ static void confirm(struct coordinator *c, struct channel *channel, const struct
 	channel->answer = NULL;
 	*channel_seen_slot(c, channel->seen_tag) = channel->seen_tag;
 	/* It holds our ephemeral key's outcome, so it received the answer where that was sent. */
-	channel->is_proven = addr_equal(&channel->route.remote, &route->remote);
+	channel->is_proven = addr_equal(&channel->answered[0], &route->remote) || addr_equal(&channel->answered[1], &route->remote);
+	channel->route = *route;
 	member->features = channel->features;
 	member->move_epoch = channel->move_epoch;
 	member->candidates = channel->candidates;

@@ -4,6 +4,11 @@
  *
  * Contract: one thread; `now` never goes back; strangers' bytes never fail an assertion, allocate or grow anything. Acknowledged means
  * durable: after every batch of input the driver pulls records, stores them, calls coordinator_records_durable, then pulls datagrams.
+ *
+ * What nodes should know: a session's packet from a new address makes that address the node's, but until the node has answered a Path Challenge
+ * from there, no more goes to it than came from it (E5, T6), answers to requests excepted; an Update Request with a risen move epoch buys more.
+ * So nodes answer MESSAGE_PATH_CHALLENGE of their coordinator with MESSAGE_PATH_RESPONSE, acknowledge Route Direction and Route Update with
+ * MESSAGE_ACK, pad Keep Alive and Update with FIELD_PAD to PAD_REQUEST_TO bytes, and register again when half of their lease has passed.
  */
 #pragma once
 
@@ -17,7 +22,10 @@
 
 struct coordinator;
 
-enum { COORDINATOR_NODES_DEFAULT = 65536 };
+enum {
+	COORDINATOR_NODES_DEFAULT = 65536,
+	PAD_REQUEST_TO = 64, /* plaintext of Keep Alive and Update: their answers and a challenge are never larger together with it */
+};
 
 enum coordinator_event_type {
 	COORDINATOR_NODE_LEASED,   /* new: it got its addresses */

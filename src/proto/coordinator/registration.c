@@ -12,6 +12,7 @@
 /* What an authenticated first message says. The certificate's bytes live in payload. */
 struct arrival {
 	struct handshake handshake;
+	uint64_t path_id;  /* kept here: the handshake is wiped when it is answered */
 	struct message_header header;
 	struct registration_request request;
 	struct certificate certificate;
@@ -30,7 +31,7 @@ static uint64_t seen_tag(const struct coordinator *c, const uint8_t *bytes)
 /* Sends the answer that was written once. It is not larger than any first message of this session, as those are equal. */
 static void send_answer(struct coordinator *c, struct channel *channel, const struct route *route)
 {
-	channel->route = *route;
+	channel->answered[channel->answered[0].ip.family != 0] = route->remote;
 	coordinator_send(c, route, channel->answer, channel->answer_size);
 }
 
@@ -42,7 +43,6 @@ static enum err repeat(struct coordinator *c, struct channel *channel, const str
 		return ERR_REPLAY;
 	}
 	c->counters.handshakes_repeated++;
-	channel->route = *route;
 	if (!delay_is_waiting(&channel->held))
 		send_answer(c, channel, route);
 	return OK;
@@ -140,7 +140,7 @@ static enum err write_answer(struct coordinator *c, struct arrival *arrival, con
 	};
 	struct handshake_setup setup = {
 		.local_static = &c->config.static_keys, .mac1_key = mac1_key, .type = PACKET_REGISTRATION_RESPONSE,
-		.path_id = arrival->handshake.path_id, .ephemeral_seed = seed,
+		.path_id = arrival->path_id, .ephemeral_seed = seed,
 	};
 	size_t size = 0;
 	enum err err;
@@ -201,7 +201,7 @@ static struct channel *open_channel(struct coordinator *c, struct member *member
 	struct channel *channel = mem_alloc(1, sizeof *channel);
 
 	channel->member = member;
-	channel->path_id = arrival->handshake.path_id;
+	channel->path_id = arrival->path_id;
 	if (map_put(&c->by_path, channel->path_id, channel) != OK) {
 		mem_free(channel);
 		return NULL;
@@ -258,6 +258,7 @@ static enum err input_authenticated(struct coordinator *c, struct arrival *arriv
 	uint8_t reason;
 
 	c->counters.handshakes++;
+	arrival->path_id = arrival->handshake.path_id;
 	if (message_header_decode(&r, &arrival->header) != OK || arrival->header.type != MESSAGE_REGISTRATION_REQUEST ||
 	    registration_request_decode(&r, &arrival->request) != OK) {
 		c->counters.dropped_malformed++;

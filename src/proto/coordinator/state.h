@@ -46,6 +46,7 @@ struct channel {
 	uint8_t ephemeral[KEY_SIZE];   /* of the first message: a repetition is known without a key exchange */
 	uint64_t seen_tag;             /* what is remembered of that message when it is confirmed */
 	uint8_t *answer;               /* the datagram, until confirmed */
+	struct addr answered[2];       /* where that went: first and last. A node tries all addresses of its coordinator at once */
 	size_t answer_size;
 	/* Said in the first message, believed when confirmed. */
 	uint32_t features, move_epoch;
