@@ -40,3 +40,9 @@ static inline struct time_us time_min(struct time_us a, struct time_us b)
 {
 	return a.us < b.us ? a : b;
 }
+
+/* `at`, or a second from now when that has passed: for planning what could not be done when it was due. */
+static inline struct time_us time_later(struct time_us now, struct time_us at)
+{
+	return at.us > now.us ? at : time_add(now, USEC_PER_SEC);
+}

@@ -122,7 +122,8 @@ static bool is_safe(const struct outbox *box, const struct outbox_entry *entry)
 }
 
 /* Bytes are not copied: a new entry points at the old ones. */
-uint32_t outbox_replay(struct outbox *box, struct time_us now, const void *owner, struct time_us since, const struct route *route, uint32_t *ret_lost)
+uint32_t outbox_replay(struct outbox *box, struct time_us now, const void *owner, struct time_us since, const struct route *route,
+		       size_t *bytes_left, uint32_t *ret_lost)
 {
 	uint64_t last = box->end;
 	uint32_t replayed = 0, lost = 0;
@@ -134,7 +135,7 @@ uint32_t outbox_replay(struct outbox *box, struct time_us now, const void *owner
 
 		if (old.owner != owner || old.is_repeat || time_since(old.at, since) < 0)
 			continue;
-		if (!is_safe(box, &old) || box->end - box->first >= OUTBOX_ENTRIES) {
+		if (!is_safe(box, &old) || box->end - box->first >= OUTBOX_ENTRIES || old.size > *bytes_left) {
 			lost += old.segments;
 			continue;
 		}
@@ -147,6 +148,7 @@ uint32_t outbox_replay(struct outbox *box, struct time_us now, const void *owner
 		again->closed = again->is_repeat = true;
 		again->owner = NULL;
 		again->at = now;
+		*bytes_left -= old.size;
 		replayed += old.segments;
 	}
 	*ret_lost = lost;

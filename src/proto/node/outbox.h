@@ -52,10 +52,11 @@ void outbox_commit(struct outbox *box, struct time_us now, const struct route *r
 /* A whole datagram that exists already, copied in (control messages); never part of a train. False when there is no room. */
 bool outbox_put(struct outbox *box, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size);
 /*
- * Sends again, over `route`, what the owner sealed since `since`, oldest first. Returns the number of datagrams; *ret_lost gets how many of that
+ * Sends again, over `route`, what the owner sealed since `since`, oldest first, at most *bytes_left bytes (which it lessens). Returns the number of datagrams; *ret_lost gets how many of that
  * time are no longer there (a lower bound: overwritten entries are counted as one each).
  */
-uint32_t outbox_replay(struct outbox *box, struct time_us now, const void *owner, struct time_us since, const struct route *route, uint32_t *ret_lost);
+uint32_t outbox_replay(struct outbox *box, struct time_us now, const void *owner, struct time_us since, const struct route *route,
+		       size_t *bytes_left, uint32_t *ret_lost);
 /* The owner is going away: nothing of it is replayed. */
 void outbox_forget(struct outbox *box, const void *owner);
 /* The next datagram to send, or false. */

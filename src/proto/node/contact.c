@@ -1,0 +1,398 @@
+/* Carrying a Route Direction out: Tunnel Requests to every candidate and the relay in parallel, hole punching meanwhile, one session at the end. */
+#include <string.h>
+
+#include "crypto/hash.h"
+#include "proto/node/machine.h"
+#include "wire/message.h"
+
+enum { CONTACT_TRIES_US = 10 * 1000000, HELLO_SIZE = 200 };
+
+/* The lower NodeID's request wins a collision. */
+static bool own_request_wins(const struct node *node, const struct peer *peer)
+{
+	return node_id_compare(&node->certificate.id, &peer->id) < 0;
+}
+
+/* Writes the hello that both handshake messages carry; padded so that an answer and a first challenge are never larger than the request. */
+static enum err write_hello(const struct node *node, uint8_t type, size_t padded_size, uint8_t *ret, size_t *ret_size)
+{
+	struct writer w = writer_over(ret, HANDSHAKE_PAYLOAD_MAX);
+	struct tunnel_hello hello = {.move_epoch = node->move_epoch, .features = node->features, .padded_size = padded_size};
+
+	message_header_encode(type, 0, &w);
+	tunnel_hello_encode(&hello, &w);
+	return writer_finish(&w, ret_size);
+}
+
+static enum err read_hello(const uint8_t *payload, size_t size, uint8_t type, struct tunnel_hello *ret)
+{
+	struct reader r = reader_over(payload, size);
+	struct message_header header;
+	enum err err = message_header_decode(&r, &header);
+
+	if (err == OK && header.type != type)
+		err = ERR_MALFORMED;
+	return err == OK ? tunnel_hello_decode(&r, ret) : err;
+}
+
+/* Prepares our own first message; it is the same bytes for every address and every repetition. */
+static enum err begin_request(struct node *node, struct peer *peer)
+{
+	struct contact *contact = &peer->contact;
+	uint8_t payload[HANDSHAKE_PAYLOAD_MAX], mac1_key[KEY_SIZE], seed[KEY_SIZE];
+	struct handshake_setup setup = {
+		.local_static = &node->static_keys,
+		.remote_static = peer->certificate.static_key,
+		.psk = contact->temp_key,
+		.mac1_key = mac1_key,
+		.type = PACKET_TUNNEL_REQUEST,
+		.path_id = contact->path_id,
+		.ephemeral_seed = seed,
+	};
+	size_t size;
+	enum err err = write_hello(node, MESSAGE_TUNNEL_REQUEST, HELLO_SIZE, payload, &size);
+
+	if (err != OK)
+		return err;
+	handshake_mac1_key(peer->certificate.static_key, contact->nego_key, mac1_key);
+	random_fill(&node->env.random, seed, sizeof seed);
+	err = handshake_begin(&contact->handshake, &setup, (struct blob){payload, size}, contact->request, &contact->request_size);
+	wipe(seed, sizeof seed);
+	contact->initiating = err == OK;
+	return err;
+}
+
+/* A new direction replaces one that has not ended yet; a live session goes on until the new one stands. */
+void contact_start(struct node *node, struct peer *peer, struct time_us now, const struct route_direction *direction)
+{
+	struct contact *contact = &peer->contact;
+
+	if ((contact->used && contact->path_id == direction->path_id) ||
+	    (peer->session && session_path_id(peer->session) == direction->path_id))
+		return;
+	contact_stop(node, peer);
+	*contact = (struct contact){
+		.used = true,
+		.path_id = direction->path_id,
+		.suite = direction->suite == SUITE_AES256_GCM ? SUITE_AES256_GCM : SUITE_CHACHA20_POLY1305,
+		.started = now,
+		.next_try = now,
+		.next_probe = time_add(now, PROBE_INTERVAL_US),
+		.interval_us = HANDSHAKE_RETRY_US,
+		.probes_left = PROBES_PER_CANDIDATE,
+	};
+	memcpy(contact->temp_key, direction->temp_key, KEY_SIZE);
+	nego_key_derive(contact->temp_key, contact->nego_key);
+	handshake_mac1_key(node->static_keys.public, contact->nego_key, contact->own_mac1_key);
+	peer->observed = direction->observed;
+	peer->candidates = direction->candidates;
+	if (direction->has_relay && leg_init(&contact->leg, contact->path_id, &direction->relay, now) == OK) {
+		contact->has_relay = true;
+		memcpy(contact->relay_name, direction->relay.name, sizeof contact->relay_name);
+	}
+	if (map_put(&node->by_path_id, contact->path_id, peer) != OK || begin_request(node, peer) != OK) {
+		contact_stop(node, peer);
+		return;
+	}
+	if (!peer->session)
+		peer_set_state(node, peer, now, NODE_PEER_CONNECTING, REASON_NONE);
+	peer_plan(node, peer, now);
+}
+
+/* Wipes what is secret; the PathID stays known when a session has it. */
+void contact_stop(struct node *node, struct peer *peer)
+{
+	struct contact *contact = &peer->contact;
+
+	if (contact->used && !(peer->session && session_path_id(peer->session) == contact->path_id))
+		map_remove(&node->by_path_id, contact->path_id);
+	wipe(contact, sizeof *contact);
+}
+
+/* To one candidate address, from the address the kernel would use. */
+static void send_to(struct node *node, struct time_us now, const struct addr *remote, const uint8_t *bytes, size_t size)
+{
+	int local = node_local_for(node, remote->ip.family);
+	struct route route = {.remote = *remote};
+
+	if (local < 0 || !addr_is_probeable(remote) || node_is_virtual(node, &remote->ip))
+		return;
+	route.local = (struct addr){node->locals[local].ip, node->listen_port};
+	route.ifindex = node->locals[local].ifindex;
+	(void)outbox_put(&node->outbox, now, &route, bytes, size);
+}
+
+/* Everywhere the peer may be. */
+static void send_everywhere(struct node *node, struct peer *peer, struct time_us now, const uint8_t *bytes, size_t size)
+{
+	struct contact *contact = &peer->contact;
+	struct route route;
+
+	if (addr_is_set(&peer->observed))
+		send_to(node, now, &peer->observed, bytes, size);
+	for (int i = 0; i < peer->candidates.count; i++)
+		if (!addr_equal(&peer->candidates.list[i], &peer->observed))
+			send_to(node, now, &peer->candidates.list[i], bytes, size);
+	if (contact->has_relay && leg_is_bound(&contact->leg) && peer_relay_route(node, &contact->leg, &route))
+		(void)outbox_put(&node->outbox, now, &route, bytes, size);
+}
+
+/* Small packets that open the NATs between the larger, rarer requests. */
+static void send_probe(struct node *node, struct peer *peer, struct time_us now, const struct route *route, uint8_t flags)
+{
+	struct contact *contact = &peer->contact;
+	uint8_t bytes[HOLE_PUNCHING_SIZE];
+	struct writer w = writer_over(bytes, sizeof bytes);
+	struct hole_punching probe = {.path_id = contact->path_id, .counter = ++contact->probe_number, .flags = flags};
+	size_t size;
+
+	random_fill(&node->env.random, probe.nonce, sizeof probe.nonce);
+	hole_punching_encode(&probe, &w);
+	if (writer_finish(&w, &size) != OK)
+		return;
+	mac(contact->nego_key, bytes, HOLE_PUNCHING_SIZE - MAC_SIZE, bytes + HOLE_PUNCHING_SIZE - MAC_SIZE);
+	if (route)
+		(void)outbox_put(&node->outbox, now, route, bytes, size);
+	else
+		send_everywhere(node, peer, now, bytes, size);
+}
+
+static void run_contact_leg(struct node *node, struct peer *peer, struct time_us now)
+{
+	struct contact *contact = &peer->contact;
+	uint8_t bytes[LEG_DATAGRAM_MAX];
+	struct route route;
+	size_t size;
+
+	while (leg_output(&contact->leg, now, bytes, &size))
+		if (peer_relay_route(node, &contact->leg, &route))
+			(void)outbox_put(&node->outbox, now, &route, bytes, size);
+	if (leg_is_bound(&contact->leg) && !contact->leg_was_bound) {
+		contact->leg_was_bound = true; /* now the relay carries the request: do not wait for the next repetition */
+		if (contact->initiating && peer_relay_route(node, &contact->leg, &route))
+			(void)outbox_put(&node->outbox, now, &route, contact->request, contact->request_size);
+	}
+}
+
+/* Gives up after CONTACT_TRIES_US: then the peer is unreachable until asked for again. */
+void contact_run(struct node *node, struct peer *peer, struct time_us now)
+{
+	struct contact *contact = &peer->contact;
+
+	if (!contact->used)
+		return;
+	if (time_since(now, contact->started) >= CONTACT_TRIES_US) {
+		contact_stop(node, peer);
+		if (!peer->session)
+			peer_set_state(node, peer, now, NODE_PEER_UNREACHABLE, REASON_NONE);
+		return;
+	}
+	if (contact->has_relay)
+		run_contact_leg(node, peer, now);
+	if (contact->initiating && time_reached(now, contact->next_try)) {
+		send_everywhere(node, peer, now, contact->request, contact->request_size);
+		contact->next_try = time_add(now, contact->interval_us);
+		contact->interval_us = contact->interval_us * 2 > HANDSHAKE_RETRY_MAX_US ? HANDSHAKE_RETRY_MAX_US : contact->interval_us * 2;
+	}
+	if (contact->probes_left > 0 && time_reached(now, contact->next_probe)) {
+		contact->probes_left--;
+		contact->next_probe = time_add(now, PROBE_INTERVAL_US);
+		send_probe(node, peer, now, NULL, 0);
+	}
+}
+
+/* Also the deadline of giving up. */
+struct time_us contact_deadline(const struct peer *peer)
+{
+	const struct contact *contact = &peer->contact;
+	struct time_us at;
+
+	if (!contact->used)
+		return TIME_NEVER;
+	at = time_add(contact->started, CONTACT_TRIES_US);
+	if (contact->initiating)
+		at = time_min(at, contact->next_try);
+	if (contact->probes_left > 0)
+		at = time_min(at, contact->next_probe);
+	return contact->has_relay ? time_min(at, leg_deadline(&contact->leg)) : at;
+}
+
+/* The relay that this tunnel was directed with becomes one of its paths. */
+static void adopt_leg(struct node *node, struct peer *peer, struct time_us now)
+{
+	struct contact *contact = &peer->contact;
+	struct route route;
+	struct path *path;
+
+	leg_finish(&peer->leg);
+	peer->has_relay = contact->has_relay;
+	peer->leg = contact->leg;
+	memcpy(peer->relay_name, contact->relay_name, sizeof peer->relay_name);
+	if (!peer->has_relay || !peer_relay_route(node, &peer->leg, &route))
+		return;
+	path = path_add(node, peer, now, PATH_RELAY, &route);
+	if (path && leg_is_bound(&peer->leg))
+		path_set_valid(node, peer, path, now, -1);
+}
+
+/* The handshake has ended: the session replaces an older one, and every candidate is probed under the new keys. */
+static void establish(struct node *node, struct peer *peer, struct time_us now, bool is_initiator, const struct session_keys *keys,
+		      const struct tunnel_hello *hello, const struct route *route)
+{
+	struct contact *contact = &peer->contact;
+	struct session *old = peer->session;
+	bool by_relay = false;
+	struct path *path;
+
+	for (int i = 0; contact->has_relay && i < contact->leg.addresses.count; i++)
+		by_relay |= addr_equal(&contact->leg.addresses.list[i], &route->remote);
+	memset(peer->paths, 0, sizeof peer->paths);
+	peer->active = peer->second = -1;
+	peer->moving.active = false;
+	peer->rekeying = (struct rekeying){0};
+	peer->requests = (struct request_table){0};
+	outbox_forget(&node->outbox, peer); /* sealed under keys that are gone */
+	peer->session = session_create(node->aead, contact->suite, is_initiator, contact->path_id, keys, now);
+	peer->move_epoch = hello->move_epoch;
+	if (old) {
+		map_remove(&node->by_path_id, session_path_id(old));
+		session_destroy(old);
+	}
+	node->counters.handshakes++;
+	adopt_leg(node, peer, now);
+	contact_stop(node, peer);
+	path = by_relay ? path_find(peer, route) : path_add(node, peer, now, PATH_DIRECT, route);
+	peer_set_state(node, peer, now, NODE_PEER_UP, REASON_NONE);
+	/* An answered request proves its way; a request does not: it may have been forwarded by a stranger (E5). */
+	if (path && (is_initiator || by_relay))
+		path_set_valid(node, peer, path, now, -1);
+	path_add_all(node, peer, now);
+	path_select(node, peer, now);
+	peer_plan(node, peer, now);
+}
+
+/* The same first message gets the same answer to wherever it came from. */
+static bool answer_again(struct node *node, struct peer *peer, struct time_us now, const struct route *route, uint64_t path_id,
+			 const uint8_t request_hash[32])
+{
+	const struct answered *answered = &peer->answered;
+
+	if (answered->response_size == 0 || answered->path_id != path_id || memcmp(answered->request_hash, request_hash, 32) != 0)
+		return false;
+	(void)outbox_put(&node->outbox, now, route, answered->response, answered->response_size);
+	return true;
+}
+
+/* Runs the responder's half; the answer is kept. */
+static enum err answer_request(struct node *node, struct peer *peer, const uint8_t *bytes, size_t size, struct tunnel_hello *ret_hello,
+			       struct session_keys *ret_keys)
+{
+	struct contact *contact = &peer->contact;
+	uint8_t payload[MESSAGE_MAX], mac1_key[KEY_SIZE], seed[KEY_SIZE];
+	struct handshake h;
+	struct handshake_setup setup = {
+		.local_static = &node->static_keys,
+		.psk = contact->temp_key,
+		.mac1_key = mac1_key,
+		.type = PACKET_TUNNEL_RESPONSE,
+		.path_id = contact->path_id,
+		.ephemeral_seed = seed,
+	};
+	size_t payload_size;
+	enum err err = handshake_accept(&h, &node->static_keys, contact->temp_key, bytes, size, payload, &payload_size);
+
+	if (err == OK && memcmp(h.remote_static, peer->certificate.static_key, KEY_SIZE) != 0)
+		err = ERR_AUTH;
+	if (err == OK)
+		err = read_hello(payload, payload_size, MESSAGE_TUNNEL_REQUEST, ret_hello);
+	if (err == OK)
+		err = write_hello(node, MESSAGE_TUNNEL_RESPONSE, 0, payload, &payload_size);
+	if (err == OK) {
+		handshake_mac1_key(peer->certificate.static_key, contact->nego_key, mac1_key);
+		random_fill(&node->env.random, seed, sizeof seed);
+		err = handshake_answer(&h, &setup, (struct blob){payload, payload_size}, peer->answered.response, &peer->answered.response_size,
+				       ret_keys);
+		wipe(seed, sizeof seed);
+	}
+	wipe(&h, sizeof h);
+	return err;
+}
+
+/* Tunnel Request. Ours goes on when it wins the collision: the other end will answer it. */
+void contact_request_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size)
+{
+	struct contact *contact = &peer->contact;
+	struct session_keys keys;
+	struct tunnel_hello hello;
+	struct reader r = reader_over(bytes, size);
+	struct header header;
+	uint8_t digest[32];
+
+	hash(bytes, size, digest);
+	if (header_decode(&r, &header) != OK || answer_again(node, peer, now, route, header.path_id, digest))
+		return;
+	if (!contact->used || contact->path_id != header.path_id || handshake_mac1_check(bytes, size, contact->own_mac1_key) != OK) {
+		node->counters.dropped_stranger++;
+		return;
+	}
+	if (contact->initiating && own_request_wins(node, peer)) {
+		/* It got through from there: ours will get through to there. */
+		(void)outbox_put(&node->outbox, now, route, contact->request, contact->request_size);
+		return;
+	}
+	if (answer_request(node, peer, bytes, size, &hello, &keys) != OK) {
+		node->counters.dropped_auth++;
+		return;
+	}
+	peer->answered.path_id = header.path_id;
+	memcpy(peer->answered.request_hash, digest, sizeof digest);
+	(void)outbox_put(&node->outbox, now, route, peer->answered.response, peer->answered.response_size);
+	establish(node, peer, now, false, &keys, &hello, route);
+	wipe(&keys, sizeof keys);
+}
+
+/* Tunnel Response. */
+void contact_response_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size)
+{
+	struct contact *contact = &peer->contact;
+	struct session_keys keys;
+	struct tunnel_hello hello;
+	uint8_t payload[MESSAGE_MAX];
+	size_t payload_size;
+
+	if (!contact->used || !contact->initiating || handshake_mac1_check(bytes, size, contact->own_mac1_key) != OK) {
+		if (peer->session && path_find(peer, route)) /* the copy that took the longer way: proof of that way is left to challenges */
+			return;
+		node->counters.dropped_stranger++;
+		return;
+	}
+	if (handshake_finish(&contact->handshake, &node->static_keys, bytes, size, payload, &payload_size, &keys) != OK ||
+	    read_hello(payload, payload_size, MESSAGE_TUNNEL_RESPONSE, &hello) != OK) {
+		node->counters.dropped_auth++;
+		return;
+	}
+	establish(node, peer, now, true, &keys, &hello, route);
+	wipe(&keys, sizeof keys);
+}
+
+/* Hole Punching: an authentic one tells where the peer's packets come from; one answer each, no larger. */
+void contact_probe_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size)
+{
+	struct contact *contact = &peer->contact;
+	struct reader r = reader_over(bytes, size);
+	struct hole_punching probe;
+	uint8_t expected[MAC_SIZE];
+
+	if (!contact->used)
+		return; /* the session's own challenges have taken over */
+	if (size != HOLE_PUNCHING_SIZE || hole_punching_decode(&r, &probe) != OK || probe.path_id != contact->path_id)
+		goto stranger;
+	mac(contact->nego_key, bytes, HOLE_PUNCHING_SIZE - MAC_SIZE, expected);
+	if (!equal_secret(expected, probe.mac, MAC_SIZE))
+		goto stranger;
+	if (!(probe.flags & HOLE_PUNCHING_ANSWER))
+		send_probe(node, peer, now, route, HOLE_PUNCHING_ANSWER);
+	return;
+stranger:
+	node->counters.dropped_stranger++;
+}

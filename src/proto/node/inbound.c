@@ -1,0 +1,181 @@
+/* Datagrams on their way in: find whose they are, open into the join buffer, join. Cheapest checks first; a stranger's packet is counted and gone. */
+#include <string.h>
+
+#include "proto/node/machine.h"
+
+/* What a train of datagrams told about its path: said once, after the last. */
+struct heard {
+	struct peer *peer;
+	bool highest;
+};
+
+/* Inner source and destination must be exactly what peer and we hold (T12). */
+static bool is_allowed(const struct node *node, const struct peer *peer, const struct inner *inner)
+{
+	if (inner->version == 4)
+		return peer->v4.family && memcmp(inner->src, peer->v4.bytes, 4) == 0 && memcmp(inner->dst, node->lease.v4.bytes, 4) == 0;
+	return peer->v6.family && memcmp(inner->src, peer->v6.bytes, 16) == 0 && memcmp(inner->dst, node->lease.v6.bytes, 16) == 0;
+}
+
+static void count_failure(struct node *node, enum err err)
+{
+	if (err == ERR_REPLAY)
+		node->counters.dropped_replay++;
+	else if (err == ERR_AUTH)
+		node->counters.dropped_auth++;
+	else
+		node->counters.dropped_malformed++;
+}
+
+/* An inner packet: opened where it will stay. */
+static enum err open_data(struct node *node, struct peer *peer, struct time_us now, const uint8_t *bytes, size_t size, struct opened *ret)
+{
+	uint8_t *place = join_place(&node->join, size);
+	struct inner inner;
+	enum err err;
+
+	if (!place) {
+		node->counters.dropped_queue_full++;
+		return ERR_FULL;
+	}
+	err = session_open(peer->session, bytes, size, place, ret);
+	if (err != OK) {
+		join_cancel(&node->join);
+		count_failure(node, err);
+		return err;
+	}
+	if (inner_parse(place, ret->size, &inner) != OK || ret->size - inner.total_size >= PAD_TO || !is_allowed(node, peer, &inner)) {
+		join_cancel(&node->join);
+		node->counters.dropped_inner_source++;
+		return OK; /* authentic all the same: it tells about the path */
+	}
+	peer->rx_packets++;
+	peer->rx_bytes += inner.total_size;
+	node->counters.rx_packets++;
+	node->counters.rx_bytes += inner.total_size;
+	join_accept(&node->join, &inner, ret->flags & SEALED_PARTIAL);
+	peer->last_data = now;
+	return OK;
+}
+
+/* A control message: rare, opened aside. The path is told first, so that an answer finds it. */
+static enum err open_control(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size)
+{
+	uint8_t plaintext[CONTROL_MAX];
+	struct opened opened;
+	enum err err = size > MESSAGE_MAX ? ERR_MALFORMED : session_open(peer->session, bytes, size, plaintext, &opened);
+
+	if (err != OK) {
+		count_failure(node, err);
+		return err;
+	}
+	path_heard(node, peer, now, route, opened.highest);
+	control_received(node, peer, now, route, plaintext, opened.size);
+	return OK;
+}
+
+/* One sealed packet of a known PathID. */
+static void receive_sealed(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size,
+			   struct heard *heard)
+{
+	struct opened opened;
+
+	if (!peer->session) {
+		node->counters.dropped_stranger++;
+		return;
+	}
+	if (bytes[0] & SEALED_CONTROL) {
+		(void)open_control(node, peer, now, route, bytes, size);
+		return;
+	}
+	if (open_data(node, peer, now, bytes, size, &opened) != OK)
+		return;
+	heard->peer = peer;
+	heard->highest |= opened.highest;
+}
+
+static void receive_leg(struct node *node, struct peer *peer, struct time_us now, const uint8_t *bytes, size_t size)
+{
+	struct contact *contact = &peer->contact;
+	struct route route;
+	struct path *path;
+
+	if (contact->used && contact->has_relay && leg_input(&contact->leg, now, bytes, size) == OK) {
+		peer_plan(node, peer, now);
+		return;
+	}
+	if (!peer->has_relay || leg_input(&peer->leg, now, bytes, size) != OK) {
+		node->counters.dropped_stranger++;
+		return;
+	}
+	peer_plan(node, peer, now);
+	if (!leg_is_bound(&peer->leg) || !peer_relay_route(node, &peer->leg, &route))
+		return;
+	path = path_add(node, peer, now, PATH_RELAY, &route);
+	if (path && !path->valid)
+		path_set_valid(node, peer, path, now, -1);
+}
+
+/* By type. */
+static void receive_one(struct node *node, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size, struct heard *heard)
+{
+	struct reader r = reader_over(bytes, size);
+	struct header header;
+	struct peer *peer;
+
+	if (header_decode(&r, &header) != OK) {
+		node->counters.dropped_malformed++;
+		return;
+	}
+	peer = map_get(&node->by_path_id, header.path_id);
+	if (!peer) {
+		if (!link_input(node, now, route, bytes, size))
+			node->counters.dropped_stranger++;
+		return;
+	}
+	if (header.type & PACKET_SEALED)
+		receive_sealed(node, peer, now, route, bytes, size, heard);
+	else if (header.type == PACKET_TUNNEL_REQUEST)
+		contact_request_received(node, peer, now, route, bytes, size);
+	else if (header.type == PACKET_TUNNEL_RESPONSE)
+		contact_response_received(node, peer, now, route, bytes, size);
+	else if (header.type == PACKET_HOLE_PUNCHING)
+		contact_probe_received(node, peer, now, route, bytes, size);
+	else if (header.type == PACKET_RELAY_CHALLENGE || header.type == PACKET_RELAY_BOUND)
+		receive_leg(node, peer, now, bytes, size);
+	else
+		node->counters.dropped_malformed++;
+}
+
+/* Segment by segment; what was heard is told when the peer changes and at the end. */
+void inbound_datagram(struct node *node, struct time_us now, const struct datagram *datagram)
+{
+	size_t step = datagram->segment_size ? datagram->segment_size : datagram->size;
+	struct heard heard = {0};
+
+	for (size_t at = 0; at < datagram->size; at += step) {
+		size_t size = datagram->size - at < step ? datagram->size - at : step;
+		struct peer *before = heard.peer;
+
+		receive_one(node, now, &datagram->route, datagram->bytes + at, size, &heard);
+		if (before && heard.peer != before)
+			path_heard(node, before, now, &datagram->route, false);
+	}
+	if (heard.peer)
+		path_heard(node, heard.peer, now, &datagram->route, heard.highest);
+}
+
+/* Answers that the node itself gives to programs on this machine. */
+void inbound_local(struct node *node, const uint8_t *bytes, size_t size)
+{
+	struct inner inner;
+	uint8_t *place = join_place(&node->join, size);
+
+	if (!place)
+		return;
+	memcpy(place, bytes, size);
+	if (inner_parse(place, size, &inner) == OK)
+		join_accept(&node->join, &inner, false);
+	else
+		join_cancel(&node->join);
+}

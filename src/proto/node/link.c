@@ -1,0 +1,505 @@
+#include "proto/node/link.h"
+
+#include <string.h>
+
+#include "crypto/hash.h"
+#include "proto/node/machine.h"
+#include "wire/message.h"
+#include "wire/tunnel.h"
+
+#define REGISTER_FRESH_US (8 * USEC_PER_SEC) /* below the time for which a coordinator keeps a half-open session */
+
+/* Nothing known, nothing under way. */
+void link_init(struct link *link)
+{
+	*link = (struct link){
+		.rtt_us = -1,
+		.keepalive_us = KEEPALIVE_US,
+		.next_try = TIME_NEVER,
+		.next_keepalive = TIME_NEVER,
+	};
+}
+
+/* Keys are wiped. */
+void link_finish(struct link *link)
+{
+	session_destroy(link->session);
+	wipe(link, sizeof *link);
+}
+
+/* From our best address of that family. False when we have none. */
+static bool route_to(const struct node *node, const struct addr *remote, struct route *ret)
+{
+	int local = node_local_for(node, remote->ip.family);
+
+	if (local < 0)
+		return false;
+	*ret = (struct route){
+		.local = {node->locals[local].ip, node->listen_port},
+		.ifindex = node->locals[local].ifindex,
+		.remote = *remote,
+	};
+	return true;
+}
+
+/* The address that answered last, if we can still reach its family; else another one of the coordinator's. */
+static bool current_route(struct node *node, struct route *ret)
+{
+	const struct server_addresses *addresses = &node->coordinator->addresses;
+
+	if (addr_is_set(&node->link.route.remote) && route_to(node, &node->link.route.remote, ret))
+		return true;
+	for (int i = 0; i < addresses->count; i++)
+		if (route_to(node, &addresses->list[i], ret))
+			return true;
+	return false;
+}
+
+static void send_request_everywhere(struct node *node, struct time_us now)
+{
+	const struct server_addresses *addresses = &node->coordinator->addresses;
+	struct link *link = &node->link;
+	struct route route;
+
+	for (int i = 0; i < addresses->count; i++)
+		if (route_to(node, &addresses->list[i], &route))
+			(void)outbox_put(&node->outbox, now, &route, link->request, link->request_size);
+}
+
+/* Registration Request in the handshake's first message, padded so that the answer fits. */
+static enum err write_registration(struct node *node, uint8_t *ret, size_t *ret_size)
+{
+	struct writer w = writer_over(ret, HANDSHAKE_PAYLOAD_MAX);
+	struct registration_request request = {
+		.certificate = {node->certificate_bytes, node->certificate_size},
+		.features = node->features,
+		.move_epoch = node->move_epoch,
+		.padded_size = LEASE_MAX_SIZE + 128,
+	};
+
+	node_candidates(node, &request.candidates);
+	message_header_encode(MESSAGE_REGISTRATION_REQUEST, ++node->transaction, &w);
+	registration_request_encode(&request, &w);
+	return writer_finish(&w, ret_size);
+}
+
+/* A fresh handshake beside whatever session there is: that one stays until the new one stands. */
+void link_register(struct node *node, struct time_us now)
+{
+	struct link *link = &node->link;
+	uint8_t payload[HANDSHAKE_PAYLOAD_MAX], mac1_key[KEY_SIZE], seed[KEY_SIZE];
+	struct handshake_setup setup = {
+		.local_static = &node->static_keys,
+		.remote_static = node->coordinator->static_key,
+		.mac1_key = mac1_key,
+		.type = PACKET_REGISTRATION_REQUEST,
+		.ephemeral_seed = seed,
+	};
+	size_t size;
+
+	link->registering = false;
+	link->next_try = time_add(now, HANDSHAKE_RETRY_MAX_US);
+	node_plan(node, link->next_try);
+	if (write_registration(node, payload, &size) != OK)
+		return;
+	random_fill(&node->env.random, &setup.path_id, sizeof setup.path_id);
+	random_fill(&node->env.random, seed, sizeof seed);
+	handshake_mac1_key(node->coordinator->static_key, NULL, mac1_key);
+	if (handshake_begin(&link->handshake, &setup, (struct blob){payload, size}, link->request, &link->request_size) == OK) {
+		link->registering = true;
+		link->request_at = now;
+		link->interval_us = HANDSHAKE_RETRY_US;
+		link->next_try = now;
+		node_plan(node, now);
+	}
+	wipe(seed, sizeof seed);
+}
+
+static void set_up(struct node *node, bool up)
+{
+	struct node_event event = {.type = up ? NODE_EVENT_COORDINATOR_UP : NODE_EVENT_COORDINATOR_DOWN, .route = node->link.route};
+
+	if (node->link.up == up)
+		return;
+	node->link.up = up;
+	node_emit(node, &event);
+}
+
+static void learn_time(struct link *link, struct time_us now, uint64_t network_time_s)
+{
+	link->network_time_s = network_time_s;
+	link->network_time_at = now;
+}
+
+/* Own lease: judged like anybody's. */
+static bool take_lease(struct node *node, struct blob encoded)
+{
+	struct node_event event = {.type = node->addressed ? NODE_EVENT_LEASE : NODE_EVENT_ADDRESSED};
+	struct lease lease;
+
+	if (encoded.size > sizeof node->lease_bytes ||
+	    lease_judge(encoded, node->network, &node->certificate.id, node_network_time(node), &lease) != OK)
+		return false;
+	if (node->lease_size == encoded.size && memcmp(node->lease_bytes, encoded.data, encoded.size) == 0 && node->addressed)
+		return true;
+	node->lease = lease;
+	memcpy(node->lease_bytes, encoded.data, encoded.size);
+	node->lease_size = encoded.size;
+	node->addressed = true;
+	node_emit(node, &event);
+	return true;
+}
+
+/* The session that was registered is the one from now on. */
+static void establish(struct node *node, struct time_us now, const struct session_keys *keys, const struct route *route)
+{
+	struct link *link = &node->link;
+
+	session_destroy(link->session);
+	link->session = session_create(node->aead, SUITE_CHACHA20_POLY1305, true, link->handshake.path_id, keys, now);
+	link->rekeying = (struct rekeying){0};
+	link->registering = false;
+	link->next_try = TIME_NEVER;
+	link->route = *route;
+	link->heard = now;
+	link->rtt_us = time_since(now, link->request_at);
+	link->next_keepalive = now; /* the first sealed packet confirms the session to the coordinator (E8) */
+	node_plan(node, now);
+	set_up(node, true);
+}
+
+/* Registration Response: a forged one leaves everything as it was. */
+static void receive_response(struct node *node, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size)
+{
+	struct link *link = &node->link;
+	uint8_t payload[MESSAGE_MAX], mac1_key[KEY_SIZE];
+	size_t payload_size;
+	struct session_keys keys;
+	struct registration_response response;
+	struct message_header header;
+	struct reader r;
+
+	handshake_mac1_key(node->static_keys.public, NULL, mac1_key);
+	if (handshake_mac1_check(bytes, size, mac1_key) != OK ||
+	    handshake_finish(&link->handshake, &node->static_keys, bytes, size, payload, &payload_size, &keys) != OK) {
+		node->counters.dropped_stranger++;
+		return;
+	}
+	r = reader_over(payload, payload_size);
+	if (message_header_decode(&r, &header) != OK || header.type != MESSAGE_REGISTRATION_RESPONSE ||
+	    registration_response_decode(&r, &response) != OK) {
+		node->counters.dropped_malformed++;
+		return;
+	}
+	learn_time(link, now, response.network_time_s);
+	if (response.reason != REASON_NONE || !take_lease(node, response.lease)) {
+		struct node_event event = {.type = NODE_EVENT_REFUSED, .reason = response.reason ? response.reason : REASON_BAD_CREDENTIAL};
+
+		link->registering = false;
+		link->next_try = time_add(now, 10 * USEC_PER_SEC);
+		node_emit(node, &event);
+		return;
+	}
+	link->observed = response.observed;
+	if (response.keepalive_ms >= 1000)
+		link->keepalive_us = response.keepalive_ms * USEC_PER_MSEC;
+	establish(node, now, &keys, route);
+	wipe(&keys, sizeof keys);
+}
+
+static void send_sealed(struct node *node, struct time_us now, struct blob plaintext)
+{
+	struct link *link = &node->link;
+	uint8_t *room = outbox_reserve(&node->outbox, plaintext.size + OVERHEAD_SIZE, NULL, 0);
+	struct route route;
+
+	if (!room || !link->session || !current_route(node, &route) ||
+	    session_seal(link->session, 0, SEALED_CONTROL, plaintext.data, plaintext.size, room) != OK)
+		return;
+	outbox_commit(&node->outbox, now, &route, 1, NULL, 0);
+}
+
+static void acknowledge(struct node *node, struct time_us now, uint32_t transaction)
+{
+	uint8_t plaintext[16];
+	struct writer w = writer_over(plaintext, sizeof plaintext);
+	size_t size;
+
+	message_header_encode(MESSAGE_ACK, transaction, &w);
+	if (writer_finish(&w, &size) == OK)
+		send_sealed(node, now, (struct blob){plaintext, size});
+}
+
+static void request(struct node *node, struct time_us now, uint8_t type, bool replace, struct writer *w)
+{
+	struct link *link = &node->link;
+	int64_t interval_us = link->rtt_us > REQUEST_RETRY_US * 2 / 3 ? link->rtt_us * 3 / 2 : REQUEST_RETRY_US;
+	size_t size;
+
+	if (writer_finish(w, &size) == OK &&
+	    request_add(&link->requests, type, node->transaction, (struct blob){w->data, size}, now, interval_us, replace) == OK)
+		node_plan(node, now);
+}
+
+static void request_keepalive(struct node *node, struct time_us now)
+{
+	uint8_t plaintext[64];
+	struct writer w = writer_over(plaintext, sizeof plaintext);
+
+	message_header_encode(MESSAGE_KEEP_ALIVE, ++node->transaction, &w);
+	request(node, now, MESSAGE_KEEP_ALIVE, true, &w);
+}
+
+static void request_update(struct node *node, struct time_us now)
+{
+	uint8_t plaintext[CONTROL_MAX];
+	struct writer w = writer_over(plaintext, sizeof plaintext);
+	struct update_request update = {.move_epoch = node->move_epoch};
+
+	node_candidates(node, &update.candidates);
+	message_header_encode(MESSAGE_UPDATE_REQUEST, ++node->transaction, &w);
+	update_request_encode(&update, &w);
+	request(node, now, MESSAGE_UPDATE_REQUEST, true, &w);
+}
+
+/* At once, from the new address, on the session that is there. */
+void link_moved(struct node *node, struct time_us now)
+{
+	struct link *link = &node->link;
+
+	if (link->session && link->up)
+		request_update(node, now);
+	else
+		link_register(node, now);
+}
+
+static bool is_same_direction(const struct request *slot, const char *name, const struct ip *ip)
+{
+	struct reader r = reader_over(slot->plaintext, slot->size);
+	struct message_header header;
+	struct direction_request asked;
+
+	if (!slot->used || slot->type != MESSAGE_DIRECTION_REQUEST || message_header_decode(&r, &header) != OK ||
+	    direction_request_decode(&r, &asked) != OK)
+		return false;
+	return name ? strcmp(asked.name, name) == 0 : ip_equal(&asked.ip, ip);
+}
+
+/* While the coordinator is away the request waits in the table. */
+void link_request_direction(struct node *node, struct time_us now, const char *name, const struct ip *ip)
+{
+	uint8_t plaintext[CONTROL_MAX];
+	struct writer w = writer_over(plaintext, sizeof plaintext);
+	struct direction_request direction = {.ip = ip ? *ip : (struct ip){0}};
+
+	for (int i = 0; i < REQUESTS_MAX; i++)
+		if (is_same_direction(&node->link.requests.slots[i], name, ip))
+			return;
+	if (name)
+		strncpy(direction.name, name, FQDN_MAX_SIZE);
+	message_header_encode(MESSAGE_DIRECTION_REQUEST, ++node->transaction, &w);
+	direction_request_encode(&direction, &w);
+	request(node, now, MESSAGE_DIRECTION_REQUEST, false, &w);
+}
+
+static void receive_update_response(struct node *node, struct time_us now, uint32_t transaction, struct reader *r)
+{
+	struct link *link = &node->link;
+	struct update_response response;
+	struct request asked;
+
+	if (update_response_decode(r, &response) != OK)
+		return;
+	if (request_done(&link->requests, transaction, &asked) && asked.tries == 1)
+		link->rtt_us = time_since(now, asked.started);
+	link->observed = response.observed;
+	learn_time(link, now, response.network_time_s);
+}
+
+static void receive_rekey(struct node *node, struct time_us now, uint32_t transaction, struct reader *r)
+{
+	struct request asked;
+	struct rekey response;
+
+	if (rekey_decode(r, &response) == OK && keys_finish(node, &node->link.rekeying, node->link.session, &response, now) == OK)
+		(void)request_done(&node->link.requests, transaction, &asked);
+}
+
+/* Directions of all kinds; each is acknowledged, whatever becomes of it. */
+static void receive_direction(struct node *node, struct time_us now, const struct message_header *header, struct reader *r)
+{
+	struct direction_refusal refusal;
+	struct route_direction direction;
+	struct route_update update;
+	struct request asked;
+
+	if (header->type == MESSAGE_DIRECTION_REFUSAL) {
+		if (request_done(&node->link.requests, header->transaction, &asked) && direction_refusal_decode(r, &refusal) == OK)
+			direction_refused(node, now, &refusal);
+		return;
+	}
+	acknowledge(node, now, header->transaction);
+	if (header->type == MESSAGE_ROUTE_UPDATE) {
+		if (route_update_decode(r, &update) == OK)
+			direction_updated(node, now, &update);
+		return;
+	}
+	if (route_direction_decode(r, &direction) != OK) {
+		node->counters.dropped_malformed++;
+		return;
+	}
+	if (direction.requested)
+		(void)request_done(&node->link.requests, header->transaction, &asked);
+	direction_received(node, now, &direction);
+}
+
+static void receive_message(struct node *node, struct time_us now, const uint8_t *bytes, size_t size)
+{
+	struct reader r = reader_over(bytes, size);
+	struct message_header header;
+
+	if (message_header_decode(&r, &header) != OK) {
+		node->counters.dropped_malformed++;
+		return;
+	}
+	switch (header.type) {
+	case MESSAGE_UPDATE_RESPONSE:
+	case MESSAGE_KEEP_ALIVE_ANSWER:
+		receive_update_response(node, now, header.transaction, &r);
+		break;
+	case MESSAGE_DIRECTION_REFUSAL:
+	case MESSAGE_ROUTE_DIRECTION:
+	case MESSAGE_ROUTE_UPDATE:
+		receive_direction(node, now, &header, &r);
+		break;
+	case MESSAGE_REKEY_RESPONSE:
+		receive_rekey(node, now, header.transaction, &r);
+		break;
+	case MESSAGE_CLOSE: /* the coordinator goes, or does not want us any more: ask it why by registering */
+		set_up(node, false);
+		link_register(node, now);
+		break;
+	default:
+		node->counters.dropped_malformed++;
+	}
+}
+
+/* PathIDs that belong to no peer end here. */
+bool link_input(struct node *node, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size)
+{
+	struct link *link = &node->link;
+	struct reader r = reader_over(bytes, size);
+	uint8_t plaintext[CONTROL_MAX];
+	struct opened opened;
+	struct header header;
+
+	if (header_decode(&r, &header) != OK)
+		return false;
+	if (header.type == PACKET_REGISTRATION_RESPONSE && link->registering && header.path_id == link->handshake.path_id) {
+		receive_response(node, now, route, bytes, size);
+		return true;
+	}
+	if (!(header.type & PACKET_SEALED) || !link->session || header.path_id != session_path_id(link->session))
+		return false;
+	if (size > MESSAGE_MAX || session_open(link->session, bytes, size, plaintext, &opened) != OK || !(opened.flags & SEALED_CONTROL)) {
+		node->counters.dropped_auth++;
+		return true;
+	}
+	link->heard = now;
+	if (opened.highest)
+		link->route.remote = route->remote;
+	set_up(node, true);
+	receive_message(node, now, plaintext, opened.size);
+	return true;
+}
+
+static void run_registration(struct node *node, struct time_us now)
+{
+	struct link *link = &node->link;
+
+	if (!time_reached(now, link->next_try))
+		return;
+	if (!link->registering || time_since(now, link->request_at) > REGISTER_FRESH_US) {
+		link_register(node, now);
+		if (!link->registering)
+			return;
+	}
+	send_request_everywhere(node, now);
+	link->next_try = time_add(now, link->interval_us);
+	link->interval_us = link->interval_us * 2 > HANDSHAKE_RETRY_MAX_US ? HANDSHAKE_RETRY_MAX_US : link->interval_us * 2;
+}
+
+/* The oldest request that has been waiting says for how long the coordinator has been silent. */
+static bool is_silent(const struct link *link, struct time_us now)
+{
+	for (int i = 0; i < REQUESTS_MAX; i++)
+		if (link->requests.slots[i].used && link->requests.slots[i].tries > 0 &&
+		    time_since(now, link->requests.slots[i].started) > COORDINATOR_SILENCE_US &&
+		    time_since(now, link->heard) > COORDINATOR_SILENCE_US)
+			return true;
+	return false;
+}
+
+static void run_session(struct node *node, struct time_us now)
+{
+	struct link *link = &node->link;
+	uint8_t plaintext[CONTROL_MAX];
+	const struct request *due;
+	bool gave_up;
+	size_t size;
+
+	if (is_silent(link, now)) {
+		set_up(node, false);
+		link_register(node, now);
+		return;
+	}
+	if (time_reached(now, link->next_keepalive)) {
+		link->next_keepalive = time_add(now, link->keepalive_us);
+		request_keepalive(node, now);
+	}
+	if (keys_begin(node, &link->rekeying, link->session, node->coordinator->static_key, now, plaintext, &size) &&
+	    request_add(&link->requests, MESSAGE_REKEY_REQUEST, node->transaction, (struct blob){plaintext, size}, now, REQUEST_RETRY_US, true) != OK)
+		link->rekeying.active = false;
+	while ((due = request_due(&link->requests, now, &gave_up)) || gave_up) {
+		if (gave_up)
+			link->rekeying.active = false;
+		if (due)
+			send_sealed(node, now, (struct blob){due->plaintext, due->size});
+	}
+}
+
+/* Registration when it is due, else what the session has to say. */
+void link_run(struct node *node, struct time_us now)
+{
+	run_registration(node, now);
+	if (node->link.session && node->link.up)
+		run_session(node, now);
+	node_plan(node, link_deadline(&node->link));
+}
+
+/* While the coordinator is down only registration runs. */
+struct time_us link_deadline(const struct link *link)
+{
+	struct time_us at = link->next_try;
+
+	if (!link->session || !link->up)
+		return at;
+	at = time_min(at, time_min(link->next_keepalive, request_deadline(&link->requests)));
+	for (int i = 0; i < REQUESTS_MAX; i++)
+		if (link->requests.slots[i].used)
+			at = time_min(at, time_add(link->requests.slots[i].started, COORDINATOR_SILENCE_US + USEC_PER_MSEC));
+	return at;
+}
+
+/* Good-bye: the coordinator need not wait for silence. */
+void link_leave(struct node *node, struct time_us now)
+{
+	uint8_t plaintext[32];
+	struct writer w = writer_over(plaintext, sizeof plaintext);
+	size_t size;
+
+	message_header_encode(MESSAGE_CLOSE, ++node->transaction, &w);
+	close_encode(&(struct close){.reason = REASON_LEAVING}, &w);
+	if (writer_finish(&w, &size) == OK)
+		send_sealed(node, now, (struct blob){plaintext, size});
+}

@@ -1,0 +1,47 @@
+/* link.h: the node's session with its coordinator: Registration, Keep Alive, NTM Update, and the way for Direction Requests. */
+#pragma once
+
+#include "base/datagram.h"
+#include "proto/node/keys.h"
+#include "proto/session/handshake.h"
+#include "proto/session/request.h"
+#include "proto/session/session.h"
+#include "wire/direction.h"
+
+struct node;
+
+struct link {
+	struct session *session;     /* NULL before the first registration */
+	bool up;                     /* the coordinator answers */
+	struct route route;          /* where it answered from, and our address then */
+	struct rekeying rekeying;
+	struct request_table requests;
+
+	/* A registration being tried, beside a live session or not. */
+	bool registering;
+	struct handshake handshake;
+	uint8_t request[MESSAGE_MAX];
+	size_t request_size;
+	struct time_us request_at, next_try;
+	int64_t interval_us;
+
+	struct time_us heard, next_keepalive;
+	int64_t keepalive_us, rtt_us; /* rtt -1: not known */
+	struct addr observed;
+	uint64_t network_time_s;      /* as told ... */
+	struct time_us network_time_at; /* ... at this instant */
+};
+
+void link_init(struct link *link);
+void link_finish(struct link *link);
+/* Starts (again) to register with every address of the coordinator at once. */
+void link_register(struct node *node, struct time_us now);
+/* Our location changed: tell the coordinator from the new address. */
+void link_moved(struct node *node, struct time_us now);
+void link_run(struct node *node, struct time_us now);
+struct time_us link_deadline(const struct link *link);
+/* Takes datagrams of the coordinator's PathIDs; false when it is none of them. */
+bool link_input(struct node *node, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size);
+/* Asks for a tunnel, by name or by address (the other one unset). Repeated until answered; nothing while one for the same is under way. */
+void link_request_direction(struct node *node, struct time_us now, const char *name, const struct ip *ip);
+void link_leave(struct node *node, struct time_us now);

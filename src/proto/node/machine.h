@@ -1,0 +1,117 @@
+/* machine.h: the insides of a node, shared by the files of this folder and by nobody else. */
+#pragma once
+
+#include "base/map.h"
+#include "proto/node/join.h"
+#include "proto/node/link.h"
+#include "proto/node/names.h"
+#include "proto/node/node.h"
+#include "proto/node/outbox.h"
+#include "proto/node/peer.h"
+#include "proto/session/trust.h"
+
+enum {
+	WAITING_MAX = 64,          /* inner packets held while their tunnel is being directed */
+	WAITING_PACKET_MAX = 2048,
+};
+
+/* Inner packets of peers without a path yet. */
+struct waiting {
+	bool used;
+	struct time_us at;
+	bool checksum_partial;
+	uint16_t size;
+	uint8_t bytes[PACKET_ROOM + WAITING_PACKET_MAX + PACKET_ROOM];
+};
+
+struct node {
+	struct node_env env;
+	struct dh_keys static_keys;
+	uint8_t authority[KEY_SIZE];
+	struct certificate certificate;
+	uint8_t certificate_bytes[CERTIFICATE_MAX_SIZE];
+	size_t certificate_size;
+	struct lease lease;
+	uint8_t lease_bytes[LEASE_MAX_SIZE];
+	size_t lease_size;
+	bool addressed;
+	struct network *network;
+	const struct coordinator_entry *coordinator;
+	char zone[ZONE_MAX_SIZE + 1], name[NAME_MAX_SIZE + 1];
+	struct aead_provider *aead;
+	uint16_t listen_port;
+	uint32_t features;
+
+	struct node_local locals[NODE_LOCALS_MAX];
+	size_t local_count;
+	int best_local[2];         /* index for IPv4 and IPv6, -1: none */
+	uint32_t preferred_ifindex;
+	uint32_t move_epoch;
+
+	struct link link;
+	struct names names;
+	struct peer *peers[NODE_PEERS_MAX];
+	struct map by_path_id, by_v4, by_v6, by_id;
+	uint8_t v6_seed[16];
+	struct outbox outbox;
+	struct join join;
+	struct waiting waiting[WAITING_MAX];
+
+	struct time_us now, since, deadline;
+	uint32_t transaction;
+	bool leaving;
+	struct node_counters counters;
+};
+
+/* Events: each fills what it knows and hands it to the driver. */
+void node_emit(struct node *node, struct node_event *event);
+void node_emit_peer(struct node *node, struct peer *peer, enum node_event_type type);
+void node_emit_path(struct node *node, struct peer *peer, enum node_event_type type, const struct path *path);
+
+/* The node must run no later than `at`. */
+void node_plan(struct node *node, struct time_us at);
+/* Time in the network, seconds since 1970; 0 before a coordinator has told it. */
+uint64_t node_network_time(const struct node *node);
+/* Index into locals of the address to use towards this family, or -1. */
+int node_local_for(const struct node *node, uint8_t family);
+/* Host candidates, most preferred first. */
+void node_candidates(const struct node *node, struct candidates *ret);
+/* Is ip one of the virtual addresses of this network? */
+bool node_is_virtual(const struct node *node, const struct ip *ip);
+
+/* direction.c: Route Direction and its relatives, told by the coordinator. */
+void direction_received(struct node *node, struct time_us now, const struct route_direction *direction);
+void direction_refused(struct node *node, struct time_us now, const struct direction_refusal *refusal);
+void direction_updated(struct node *node, struct time_us now, const struct route_update *update);
+
+/* contact.c: carrying a direction out. */
+void contact_start(struct node *node, struct peer *peer, struct time_us now, const struct route_direction *direction);
+void contact_run(struct node *node, struct peer *peer, struct time_us now);
+struct time_us contact_deadline(const struct peer *peer);
+void contact_request_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size);
+void contact_response_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size);
+void contact_probe_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size);
+void contact_stop(struct node *node, struct peer *peer);
+
+/* control.c: sealed messages between nodes. */
+void control_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size);
+
+/* move.c */
+void move_own(struct node *node, struct time_us now);
+void move_peer(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const struct move *move);
+/* The first packet on a new path ends the move. */
+void move_heard(struct node *node, struct peer *peer, struct time_us now, struct path *path);
+/* Replays what was sealed since `since` over the path. */
+void move_replay(struct node *node, struct peer *peer, struct time_us now, struct path *path, struct time_us since);
+
+/* outbound.c */
+void outbound_packet(struct node *node, struct time_us now, struct packet *packet);
+/* What waited for this peer goes out. */
+void outbound_release(struct node *node, struct peer *peer, struct time_us now);
+/* Answers waiting packets for this destination with "unreachable" and drops them. */
+void outbound_refuse(struct node *node, const struct ip *destination);
+
+/* inbound.c */
+void inbound_datagram(struct node *node, struct time_us now, const struct datagram *datagram);
+/* A packet made here goes to the TUN: the start of the join buffer is used, so nothing may be pending there. */
+void inbound_local(struct node *node, const uint8_t *bytes, size_t size);

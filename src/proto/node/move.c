@@ -1,0 +1,234 @@
+/* Moves: our own and the peer's. Keys stay; every way is told in parallel, the recent packets are replayed behind it (design 7, security 1). */
+#include <string.h>
+
+#include "proto/node/machine.h"
+#include "wire/message.h"
+#include "wire/tunnel.h"
+
+/* What was sealed in the last max(RTT, 50 ms) may be lost: it was on its way when the network went. */
+static struct time_us replay_since(const struct path *path, struct time_us now)
+{
+	int64_t span_us = path && path->rtt_us > REPLAY_SPAN_MIN_US ? path->rtt_us : REPLAY_SPAN_MIN_US;
+
+	return time_add(now, -span_us);
+}
+
+/* The receiver's window drops what had arrived after all. An address that has not been validated gets no more than its budget (E5). */
+void move_replay(struct node *node, struct peer *peer, struct time_us now, struct path *path, struct time_us since)
+{
+	size_t bytes_left = path->valid || path->kind == PATH_RELAY ? SIZE_MAX : peer->burst_left;
+	uint32_t lost, replayed;
+
+	if (time_since(now, since) > REPLAY_SPAN_MAX_US)
+		since = time_add(now, -REPLAY_SPAN_MAX_US);
+	replayed = outbox_replay(&node->outbox, now, peer, since, &path->route, &bytes_left, &lost);
+	if (!path->valid && path->kind == PATH_DIRECT)
+		peer->burst_left = (uint32_t)bytes_left;
+	node->counters.replayed += replayed;
+	peer->moving.report.replayed_packets += replayed;
+	peer->moving.report.lost_packets += lost;
+}
+
+/* Starts the report; a second move before the first has ended continues it. */
+static void begin_report(struct peer *peer, struct time_us now, const struct path *from, bool by_peer)
+{
+	struct moving *moving = &peer->moving;
+
+	if (moving->active)
+		return;
+	*moving = (struct moving){.active = true, .report = {.at = now, .by_peer = by_peer}};
+	if (from) {
+		moving->report.from = from->route;
+		moving->report.from_kind = from->kind;
+		moving->heard_before = from->heard;
+	}
+}
+
+/* The gap begins with the last packet heard the old way, or with the move where that is later: before it nothing was interrupted. */
+void move_heard(struct node *node, struct peer *peer, struct time_us now, struct path *path)
+{
+	struct moving *moving = &peer->moving;
+	struct node_event event = {.type = NODE_EVENT_HANDOVER, .kind = path->kind, .route = path->route};
+	struct time_us start = moving->report.at;
+
+	if (addr_equal(&path->route.remote, &moving->report.from.remote) && ip_equal(&path->route.local.ip, &moving->report.from.local.ip) &&
+	    path->kind == moving->report.from_kind && !moving->report.by_peer)
+		return; /* still the old path */
+	moving->active = false;
+	if (moving->heard_before.us > start.us)
+		start = moving->heard_before;
+	moving->report.gap_us = time_since(now, start);
+	moving->report.to = path->route;
+	moving->report.to_kind = path->kind;
+	peer->last_handover = moving->report;
+	peer->has_last_handover = true;
+	peer->handovers++;
+	node->counters.handovers++;
+	memcpy(event.peer, peer->certificate.fqdn, sizeof event.peer);
+	event.handover = moving->report;
+	node_emit(node, &event);
+	/* What was heard is what works: data takes this path alone from now on, until a better one is valid. */
+	if (peer->active != (int)(path - peer->paths)) {
+		peer->active = (int)(path - peer->paths);
+		node_emit_path(node, peer, NODE_EVENT_PATH_SELECTED, path);
+	}
+	peer->second = -1;
+	peer->route_tag++;
+}
+
+/* Paths from addresses that are gone. */
+static void drop_dead_paths(struct node *node, struct peer *peer)
+{
+	for (int i = 0; i < NODE_PATHS_MAX; i++) {
+		struct path *path = &peer->paths[i];
+		bool alive = false;
+
+		if (!path->used)
+			continue;
+		for (size_t k = 0; k < node->local_count; k++)
+			alive |= ip_equal(&node->locals[k].ip, &path->route.local.ip);
+		if (alive)
+			continue;
+		if (path->valid)
+			node_emit_path(node, peer, NODE_EVENT_PATH_DOWN, path);
+		*path = (struct path){0};
+		if (peer->active == i)
+			peer->active = -1;
+		if (peer->second == i)
+			peer->second = -1;
+		peer->route_tag++;
+	}
+}
+
+/* The leg follows under a new generation; what is sent behind the Bind is forwarded at once. */
+static struct path *move_leg(struct node *node, struct peer *peer, struct time_us now)
+{
+	uint8_t bytes[LEG_DATAGRAM_MAX];
+	struct route route;
+	size_t size;
+	bool was_bound = peer->has_relay && leg_is_bound(&peer->leg);
+
+	if (!peer->has_relay)
+		return NULL;
+	leg_move(&peer->leg, now);
+	if (!peer_relay_route(node, &peer->leg, &route))
+		return NULL;
+	while (leg_output(&peer->leg, now, bytes, &size))
+		(void)outbox_put(&node->outbox, now, &route, bytes, size);
+	peer_plan(node, peer, leg_deadline(&peer->leg));
+	return was_bound ? path_add(node, peer, now, PATH_RELAY, &route) : NULL;
+}
+
+/* Tells the peer where we are, on every way at once, and until it has heard. */
+static void send_move(struct node *node, struct peer *peer, struct time_us now)
+{
+	uint8_t plaintext[CONTROL_MAX];
+	struct writer w = writer_over(plaintext, sizeof plaintext);
+	struct move move = {.move_epoch = node->move_epoch}; /* observed: what we knew is of the old network */
+	uint32_t transaction = ++node->transaction;
+	size_t size;
+
+	node_candidates(node, &move.candidates);
+	message_header_encode(MESSAGE_MOVE, transaction, &w);
+	move_encode(&move, &w);
+	if (writer_finish(&w, &size) != OK)
+		return;
+	for (int i = 0; i < NODE_PATHS_MAX; i++)
+		if (peer->paths[i].used)
+			peer_send(node, peer, now, &peer->paths[i].route, (struct blob){plaintext, size});
+	peer_request(node, peer, time_add(now, REQUEST_RETRY_US), MESSAGE_MOVE, transaction, (struct blob){plaintext, size});
+}
+
+/* The way that most probably works: where the peer was last heard, from our new address. */
+static struct path *best_guess(struct node *node, struct peer *peer, struct time_us now, const struct addr *last_remote)
+{
+	int local = node_local_for(node, last_remote->ip.family);
+	struct route route = {.remote = *last_remote};
+
+	if (local < 0 || last_remote->ip.family == 0)
+		return NULL;
+	route.local = (struct addr){node->locals[local].ip, node->listen_port};
+	route.ifindex = node->locals[local].ifindex;
+	return path_add(node, peer, now, PATH_DIRECT, &route);
+}
+
+/* One peer: data takes the best guess and the relay until the peer is heard on either; the replay windows drop what arrives twice. */
+static void move_one(struct node *node, struct peer *peer, struct time_us now)
+{
+	struct path *old = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	struct path before = old ? *old : (struct path){0};
+	struct path *relay, *guess = NULL;
+	int local = old ? node_local_for(node, before.route.remote.ip.family) : -1;
+
+	if (old && local >= 0 && ip_equal(&node->locals[local].ip, &before.route.local.ip)) {
+		path_add_all(node, peer, now); /* this tunnel has not moved; there may be a better way now */
+		return;
+	}
+	begin_report(peer, now, old, false);
+	drop_dead_paths(node, peer);
+	relay = move_leg(node, peer, now);
+	if (old && before.kind == PATH_DIRECT)
+		guess = best_guess(node, peer, now, &before.route.remote);
+	path_add_all(node, peer, now);
+	if (peer->active < 0) {
+		peer->active = guess ? (int)(guess - peer->paths) : relay ? (int)(relay - peer->paths) : -1;
+		peer->second = guess && relay ? (int)(relay - peer->paths) : -1;
+		peer->route_tag++;
+	}
+	/* The address was the peer's before: sending there is not E5's case. */
+	peer->burst_left = UINT32_MAX;
+	send_move(node, peer, now);
+	if (peer->active >= 0)
+		move_replay(node, peer, now, &peer->paths[peer->active], replay_since(&before, now));
+	if (peer->second >= 0)
+		move_replay(node, peer, now, &peer->paths[peer->second], replay_since(&before, now));
+	peer_plan(node, peer, now);
+}
+
+/* Our addresses have changed. */
+void move_own(struct node *node, struct time_us now)
+{
+	node->move_epoch++;
+	link_moved(node, now);
+	for (int i = 0; i < NODE_PEERS_MAX; i++)
+		if (node->peers[i] && node->peers[i]->session)
+			move_one(node, node->peers[i], now);
+		else if (node->peers[i] && node->peers[i]->contact.used)
+			node->peers[i]->contact.next_try = now;
+}
+
+/* E4: the peer says that it moved. Data follows to where this came from, within the budget until that address has answered. */
+void move_peer(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const struct move *move)
+{
+	struct path *old = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	struct path before = old ? *old : (struct path){0};
+	struct path *path = path_find(peer, route);
+
+	if ((int32_t)(move->move_epoch - peer->move_epoch) <= 0)
+		return; /* a copy that took the longer way */
+	peer->move_epoch = move->move_epoch;
+	peer->candidates = move->candidates;
+	peer->observed = move->observed;
+	begin_report(peer, now, old, true);
+	for (int i = 0; i < NODE_PATHS_MAX; i++)
+		if (peer->paths[i].used && peer->paths[i].kind == PATH_DIRECT && peer->paths[i].valid && &peer->paths[i] != path) {
+			peer->paths[i].valid = false; /* asked once more (E2), and left when silent */
+			peer->paths[i].probes_left = 1;
+			peer->paths[i].next_challenge = now;
+		}
+	if (!path)
+		path = path_add(node, peer, now, peer_is_relay(peer, &route->remote) ? PATH_RELAY : PATH_DIRECT, route);
+	path_add_all(node, peer, now);
+	if (!path)
+		return;
+	peer->burst_left = UNVALIDATED_BURST_BYTES;
+	path_challenge(node, peer, path, now);
+	peer->active = (int)(path - peer->paths);
+	peer->second = -1;
+	peer->route_tag++;
+	node_emit_path(node, peer, NODE_EVENT_PATH_SELECTED, path);
+	move_replay(node, peer, now, path, old ? time_min(replay_since(&before, now), before.heard) : replay_since(NULL, now));
+	move_heard(node, peer, now, path);
+	outbound_release(node, peer, now);
+	peer_plan(node, peer, now);
+}

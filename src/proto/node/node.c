@@ -1,0 +1,360 @@
+#include "proto/node/node.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "crypto/hash.h"
+#include "proto/node/machine.h"
+#include "wire/message.h"
+#include "wire/tunnel.h"
+
+/* The coordinator that serves the zone of our own name. */
+static const struct coordinator_entry *find_coordinator(const struct network *network, const char *fqdn)
+{
+	for (int i = 0; i < network->coordinator_count; i++)
+		if (dns_name_in_zone(fqdn, network->coordinators[i].zone))
+			return &network->coordinators[i];
+	return NULL;
+}
+
+/* Splits the own name; certificate and network have been judged. */
+static enum err take_identity(struct node *node, const struct node_config *config)
+{
+	size_t label;
+	enum err err = certificate_judge(config->certificate, config->authority, 0, &node->certificate);
+
+	if (err != OK)
+		return err;
+	if (config->certificate.size > sizeof node->certificate_bytes || config->network->coordinator_count == 0)
+		return ERR_MALFORMED;
+	if (memcmp(node->certificate.static_key, config->static_keys.public, KEY_SIZE) != 0)
+		return ERR_DENIED;
+	memcpy(node->certificate_bytes, config->certificate.data, config->certificate.size);
+	node->certificate_size = config->certificate.size;
+	*node->network = *config->network;
+	node->coordinator = find_coordinator(node->network, node->certificate.fqdn);
+	if (!node->coordinator)
+		return ERR_DENIED;
+	memcpy(node->zone, node->coordinator->zone, sizeof node->zone);
+	label = strcspn(node->certificate.fqdn, ".");
+	if (label > NAME_MAX_SIZE)
+		return ERR_MALFORMED;
+	memcpy(node->name, node->certificate.fqdn, label);
+	return OK;
+}
+
+/* The lease of the last run gives the addresses before the coordinator answers: names and addresses are for life. */
+static void take_old_lease(struct node *node, struct blob encoded)
+{
+	if (encoded.size == 0 || encoded.size > sizeof node->lease_bytes ||
+	    lease_judge(encoded, node->network, &node->certificate.id, 0, &node->lease) != OK)
+		return;
+	memcpy(node->lease_bytes, encoded.data, encoded.size);
+	node->lease_size = encoded.size;
+	node->addressed = true;
+}
+
+static void init_tables(struct node *node)
+{
+	uint64_t seeds[4];
+
+	random_fill(&node->env.random, seeds, sizeof seeds);
+	random_fill(&node->env.random, node->v6_seed, sizeof node->v6_seed);
+	map_init(&node->by_path_id, 2 * NODE_PEERS_MAX, seeds[0]);
+	map_init(&node->by_v4, NODE_PEERS_MAX, seeds[1]);
+	map_init(&node->by_v6, NODE_PEERS_MAX, seeds[2]);
+	map_init(&node->by_id, NODE_PEERS_MAX, seeds[3]);
+	random_fill(&node->env.random, &node->transaction, sizeof node->transaction);
+}
+
+/* Nothing is sent before the first node_input_locals. */
+enum err node_create(const struct node_config *config, const struct node_env *env, struct time_us now, struct node **ret)
+{
+	struct node *node = mem_alloc(1, sizeof *node);
+	enum err err;
+
+	node->env = *env;
+	node->static_keys = config->static_keys;
+	memcpy(node->authority, config->authority, KEY_SIZE);
+	node->network = mem_alloc(1, sizeof *node->network);
+	node->aead = config->aead;
+	node->listen_port = config->listen_port;
+	node->move_epoch = config->move_epoch;
+	node->features = aead_has_fast_aes() ? FEATURE_AES : 0;
+	node->now = node->since = now;
+	node->deadline = TIME_NEVER;
+	node->best_local[0] = node->best_local[1] = -1;
+	init_tables(node);
+	link_init(&node->link);
+	names_init(&node->names);
+	outbox_init(&node->outbox);
+	join_init(&node->join, config->join_udp);
+	err = take_identity(node, config);
+	if (err != OK) {
+		node_destroy(node);
+		return err;
+	}
+	take_old_lease(node, config->lease);
+	*ret = node;
+	return OK;
+}
+
+/* Everything secret is wiped. */
+void node_destroy(struct node *node)
+{
+	if (!node)
+		return;
+	for (int i = 0; i < NODE_PEERS_MAX; i++)
+		if (node->peers[i])
+			peer_destroy(node, node->peers[i]);
+	link_finish(&node->link);
+	names_finish(&node->names);
+	outbox_finish(&node->outbox);
+	join_finish(&node->join);
+	map_finish(&node->by_path_id);
+	map_finish(&node->by_v4);
+	map_finish(&node->by_v6);
+	map_finish(&node->by_id);
+	mem_free(node->network);
+	wipe(node, sizeof *node);
+	mem_free(node);
+}
+
+/* Every entry: time never goes back, packets handed out before are gone. */
+static void enter(struct node *node, struct time_us now)
+{
+	node->now = now.us > node->now.us ? now : node->now;
+	join_reset(&node->join);
+}
+
+/* Deadlines only come nearer until the node runs. */
+void node_plan(struct node *node, struct time_us at)
+{
+	node->deadline = time_min(node->deadline, at);
+}
+
+static bool is_local(const struct node_local *locals, size_t count, const struct ip *ip)
+{
+	for (size_t i = 0; i < count; i++)
+		if (ip_equal(&locals[i].ip, ip))
+			return true;
+	return false;
+}
+
+static void emit_address(struct node *node, enum node_event_type type, const struct ip *ip)
+{
+	struct node_event event = {.type = type, .address = *ip};
+
+	node_emit(node, &event);
+}
+
+/* The interface a person asked for, then what the kernel would use, then the first. */
+static int choose_local(const struct node *node, uint8_t family)
+{
+	int best = -1, best_rank = 0;
+
+	for (size_t i = 0; i < node->local_count; i++) {
+		const struct node_local *local = &node->locals[i];
+		int rank = 1 + (local->is_default ? 1 : 0) + (node->preferred_ifindex && local->ifindex == node->preferred_ifindex ? 2 : 0);
+
+		if (local->ip.family == family && rank > best_rank) {
+			best = (int)i;
+			best_rank = rank;
+		}
+	}
+	return best;
+}
+
+static struct ip best_ip(const struct node *node, int index)
+{
+	return node->best_local[index] >= 0 ? node->locals[node->best_local[index]].ip : (struct ip){0};
+}
+
+/* Which addresses are the best; a change of them is a move. */
+static void settle_locals(struct node *node, struct ip before4, struct ip before6)
+{
+	struct ip after4, after6;
+
+	node->best_local[0] = choose_local(node, 4);
+	node->best_local[1] = choose_local(node, 6);
+	after4 = best_ip(node, 0);
+	after6 = best_ip(node, 1);
+	if (!ip_equal(&before4, &after4) || !ip_equal(&before6, &after6))
+		move_own(node, node->now);
+}
+
+/* From netlink, whenever the set differs from the last one. */
+void node_input_locals(struct node *node, struct time_us now, const struct node_local *locals, size_t count)
+{
+	struct node_local before[NODE_LOCALS_MAX];
+	size_t before_count = node->local_count;
+	struct ip before4 = best_ip(node, 0), before6 = best_ip(node, 1);
+
+	enter(node, now);
+	memcpy(before, node->locals, sizeof before);
+	node->local_count = count < NODE_LOCALS_MAX ? count : NODE_LOCALS_MAX;
+	memcpy(node->locals, locals, node->local_count * sizeof *locals);
+	for (size_t i = 0; i < before_count; i++)
+		if (!is_local(node->locals, node->local_count, &before[i].ip))
+			emit_address(node, NODE_EVENT_ADDRESS_REMOVED, &before[i].ip);
+	for (size_t i = 0; i < node->local_count; i++)
+		if (!is_local(before, before_count, &node->locals[i].ip))
+			emit_address(node, NODE_EVENT_ADDRESS_ADDED, &node->locals[i].ip);
+	settle_locals(node, before4, before6);
+	node_plan(node, node->now);
+}
+
+/* A person's wish, as if the kernel's default had changed. */
+enum err node_prefer_interface(struct node *node, struct time_us now, uint32_t ifindex)
+{
+	struct ip before4 = best_ip(node, 0), before6 = best_ip(node, 1);
+	bool known = ifindex == 0;
+
+	enter(node, now);
+	for (size_t i = 0; i < node->local_count; i++)
+		known |= node->locals[i].ifindex == ifindex;
+	if (!known)
+		return ERR_UNKNOWN;
+	node->preferred_ifindex = ifindex;
+	settle_locals(node, before4, before6);
+	node_plan(node, node->now);
+	return OK;
+}
+
+/* From the UDP socket. */
+void node_input_datagram(struct node *node, struct time_us now, const struct datagram *datagram)
+{
+	enter(node, now);
+	inbound_datagram(node, node->now, datagram);
+}
+
+/* From the TUN device. */
+void node_input_packet(struct node *node, struct time_us now, struct packet *packet)
+{
+	enter(node, now);
+	outbound_packet(node, node->now, packet);
+}
+
+/* From the stub resolver's socket. */
+void node_input_dns(struct node *node, struct time_us now, uint64_t token, const uint8_t *query, size_t size)
+{
+	enter(node, now);
+	names_query(node, node->now, token, query, size);
+}
+
+/* EMSGSIZE: the interface is narrower than it said. The largest datagram that may pass is smaller than `size`. */
+void node_input_too_big(struct node *node, struct time_us now, const struct route *route, size_t size)
+{
+	enter(node, now);
+	for (int i = 0; i < NODE_PEERS_MAX; i++) {
+		struct path *path = node->peers[i] ? path_find(node->peers[i], route) : NULL;
+		size_t inner = size > OVERHEAD_SIZE + 16 ? size - OVERHEAD_SIZE - 16 : 0;
+
+		if (path && inner < path->mtu)
+			path->mtu = (uint16_t)(inner < 1280 ? 1280 : inner);
+	}
+}
+
+/* Everything that is due; the deadline is made anew from what is left. */
+void node_input_time(struct node *node, struct time_us now)
+{
+	enter(node, now);
+	if (!time_reached(node->now, node->deadline) || node->leaving)
+		return;
+	node->deadline = TIME_NEVER;
+	if (!node->link.session && !node->link.registering && node->local_count > 0)
+		node->link.next_try = time_min(node->link.next_try, node->now);
+	link_run(node, node->now);
+	names_run(node, node->now);
+	for (int i = 0; i < NODE_PEERS_MAX; i++) {
+		struct peer *peer = node->peers[i];
+
+		if (peer && time_reached(node->now, peer->deadline))
+			peer_run(node, peer, node->now);
+		if (node->peers[i])
+			node_plan(node, node->peers[i]->deadline);
+	}
+}
+
+/* Trains first sealed leave first. */
+bool node_next_datagram(struct node *node, struct datagram *ret)
+{
+	return outbox_next(&node->outbox, ret);
+}
+
+/* Joined as far as this input allowed. */
+bool node_next_packet(struct node *node, struct packet *ret)
+{
+	if (!join_next(&node->join, ret))
+		return false;
+	node->counters.rx_superpackets += ret->gso != PACKET_GSO_NONE;
+	return true;
+}
+
+/* In the order in which they became known. */
+bool node_next_dns(struct node *node, uint64_t *ret_token, uint8_t *ret_answer, size_t *ret_size)
+{
+	return names_next(&node->names, ret_token, ret_answer, ret_size);
+}
+
+/* TIME_NEVER only before the first addresses are known. */
+struct time_us node_next_deadline(const struct node *node)
+{
+	return node->leaving ? TIME_NEVER : node->deadline;
+}
+
+/* Peers forget us at once instead of after their patience. */
+void node_leave(struct node *node, struct time_us now)
+{
+	uint8_t plaintext[32];
+	struct writer w = writer_over(plaintext, sizeof plaintext);
+	size_t size;
+
+	enter(node, now);
+	message_header_encode(MESSAGE_CLOSE, ++node->transaction, &w);
+	close_encode(&(struct close){.reason = REASON_LEAVING}, &w);
+	if (writer_finish(&w, &size) == OK)
+		for (int i = 0; i < NODE_PEERS_MAX; i++)
+			if (node->peers[i] && node->peers[i]->session)
+				peer_send(node, node->peers[i], now, NULL, (struct blob){plaintext, size});
+	if (node->link.session)
+		link_leave(node, now);
+	node->leaving = true;
+}
+
+/* Seconds since the coordinator told it are added. */
+uint64_t node_network_time(const struct node *node)
+{
+	if (node->link.network_time_s == 0)
+		return 0;
+	return node->link.network_time_s + (uint64_t)(time_since(node->now, node->link.network_time_at) / USEC_PER_SEC);
+}
+
+/* -1: no address of that family. */
+int node_local_for(const struct node *node, uint8_t family)
+{
+	return family == 4 ? node->best_local[0] : family == 6 ? node->best_local[1] : -1;
+}
+
+/* The best ones first, virtual and special addresses never. */
+void node_candidates(const struct node *node, struct candidates *ret)
+{
+	*ret = (struct candidates){0};
+	for (int best = 1; best >= 0; best--)
+		for (size_t i = 0; i < node->local_count && ret->count < CANDIDATES_MAX; i++) {
+			struct addr addr = {node->locals[i].ip, node->listen_port};
+			bool is_best = (int)i == node->best_local[0] || (int)i == node->best_local[1];
+
+			if (is_best == (best == 1) && addr_is_probeable(&addr) && !node_is_virtual(node, &addr.ip))
+				ret->list[ret->count++] = addr;
+		}
+}
+
+/* Of any coordinator of this network. */
+bool node_is_virtual(const struct node *node, const struct ip *ip)
+{
+	for (int i = 0; i < node->network->coordinator_count; i++)
+		if (prefix_contains(&node->network->coordinators[i].pool4, ip) || prefix_contains(&node->network->coordinators[i].pool6, ip))
+			return true;
+	return false;
+}

@@ -1,0 +1,218 @@
+/* Inner packets on their way out: find the peer, cut, seal into the outbox. The packet path: no allocation, no copy but sealing. */
+#include <string.h>
+
+#include "proto/node/cut.h"
+#include "proto/node/machine.h"
+
+#define WAITING_PATIENCE_US (5 * USEC_PER_SEC)
+#define DIRECTION_AGAIN_US (1 * USEC_PER_SEC)
+
+/* Source must be ours, so that nothing is carried for others (T12 on the way out). */
+static bool is_own_source(const struct node *node, const struct inner *inner)
+{
+	if (inner->version == 4)
+		return memcmp(inner->src, node->lease.v4.bytes, 4) == 0 && node->lease.v4.family;
+	return memcmp(inner->src, node->lease.v6.bytes, 16) == 0 && node->lease.v6.family;
+}
+
+/* RFC 1191 and RFC 8201 in place of the router that the tunnel is. */
+static void answer_too_big(struct node *node, const struct packet *packet, uint16_t mtu)
+{
+	uint8_t answer[INNER_ICMP_MAX];
+	size_t size = inner_icmp_error(packet->bytes, packet->size, mtu, answer);
+
+	node->counters.dropped_too_big++;
+	if (size > 0)
+		inbound_local(node, answer, size);
+}
+
+/* Rounded up, unless that would make the largest packets larger than the path takes. The buffer has room behind the packet. */
+static size_t pad(uint8_t *bytes, size_t size, size_t mtu)
+{
+	size_t padded = (size + PAD_TO - 1) & ~(size_t)(PAD_TO - 1);
+
+	if (padded > mtu)
+		return size;
+	memset(bytes + size, 0, padded - size);
+	return padded;
+}
+
+/* What the last packets may go to: E5's budget counts for an address that has not answered. */
+static bool within_budget(struct node *node, struct peer *peer, const struct path *path, size_t size)
+{
+	if (path->valid || path->kind == PATH_RELAY || peer->burst_left == UINT32_MAX)
+		return true;
+	if (peer->burst_left < size) {
+		node->counters.dropped_no_path++;
+		return false;
+	}
+	peer->burst_left -= (uint32_t)size;
+	return true;
+}
+
+static void note_sent(struct node *node, struct peer *peer, struct path *path, struct time_us now)
+{
+	if (!path->awaiting) {
+		path->awaiting = true;
+		path->awaiting_since = now;
+		peer_plan(node, peer, time_add(now, path_silence_us(path)));
+	}
+	if (path->kind == PATH_RELAY)
+		node->counters.relay_tx_packets++;
+}
+
+/* Seals one packet or all segments of a superpacket. */
+static void send_packet(struct node *node, struct peer *peer, struct time_us now, struct packet *packet, const struct inner *inner)
+{
+	struct path *path = &peer->paths[peer->active];
+	struct route routes[OUTBOX_ROUTES] = {path->route};
+	uint8_t route_count = 1, flags = packet->checksum_partial ? SEALED_PARTIAL : 0, number = path_number(path->kind);
+	struct cut cut;
+	uint8_t *segment;
+	size_t size;
+
+	if (peer->second >= 0)
+		routes[route_count++] = peer->paths[peer->second].route;
+	if (!within_budget(node, peer, path, packet->size))
+		return;
+	if (cut_begin(&cut, packet, inner) != OK) {
+		node->counters.dropped_malformed++;
+		return;
+	}
+	while (cut_next(&cut, &segment, &size)) {
+		size_t padded = packet->gso == PACKET_GSO_NONE ? pad(segment, size, path->mtu) : size;
+		uint8_t *room = outbox_reserve(&node->outbox, padded + OVERHEAD_SIZE, peer, peer->route_tag);
+
+		if (!room || session_seal(peer->session, number, flags, segment, padded, room) != OK) {
+			node->counters.dropped_queue_full++;
+			return;
+		}
+		outbox_commit(&node->outbox, now, routes, route_count, peer, peer->route_tag);
+		peer->tx_packets++;
+		peer->tx_bytes += size;
+		node->counters.tx_packets++;
+		node->counters.tx_bytes += size;
+	}
+	node->counters.tx_superpackets += packet->gso != PACKET_GSO_NONE;
+	note_sent(node, peer, path, now);
+}
+
+/* Does every piece fit the path? Otherwise its sender is told. */
+static bool fits(struct node *node, const struct peer *peer, const struct packet *packet)
+{
+	size_t largest = packet->gso == PACKET_GSO_NONE ? packet->size : (size_t)packet->header_size + packet->gso_size;
+	uint16_t mtu = peer->paths[peer->active].mtu;
+
+	if (largest <= mtu)
+		return true;
+	answer_too_big(node, packet, mtu);
+	return false;
+}
+
+/* Held until the tunnel stands. The oldest gives way. */
+static void hold(struct node *node, struct time_us now, const struct packet *packet)
+{
+	struct waiting *slot = &node->waiting[0];
+
+	if (packet->gso != PACKET_GSO_NONE || packet->size > WAITING_PACKET_MAX) {
+		node->counters.dropped_no_path++;
+		return;
+	}
+	for (int i = 0; i < WAITING_MAX; i++) {
+		if (!node->waiting[i].used) {
+			slot = &node->waiting[i];
+			break;
+		}
+		if (node->waiting[i].at.us < slot->at.us)
+			slot = &node->waiting[i];
+	}
+	node->counters.dropped_queue_full += slot->used;
+	slot->used = true;
+	slot->at = now;
+	slot->size = (uint16_t)packet->size;
+	slot->checksum_partial = packet->checksum_partial;
+	memcpy(slot->bytes + PACKET_ROOM, packet->bytes, packet->size);
+}
+
+/* A tunnel is asked for by the destination's address; not more than once a second for the same. */
+static void ask_direction(struct node *node, struct peer *peer, struct time_us now, const struct inner *inner)
+{
+	struct ip destination = ip_from_bytes(inner->version, inner->dst);
+
+	if (peer && (peer->contact.used || (peer->last_direction.us && time_since(now, peer->last_direction) < DIRECTION_AGAIN_US)))
+		return;
+	if (peer)
+		peer->last_direction = now;
+	link_request_direction(node, now, NULL, &destination);
+}
+
+/* From the TUN device. */
+void outbound_packet(struct node *node, struct time_us now, struct packet *packet)
+{
+	struct inner inner;
+	struct peer *peer;
+
+	if (inner_parse(packet->bytes, packet->size, &inner) != OK || inner.total_size != packet->size || !node->addressed ||
+	    !is_own_source(node, &inner)) {
+		node->counters.dropped_malformed++;
+		return;
+	}
+	peer = peer_by_inner(node, inner.version, inner.dst);
+	if (!peer || !peer_has_path(peer)) {
+		struct ip destination = ip_from_bytes(inner.version, inner.dst);
+
+		if (!node_is_virtual(node, &destination)) {
+			node->counters.dropped_no_peer++;
+			return;
+		}
+		hold(node, now, packet);
+		ask_direction(node, peer, now, &inner);
+		return;
+	}
+	peer->last_data = now;
+	if (fits(node, peer, packet))
+		send_packet(node, peer, now, packet, &inner);
+}
+
+static bool is_for(const struct waiting *slot, const struct ip *destination)
+{
+	struct inner inner;
+
+	return slot->used && inner_parse(slot->bytes + PACKET_ROOM, slot->size, &inner) == OK && inner.version == destination->family &&
+	       memcmp(inner.dst, destination->bytes, ip_size(destination)) == 0;
+}
+
+/* In the order in which they were held, near enough: slots are filled from the first. */
+void outbound_release(struct node *node, struct peer *peer, struct time_us now)
+{
+	for (int i = 0; i < WAITING_MAX && peer_has_path(peer); i++) {
+		struct waiting *slot = &node->waiting[i];
+		struct packet packet;
+
+		if (!is_for(slot, &peer->v4) && !is_for(slot, &peer->v6))
+			continue;
+		slot->used = false;
+		if (time_since(now, slot->at) > WAITING_PATIENCE_US)
+			continue;
+		packet = (struct packet){.bytes = slot->bytes + PACKET_ROOM, .size = slot->size, .checksum_partial = slot->checksum_partial};
+		outbound_packet(node, now, &packet);
+	}
+}
+
+/* Programs learn at once that there is nobody, instead of waiting for their own patience to end. */
+void outbound_refuse(struct node *node, const struct ip *destination)
+{
+	uint8_t answer[INNER_ICMP_MAX];
+
+	for (int i = 0; i < WAITING_MAX; i++) {
+		struct waiting *slot = &node->waiting[i];
+		size_t size;
+
+		if (destination->family == 0 || !is_for(slot, destination))
+			continue;
+		slot->used = false;
+		size = inner_icmp_error(slot->bytes + PACKET_ROOM, slot->size, 0, answer);
+		if (size > 0)
+			inbound_local(node, answer, size);
+	}
+}

@@ -1,0 +1,333 @@
+#include "proto/node/path.h"
+
+#include <string.h>
+
+#include "crypto/hash.h"
+#include "proto/node/machine.h"
+#include "wire/message.h"
+#include "wire/tunnel.h"
+
+enum { UNANSWERED_MAX = 3 };
+#define PATH_HYSTERESIS_US 2000
+
+/* RFC 9002 would call it a probe timeout; before the first RTT the minimum holds. */
+int64_t path_silence_us(const struct path *path)
+{
+	int64_t three = 3 * path->rtt_us;
+
+	return three > OLD_PATH_SILENCE_MIN_US ? three : OLD_PATH_SILENCE_MIN_US;
+}
+
+/* Inner bytes that fit into one unfragmented datagram on this interface; never below IPv6's minimum. */
+static uint16_t path_mtu(const struct node *node, const struct route *route)
+{
+	uint32_t mtu = 1500, outer = route->remote.ip.family == 4 ? 28 : 48;
+
+	for (size_t i = 0; i < node->local_count; i++)
+		if (ip_equal(&node->locals[i].ip, &route->local.ip) && node->locals[i].mtu >= 1280 && node->locals[i].mtu < 65535)
+			mtu = node->locals[i].mtu;
+	mtu -= outer + OVERHEAD_SIZE;
+	return (uint16_t)(mtu < 1280 ? 1280 : mtu);
+}
+
+/* Ports of our own side do not distinguish paths: there is one socket. */
+struct path *path_find(struct peer *peer, const struct route *route)
+{
+	for (int i = 0; i < NODE_PATHS_MAX; i++) {
+		struct path *path = &peer->paths[i];
+
+		if (path->used && addr_equal(&path->route.remote, &route->remote) && ip_equal(&path->route.local.ip, &route->local.ip))
+			return path;
+	}
+	return NULL;
+}
+
+/* An unused slot, or the worst one that carries no data. */
+static struct path *find_slot(struct node *node, struct peer *peer, struct time_us now)
+{
+	struct path *worst = NULL;
+
+	for (int i = 0; i < NODE_PATHS_MAX; i++) {
+		struct path *path = &peer->paths[i];
+
+		if (!path->used)
+			return path;
+		if (i == peer->active || i == peer->second || path->valid || path->kind == PATH_RELAY || path->probes_left > 0)
+			continue;
+		if (!worst || path->heard.us < worst->heard.us)
+			worst = path;
+	}
+	if (worst)
+		path_drop(node, peer, worst, now);
+	return worst;
+}
+
+/* A new path is probed a few times, then left alone (T26). */
+struct path *path_add(struct node *node, struct peer *peer, struct time_us now, enum path_kind kind, const struct route *route)
+{
+	struct path *path = path_find(peer, route);
+
+	if (!path) {
+		path = find_slot(node, peer, now);
+		if (!path)
+			return NULL;
+		*path = (struct path){.used = true, .kind = kind, .route = *route, .rtt_us = -1, .next_challenge = TIME_NEVER};
+		path->mtu = path_mtu(node, route);
+	}
+	if (!path->valid) {
+		path->probes_left = PROBES_PER_CANDIDATE;
+		path->next_challenge = now;
+		peer_plan(node, peer, now);
+	}
+	return path;
+}
+
+static void add_remote(struct node *node, struct peer *peer, struct time_us now, const struct addr *remote)
+{
+	int local = node_local_for(node, remote->ip.family);
+	struct route route = {.remote = *remote};
+
+	if (local < 0 || !addr_is_probeable(remote) || node_is_virtual(node, &remote->ip))
+		return;
+	route.local = (struct addr){node->locals[local].ip, node->listen_port};
+	route.ifindex = node->locals[local].ifindex;
+	path_add(node, peer, now, PATH_DIRECT, &route);
+}
+
+/* From the best local address of each family: what the kernel would use is what works. */
+void path_add_all(struct node *node, struct peer *peer, struct time_us now)
+{
+	if (addr_is_set(&peer->observed))
+		add_remote(node, peer, now, &peer->observed);
+	for (int i = 0; i < peer->candidates.count; i++)
+		add_remote(node, peer, now, &peer->candidates.list[i]);
+}
+
+/* Data finds another way, or waits. */
+void path_drop(struct node *node, struct peer *peer, struct path *path, struct time_us now)
+{
+	int index = (int)(path - peer->paths);
+	bool was_valid = path->valid;
+	struct path gone = *path;
+
+	*path = (struct path){0};
+	if (peer->second == index)
+		peer->second = -1;
+	if (peer->active == index) {
+		peer->active = -1;
+		peer->route_tag++;
+	}
+	if (was_valid)
+		node_emit_path(node, peer, NODE_EVENT_PATH_DOWN, &gone);
+	if (peer->active < 0)
+		path_select(node, peer, now);
+}
+
+/* RFC 6298 2: the smoothed value is enough here. */
+static void measure(struct path *path, int64_t rtt_us)
+{
+	path->rtt_us = path->rtt_us < 0 ? rtt_us : path->rtt_us + (rtt_us - path->rtt_us) / 8;
+}
+
+/* Valid from now on: first keep-alive in KEEPALIVE_US. */
+void path_set_valid(struct node *node, struct peer *peer, struct path *path, struct time_us now, int64_t rtt_us)
+{
+	bool is_new = !path->valid;
+
+	if (rtt_us >= 0)
+		measure(path, rtt_us);
+	path->valid = true;
+	path->is_suggested = false;
+	path->unanswered = 0;
+	path->awaiting = false;
+	path->challenge_open = false;
+	path->next_challenge = time_add(now, KEEPALIVE_US);
+	peer_plan(node, peer, path->next_challenge);
+	if (is_new) {
+		node_emit_path(node, peer, NODE_EVENT_PATH_UP, path);
+		path_select(node, peer, now);
+	}
+}
+
+/* E1 and E2: an unknown address is probed, and so is the one in use. Nothing is switched here. */
+static void suggest(struct node *node, struct peer *peer, struct time_us now, const struct route *route)
+{
+	struct path *path = path_add(node, peer, now, PATH_DIRECT, route);
+
+	if (!path)
+		return;
+	path->is_suggested = true;
+	path_challenge(node, peer, path, now);
+	if (peer->active >= 0)
+		path_challenge(node, peer, &peer->paths[peer->active], now);
+}
+
+/* Once per datagram or train. */
+void path_heard(struct node *node, struct peer *peer, struct time_us now, const struct route *route, bool highest)
+{
+	struct path *path = path_find(peer, route);
+
+	if (!path) {
+		if (highest && !peer_is_relay(peer, &route->remote))
+			suggest(node, peer, now, route);
+		return;
+	}
+	path->route.ifindex = route->ifindex;
+	path->heard = now;
+	path->awaiting = false;
+	path->unanswered = 0;
+	if (peer->moving.active)
+		move_heard(node, peer, now, path);
+	if (!path->valid && path->kind == PATH_DIRECT)
+		path_challenge(node, peer, path, now);
+}
+
+/* The answer may come by any way: it proves that the challenge arrived where it was sent (RFC 9000 8.2.3). */
+void path_answered(struct node *node, struct peer *peer, struct time_us now, const uint8_t challenge[CHALLENGE_SIZE])
+{
+	for (int i = 0; i < NODE_PATHS_MAX; i++) {
+		struct path *path = &peer->paths[i];
+
+		if (!path->used || !path->challenge_open || !equal_secret(path->challenge, challenge, CHALLENGE_SIZE))
+			continue;
+		path->challenges_rx++;
+		path->loss_permille = (uint16_t)(path->loss_permille * 7 / 8);
+		path_set_valid(node, peer, path, now, time_since(now, path->challenge_at));
+		path_select(node, peer, now);
+		return;
+	}
+}
+
+/* Overwrites the one before: at most one is open per path (T24). */
+void path_challenge(struct node *node, struct peer *peer, struct path *path, struct time_us now)
+{
+	uint8_t plaintext[CONTROL_MAX];
+	struct writer w = writer_over(plaintext, sizeof plaintext);
+	struct path_challenge message;
+	size_t size;
+
+	if (!peer->session || (path->challenges_tx > 0 && time_since(now, path->challenge_at) < CHALLENGE_INTERVAL_US))
+		return;
+	if (path->challenge_open) {
+		path->unanswered++;
+		path->loss_permille = (uint16_t)(path->loss_permille * 7 / 8 + 125);
+	}
+	random_fill(&node->env.random, path->challenge, CHALLENGE_SIZE);
+	memcpy(message.challenge, path->challenge, CHALLENGE_SIZE);
+	message_header_encode(MESSAGE_PATH_CHALLENGE, ++node->transaction, &w);
+	path_challenge_encode(&message, &w);
+	if (writer_finish(&w, &size) != OK || !peer_send(node, peer, now, &path->route, (struct blob){plaintext, size}))
+		return;
+	path->challenge_open = true;
+	path->challenge_at = now;
+	path->challenges_tx++;
+	node->counters.challenges_tx++;
+	path->next_challenge = time_add(now, path->rtt_us > CHALLENGE_INTERVAL_US ? path->rtt_us * 5 / 4 : CHALLENGE_INTERVAL_US);
+	peer_plan(node, peer, path->next_challenge);
+}
+
+/* A path that no longer answers is not valid; it is asked a few times more (E7), less and less. */
+static void give_up(struct node *node, struct peer *peer, struct path *path, struct time_us now)
+{
+	path->valid = false;
+	path->probes_left = PROBES_PER_CANDIDATE;
+	path->unanswered = 0;
+	path->challenge_open = false;
+	node_emit_path(node, peer, NODE_EVENT_PATH_DOWN, path);
+	path_select(node, peer, now);
+}
+
+/* A challenge is due: keep-alive, liveness or probing. */
+static void run_challenge(struct node *node, struct peer *peer, struct path *path, struct time_us now)
+{
+	if (path->valid && path->challenge_open && path->unanswered + 1 >= UNANSWERED_MAX) {
+		give_up(node, peer, path, now);
+		return;
+	}
+	if (!path->valid) {
+		if (path->probes_left == 0) {
+			path->next_challenge = TIME_NEVER;
+			return;
+		}
+		path->probes_left--;
+	}
+	path->next_challenge = TIME_NEVER;
+	path_challenge(node, peer, path, now);
+	if (path->next_challenge.us == TIME_NEVER.us) /* too early for this address, or nothing could be sent */
+		path->next_challenge = time_add(now, CHALLENGE_INTERVAL_US);
+}
+
+/* Silence where there should be an answer is asked about at once. */
+void path_run(struct node *node, struct peer *peer, struct time_us now)
+{
+	for (int i = 0; i < NODE_PATHS_MAX; i++) {
+		struct path *path = &peer->paths[i];
+
+		if (!path->used || !peer->session)
+			continue;
+		if (path->awaiting && path->valid && time_since(now, path->awaiting_since) >= path_silence_us(path)) {
+			path->awaiting = false;
+			if (!path->challenge_open)
+				path->next_challenge = now;
+		}
+		if (time_reached(now, path->next_challenge))
+			run_challenge(node, peer, path, now);
+		if (!path->used)
+			continue;
+		peer_plan(node, peer, path->next_challenge);
+		if (path->awaiting)
+			peer_plan(node, peer, time_add(path->awaiting_since, path_silence_us(path)));
+	}
+}
+
+/* Smaller is better: direct before relay, addresses the kernel prefers before others, then RTT. */
+static int64_t score(const struct node *node, const struct peer *peer, const struct path *path)
+{
+	int64_t cost = path->rtt_us >= 0 ? path->rtt_us : 500 * USEC_PER_MSEC;
+	int local = node_local_for(node, path->route.remote.ip.family);
+
+	if (path->kind == PATH_RELAY)
+		cost += 10 * USEC_PER_SEC;
+	if (local < 0 || !ip_equal(&node->locals[local].ip, &path->route.local.ip))
+		cost += 5 * USEC_PER_SEC;
+	if (peer->active == (int)(path - peer->paths))
+		cost -= cost / 5 + PATH_HYSTERESIS_US;
+	return cost;
+}
+
+/* Leaving a path that has failed means that what was sent on it lately has to be sent again. */
+static void switch_to(struct node *node, struct peer *peer, struct time_us now, int best)
+{
+	struct path *old = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	struct path *path = &peer->paths[best];
+	bool failed = old && !old->valid && !peer->moving.active;
+
+	peer->active = best;
+	if (peer->second == best)
+		peer->second = -1;
+	peer->route_tag++;
+	node_emit_path(node, peer, NODE_EVENT_PATH_SELECTED, path);
+	if (failed)
+		move_replay(node, peer, now, path, old->heard);
+	outbound_release(node, peer, now);
+}
+
+/* With nothing valid the present one is kept: it is as good a guess as any. */
+void path_select(struct node *node, struct peer *peer, struct time_us now)
+{
+	int best = -1;
+	int64_t best_score = INT64_MAX;
+
+	for (int i = 0; i < NODE_PATHS_MAX; i++) {
+		const struct path *path = &peer->paths[i];
+
+		if (!path->used || !path->valid)
+			continue;
+		if (score(node, peer, path) < best_score) {
+			best_score = score(node, peer, path);
+			best = i;
+		}
+	}
+	if (best >= 0 && best != peer->active && peer->session)
+		switch_to(node, peer, now, best);
+}

@@ -1,0 +1,314 @@
+#include "proto/node/peer.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "crypto/hash.h"
+#include "proto/node/machine.h"
+#include "wire/message.h"
+
+/* Look-up keys: IPv4 as a number; NodeID and IPv6 through a keyed hash, because their owners choose them. */
+static uint64_t key_v4(const uint8_t *address)
+{
+	return (uint64_t)address[0] << 24 | (uint64_t)address[1] << 16 | (uint64_t)address[2] << 8 | address[3];
+}
+
+static uint64_t key_hashed(const struct node *node, const void *bytes, size_t size)
+{
+	return siphash(node->v6_seed, bytes, size);
+}
+
+/* Verified after the look-up: a hash is a hint. */
+struct peer *peer_by_id(struct node *node, const struct node_id *id)
+{
+	struct peer *peer = map_get(&node->by_id, key_hashed(node, id, sizeof *id));
+
+	return peer && node_id_equal(&peer->id, id) ? peer : NULL;
+}
+
+/* The packet path's look-up. */
+struct peer *peer_by_inner(struct node *node, uint8_t version, const uint8_t *address)
+{
+	struct peer *peer;
+
+	if (version == 4)
+		return map_get(&node->by_v4, key_v4(address));
+	peer = map_get(&node->by_v6, key_hashed(node, address, 16));
+	return peer && memcmp(peer->v6.bytes, address, 16) == 0 ? peer : NULL;
+}
+
+/* For people; linear. */
+struct peer *peer_by_name(struct node *node, const char *name)
+{
+	size_t size = strlen(name);
+
+	for (int i = 0; i < NODE_PEERS_MAX; i++) {
+		const char *fqdn = node->peers[i] ? node->peers[i]->certificate.fqdn : NULL;
+
+		if (fqdn && strncmp(fqdn, name, size) == 0 && (fqdn[size] == '\0' || (fqdn[size] == '.' && !strchr(name, '.'))))
+			return node->peers[i];
+	}
+	return NULL;
+}
+
+/* The longest silent peer without traffic in the last minute. */
+static struct peer *find_evictable(struct node *node)
+{
+	struct peer *oldest = NULL;
+
+	for (int i = 0; i < NODE_PEERS_MAX; i++) {
+		struct peer *peer = node->peers[i];
+
+		if (peer && time_since(node->now, peer->last_data) > 60 * USEC_PER_SEC && (!oldest || peer->last_data.us < oldest->last_data.us))
+			oldest = peer;
+	}
+	return oldest;
+}
+
+static void index_peer(struct node *node, struct peer *peer)
+{
+	/* Sized for NODE_PEERS_MAX, so none of these can be full. */
+	bool ok = map_put(&node->by_id, key_hashed(node, &peer->id, sizeof peer->id), peer) == OK;
+
+	if (peer->v4.family)
+		ok = map_put(&node->by_v4, key_v4(peer->v4.bytes), peer) == OK && ok;
+	if (peer->v6.family)
+		ok = map_put(&node->by_v6, key_hashed(node, peer->v6.bytes, 16), peer) == OK && ok;
+	(void)ok;
+}
+
+static void unindex_peer(struct node *node, struct peer *peer)
+{
+	map_remove(&node->by_id, key_hashed(node, &peer->id, sizeof peer->id));
+	if (peer->v4.family)
+		map_remove(&node->by_v4, key_v4(peer->v4.bytes));
+	if (peer->v6.family)
+		map_remove(&node->by_v6, key_hashed(node, peer->v6.bytes, 16));
+}
+
+static struct peer *create(struct node *node)
+{
+	int slot = -1;
+
+	for (int i = 0; i < NODE_PEERS_MAX && slot < 0; i++)
+		if (!node->peers[i])
+			slot = i;
+	if (slot < 0) {
+		struct peer *victim = find_evictable(node);
+
+		if (!victim)
+			return NULL;
+		peer_destroy(node, victim);
+		return create(node);
+	}
+	node->peers[slot] = mem_alloc(1, sizeof(struct peer));
+	*node->peers[slot] = (struct peer){
+		.active = -1,
+		.second = -1,
+		.deadline = TIME_NEVER,
+		.last_data = node->now,
+		.state = NODE_PEER_IDLE,
+	};
+	return node->peers[slot];
+}
+
+/* Addresses follow the newest lease. */
+struct peer *peer_obtain(struct node *node, const struct certificate *certificate, const struct lease *lease)
+{
+	struct peer *peer = peer_by_id(node, &certificate->id);
+
+	if (peer)
+		unindex_peer(node, peer);
+	else
+		peer = create(node);
+	if (!peer)
+		return NULL;
+	peer->id = certificate->id;
+	peer->certificate = *certificate;
+	peer->v4 = lease->v4;
+	peer->v6 = lease->v6;
+	index_peer(node, peer);
+	return peer;
+}
+
+/* Keys are wiped with the sessions. */
+void peer_destroy(struct node *node, struct peer *peer)
+{
+	for (int i = 0; i < NODE_PEERS_MAX; i++)
+		if (node->peers[i] == peer)
+			node->peers[i] = NULL;
+	unindex_peer(node, peer);
+	outbox_forget(&node->outbox, peer);
+	contact_stop(node, peer);
+	if (peer->session)
+		map_remove(&node->by_path_id, session_path_id(peer->session));
+	session_destroy(peer->session);
+	wipe(peer, sizeof *peer);
+	mem_free(peer);
+}
+
+/* The only writer of peer->state. */
+void peer_set_state(struct node *node, struct peer *peer, struct time_us now, enum node_peer_state state, uint8_t reason)
+{
+	enum node_peer_state old = peer->state;
+
+	(void)now;
+	peer->state = state;
+	peer->last_reason = reason;
+	if (state == old)
+		return;
+	if (state == NODE_PEER_UP)
+		node_emit_peer(node, peer, NODE_EVENT_PEER_UP);
+	else if (old == NODE_PEER_UP)
+		node_emit_peer(node, peer, NODE_EVENT_PEER_DOWN);
+}
+
+/* Deadlines only come nearer here; peer_run makes them anew. */
+void peer_plan(struct node *node, struct peer *peer, struct time_us at)
+{
+	peer->deadline = time_min(peer->deadline, at);
+	node_plan(node, at);
+}
+
+/* With a session and something to send on. */
+bool peer_has_path(const struct peer *peer)
+{
+	return peer->session && peer->active >= 0;
+}
+
+static bool send_over(struct node *node, struct peer *peer, struct time_us now, const struct path *path, const struct route *route, struct blob plaintext)
+{
+	uint8_t number = path_number(path ? path->kind : peer_is_relay(peer, &route->remote) ? PATH_RELAY : PATH_DIRECT);
+	uint8_t *room = outbox_reserve(&node->outbox, plaintext.size + OVERHEAD_SIZE, NULL, 0);
+
+	if (!room || session_seal(peer->session, number, SEALED_CONTROL, plaintext.data, plaintext.size, room) != OK)
+		return false;
+	outbox_commit(&node->outbox, now, route, 1, NULL, 0);
+	return true;
+}
+
+/* During a move control messages take every way that data takes. */
+bool peer_send(struct node *node, struct peer *peer, struct time_us now, const struct route *route, struct blob plaintext)
+{
+	bool sent = false;
+
+	if (!peer->session)
+		return false;
+	if (route)
+		return send_over(node, peer, now, path_find(peer, route), route, plaintext);
+	if (peer->active >= 0)
+		sent = send_over(node, peer, now, &peer->paths[peer->active], &peer->paths[peer->active].route, plaintext);
+	if (peer->second >= 0)
+		sent |= send_over(node, peer, now, &peer->paths[peer->second], &peer->paths[peer->second].route, plaintext);
+	return sent;
+}
+
+static int64_t request_interval_us(const struct peer *peer)
+{
+	int64_t rtt_us = peer->active >= 0 ? peer->paths[peer->active].rtt_us : -1;
+
+	return rtt_us > REQUEST_RETRY_US * 2 / 3 ? rtt_us * 3 / 2 : REQUEST_RETRY_US;
+}
+
+/* A full table drops the request: the ones in it are of the same urgency, and all are repeated by their causes. */
+void peer_request(struct node *node, struct peer *peer, struct time_us now, uint8_t type, uint32_t transaction, struct blob plaintext)
+{
+	if (request_add(&peer->requests, type, transaction, plaintext, now, request_interval_us(peer), true) == OK)
+		peer_plan(node, peer, now);
+}
+
+static void run_requests(struct node *node, struct peer *peer, struct time_us now)
+{
+	const struct request *due;
+	bool gave_up;
+
+	while ((due = request_due(&peer->requests, now, &gave_up)) || gave_up) {
+		if (gave_up)
+			peer->rekeying.active = false;
+		if (due)
+			peer_send(node, peer, now, NULL, (struct blob){due->plaintext, due->size});
+	}
+	peer_plan(node, peer, request_deadline(&peer->requests));
+}
+
+/* Answers are welcome from any of them. */
+bool peer_is_relay(const struct peer *peer, const struct addr *remote)
+{
+	if (!peer->has_relay)
+		return false;
+	for (int i = 0; i < peer->leg.addresses.count; i++)
+		if (addr_equal(&peer->leg.addresses.list[i], remote))
+			return true;
+	return false;
+}
+
+/* A relay of two families is used over the one that we have. */
+bool peer_relay_route(const struct node *node, struct leg *leg, struct route *ret)
+{
+	int local = node_local_for(node, leg_relay(leg)->ip.family);
+
+	if (local < 0) {
+		leg_prefer_family(leg, leg_relay(leg)->ip.family == 4 ? 6 : 4);
+		local = node_local_for(node, leg_relay(leg)->ip.family);
+	}
+	if (local < 0)
+		return false;
+	*ret = (struct route){
+		.local = {node->locals[local].ip, node->listen_port},
+		.ifindex = node->locals[local].ifindex,
+		.remote = *leg_relay(leg),
+	};
+	return true;
+}
+
+static void run_leg(struct node *node, struct peer *peer, struct time_us now)
+{
+	uint8_t bytes[LEG_DATAGRAM_MAX];
+	struct route route;
+	size_t size;
+
+	while (leg_output(&peer->leg, now, bytes, &size))
+		if (peer_relay_route(node, &peer->leg, &route))
+			(void)outbox_put(&node->outbox, now, &route, bytes, size);
+	peer_plan(node, peer, leg_deadline(&peer->leg));
+}
+
+/* Keys too old to be used are no session: the next packet asks for a new direction. */
+static void end_session(struct node *node, struct peer *peer, struct time_us now)
+{
+	map_remove(&node->by_path_id, session_path_id(peer->session));
+	session_destroy(peer->session);
+	peer->session = NULL;
+	peer_set_state(node, peer, now, NODE_PEER_IDLE, REASON_NONE);
+}
+
+static void run_keys(struct node *node, struct peer *peer, struct time_us now)
+{
+	uint8_t plaintext[CONTROL_MAX];
+	size_t size;
+
+	if (!peer->session)
+		return;
+	if (session_is_expired(peer->session, now)) {
+		end_session(node, peer, now);
+		return;
+	}
+	if (keys_begin(node, &peer->rekeying, peer->session, peer->certificate.static_key, now, plaintext, &size))
+		peer_request(node, peer, now, MESSAGE_REKEY_REQUEST, node->transaction, (struct blob){plaintext, size});
+	if (session_is_initiator(peer->session) && !peer->rekeying.active)
+		peer_plan(node, peer, time_later(now, time_add(session_key_since(peer->session), REKEY_AFTER_US)));
+	peer_plan(node, peer, time_later(now, time_add(session_key_since(peer->session), REJECT_AFTER_US)));
+}
+
+/* Makes the deadline anew from what is left to do. */
+void peer_run(struct node *node, struct peer *peer, struct time_us now)
+{
+	peer->deadline = TIME_NEVER;
+	run_keys(node, peer, now);
+	if (peer->has_relay)
+		run_leg(node, peer, now);
+	contact_run(node, peer, now);
+	path_run(node, peer, now);
+	run_requests(node, peer, now);
+	peer_plan(node, peer, contact_deadline(peer));
+}

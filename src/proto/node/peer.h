@@ -1,0 +1,117 @@
+/* peer.h: what a node knows about one other node: who it is, the session with it, the paths to it, the direction being carried out. */
+#pragma once
+
+#include "proto/node/keys.h"
+#include "proto/node/path.h"
+#include "proto/session/leg.h"
+#include "proto/session/request.h"
+#include "proto/session/session.h"
+#include "wire/direction.h"
+#include "wire/tunnel.h"
+
+/* A Route Direction being carried out: both ends start at once, the lower NodeID's request wins (design 7). */
+struct contact {
+	bool used;
+	uint64_t path_id;
+	uint8_t temp_key[KEY_SIZE], nego_key[KEY_SIZE];
+	uint8_t own_mac1_key[KEY_SIZE]; /* of datagrams to us */
+	enum suite suite;
+	struct time_us started, next_try, next_probe;
+	int64_t interval_us;
+	uint8_t probes_left;
+	uint64_t probe_number;
+	/* As initiator. */
+	bool initiating;
+	struct handshake handshake;
+	uint8_t request[MESSAGE_MAX];
+	size_t request_size;
+	/* The relay leg of the tunnel to be; it becomes the peer's when the handshake ends. */
+	bool has_relay, leg_was_bound;
+	struct leg leg;
+	char relay_name[NAME_MAX_SIZE + 1];
+};
+
+/* An answered first message: the same bytes again get the same answer, never a second session (design 4). */
+struct answered {
+	uint64_t path_id;
+	uint8_t request_hash[32];
+	uint8_t response[MESSAGE_MAX];
+	size_t response_size;
+};
+
+/* A move in progress: until the first packet from the peer on a new path. */
+struct moving {
+	bool active;
+	struct handover report;      /* so far */
+	struct time_us heard_before; /* last packet on the old path */
+};
+
+struct peer {
+	struct node_id id;
+	struct certificate certificate;
+	struct ip v4, v6;
+	enum node_peer_state state;
+	uint8_t last_reason;
+
+	struct session *session;     /* NULL until the first handshake has ended */
+	struct contact contact;
+	struct answered answered;
+	struct rekeying rekeying;
+	struct request_table requests;
+
+	bool has_relay;
+	struct leg leg;
+	char relay_name[NAME_MAX_SIZE + 1];
+
+	struct candidates candidates; /* the peer's, from its coordinator or itself */
+	struct addr observed;
+	uint32_t move_epoch;          /* the peer's, highest authenticated */
+	uint32_t burst_left;          /* E5: bytes that may still go to an unvalidated address */
+
+	struct path paths[NODE_PATHS_MAX];
+	int active, second;           /* indices of paths that data takes; -1: none. second: only during moves */
+	uint64_t route_tag;           /* changes whenever the routes of data do */
+
+	struct moving moving;
+	uint32_t handovers;
+	bool has_last_handover;
+	struct handover last_handover;
+
+	struct time_us deadline;      /* when peer_run has something to do */
+	struct time_us last_data;     /* inner packets, either way */
+	struct time_us last_direction; /* when one was last asked for */
+	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
+};
+
+struct node;
+
+/* By NodeID; NULL. */
+struct peer *peer_by_id(struct node *node, const struct node_id *id);
+/* By inner destination: 4 or 16 bytes. */
+struct peer *peer_by_inner(struct node *node, uint8_t version, const uint8_t *address);
+/* By label or FQDN. */
+struct peer *peer_by_name(struct node *node, const char *name);
+/* Finds or makes the peer of a judged certificate and lease, evicting the longest idle one when full; NULL when none may go. */
+struct peer *peer_obtain(struct node *node, const struct certificate *certificate, const struct lease *lease);
+void peer_destroy(struct node *node, struct peer *peer);
+void peer_set_state(struct node *node, struct peer *peer, struct time_us now, enum node_peer_state state, uint8_t reason);
+/* The peer must be looked at no later than `at`. */
+void peer_plan(struct node *node, struct peer *peer, struct time_us at);
+/* Everything of the peer that time drives. */
+void peer_run(struct node *node, struct peer *peer, struct time_us now);
+/* Is this one of the addresses of the peer's relay? */
+bool peer_is_relay(const struct peer *peer, const struct addr *remote);
+/* How to reach a relay from here: false when we lack its address families. */
+bool peer_relay_route(const struct node *node, struct leg *leg, struct route *ret);
+/* Is there a way for data right now? */
+bool peer_has_path(const struct peer *peer);
+/* "direct" and "relay" separately numbered counter spaces. */
+static inline uint8_t path_number(enum path_kind kind)
+{
+	return kind == PATH_RELAY ? 1 : 0;
+}
+
+/* Seals a control message and sends it over one route, or over all routes of data when route is NULL. False when nothing could be sent. */
+bool peer_send(struct node *node, struct peer *peer, struct time_us now, const struct route *route, struct blob plaintext);
+/* Sends a message until it is acknowledged. */
+void peer_request(struct node *node, struct peer *peer, struct time_us now, uint8_t type, uint32_t transaction, struct blob plaintext);

@@ -1,0 +1,179 @@
+/* What people ask, and what they are told: contact by name, echo, snapshots, events. */
+#include <string.h>
+
+#include "proto/node/machine.h"
+#include "wire/message.h"
+
+/* Time and listener are the same for all. */
+void node_emit(struct node *node, struct node_event *event)
+{
+	event->at = node->now;
+	if (node->env.event)
+		node->env.event(node->env.ctx, event);
+}
+
+/* About a peer as a whole. */
+void node_emit_peer(struct node *node, struct peer *peer, enum node_event_type type)
+{
+	struct node_event event = {.type = type, .reason = peer->last_reason};
+
+	memcpy(event.peer, peer->certificate.fqdn, sizeof event.peer);
+	node_emit(node, &event);
+}
+
+/* About one way to it. */
+void node_emit_path(struct node *node, struct peer *peer, enum node_event_type type, const struct path *path)
+{
+	struct node_event event = {.type = type, .kind = path->kind, .route = path->route, .rtt_us = path->rtt_us};
+
+	memcpy(event.peer, peer->certificate.fqdn, sizeof event.peer);
+	if (path->kind == PATH_RELAY)
+		memcpy(event.relay, peer->relay_name, sizeof event.relay);
+	node_emit(node, &event);
+}
+
+/* A bare label is of our own zone. */
+static enum err full_name(const struct node *node, const char *name, char ret[FQDN_MAX_SIZE + 1])
+{
+	bool is_label = !strchr(name, '.');
+	size_t size = strlen(name) + (is_label ? 1 + strlen(node->zone) : 0);
+
+	if (name[0] == '\0' || size > FQDN_MAX_SIZE || (!is_label && !dns_name_in_zone(name, node->zone)))
+		return ERR_UNKNOWN;
+	memset(ret, 0, FQDN_MAX_SIZE + 1);
+	memcpy(ret, name, strlen(name));
+	if (is_label) {
+		ret[strlen(name)] = '.';
+		memcpy(ret + strlen(name) + 1, node->zone, strlen(node->zone));
+	}
+	return OK;
+}
+
+/* A live tunnel is left alone. */
+enum err node_contact(struct node *node, struct time_us now, const char *name)
+{
+	char fqdn[FQDN_MAX_SIZE + 1];
+	struct peer *peer;
+
+	if (full_name(node, name, fqdn) != OK || strcmp(fqdn, node->certificate.fqdn) == 0)
+		return ERR_UNKNOWN;
+	peer = peer_by_name(node, fqdn);
+	if (!peer || (!peer->session && !peer->contact.used))
+		link_request_direction(node, now, fqdn, NULL);
+	return OK;
+}
+
+/* Token, sequence and the instant ride along, so nothing has to be remembered. */
+enum err node_ping(struct node *node, struct time_us now, const char *name, uint64_t token, uint32_t sequence)
+{
+	uint8_t plaintext[CONTROL_MAX], data[20];
+	struct writer w = writer_over(plaintext, sizeof plaintext), d = writer_over(data, sizeof data);
+	char fqdn[FQDN_MAX_SIZE + 1];
+	struct peer *peer;
+	size_t size;
+
+	if (full_name(node, name, fqdn) != OK)
+		return ERR_UNKNOWN;
+	peer = peer_by_name(node, fqdn);
+	if (!peer || !peer_has_path(peer))
+		return ERR_STATE;
+	write_u64(&d, token);
+	write_u32(&d, sequence);
+	write_u64(&d, (uint64_t)now.us);
+	message_header_encode(MESSAGE_ECHO_REQUEST, ++node->transaction, &w);
+	echo_encode(&(struct echo){.data = {data, sizeof data}}, &w);
+	if (writer_finish(&w, &size) != OK || !peer_send(node, peer, now, &peer->paths[peer->active].route, (struct blob){plaintext, size}))
+		return ERR_FULL;
+	return OK;
+}
+
+/* For status, metrics and tests. */
+void node_get_status(const struct node *node, struct time_us now, struct node_status *ret)
+{
+	*ret = (struct node_status){
+		.state = node->addressed && node->link.session ? NODE_UP : NODE_JOINING,
+		.since = node->since,
+		.id = node->certificate.id,
+		.coordinator_ok = node->link.up,
+		.coordinator = node->link.route.remote,
+		.coordinator_rtt_us = node->link.rtt_us,
+		.observed = node->link.observed,
+		.network_time_s = node_network_time(node),
+		.counters = node->counters,
+	};
+	(void)now;
+	memcpy(ret->name, node->name, sizeof ret->name);
+	memcpy(ret->fqdn, node->certificate.fqdn, sizeof ret->fqdn);
+	memcpy(ret->zone, node->zone, sizeof ret->zone);
+	if (node->addressed) {
+		ret->v4 = node->lease.v4;
+		ret->v6 = node->lease.v6;
+	}
+	if (!addr_is_set(&ret->coordinator) && node->coordinator->addresses.count > 0)
+		ret->coordinator = node->coordinator->addresses.list[0];
+}
+
+static void get_paths(const struct peer *peer, struct node_peer_status *ret)
+{
+	for (int i = 0; i < NODE_PATHS_MAX; i++) {
+		const struct path *path = &peer->paths[i];
+
+		if (!path->used)
+			continue;
+		ret->paths[ret->path_count++] = (struct node_path_status){
+			.kind = path->kind,
+			.route = path->route,
+			.valid = path->valid,
+			.active = i == peer->active,
+			.rtt_us = path->rtt_us,
+			.loss_permille = path->loss_permille,
+			.mtu = path->mtu,
+			.challenges_tx = path->challenges_tx,
+			.challenges_rx = path->challenges_rx,
+		};
+	}
+}
+
+/* Slots that hold no peer are false. */
+bool node_get_peer(const struct node *node, struct time_us now, size_t index, struct node_peer_status *ret)
+{
+	const struct peer *peer = index < NODE_PEERS_MAX ? node->peers[index] : NULL;
+
+	if (!peer)
+		return false;
+	*ret = (struct node_peer_status){
+		.state = peer->state,
+		.id = peer->id,
+		.v4 = peer->v4,
+		.v6 = peer->v6,
+		.last_reason = peer->last_reason,
+		.has_certificate = true,
+		.has_session = peer->session != NULL,
+		.has_relay = peer->has_relay || peer->contact.has_relay,
+		.relay_bound = (peer->has_relay && leg_is_bound(&peer->leg)) || (peer->contact.has_relay && leg_is_bound(&peer->contact.leg)),
+		.candidate_count = (uint8_t)(peer->candidates.count + addr_is_set(&peer->observed)),
+		.handovers = peer->handovers,
+		.has_last_handover = peer->has_last_handover,
+		.last_handover = peer->last_handover,
+		.rx_bytes = peer->rx_bytes,
+		.tx_bytes = peer->tx_bytes,
+		.rx_packets = peer->rx_packets,
+		.tx_packets = peer->tx_packets,
+		.suite = "",
+	};
+	memcpy(ret->fqdn, peer->certificate.fqdn, sizeof ret->fqdn);
+	memcpy(ret->name, peer->certificate.fqdn, strcspn(peer->certificate.fqdn, "."));
+	memcpy(ret->relay, peer->has_relay ? peer->relay_name : peer->contact.relay_name, sizeof ret->relay);
+	if (peer->session) {
+		ret->key_age_us = time_since(now, session_key_since(peer->session));
+		ret->suite = session_suite(peer->session) == SUITE_AES256_GCM ? "AES-256-GCM" : "ChaCha20-Poly1305";
+	}
+	get_paths(peer, ret);
+	return true;
+}
+
+/* Encoded, as the coordinator signed it. */
+struct blob node_get_lease(const struct node *node)
+{
+	return (struct blob){node->lease_bytes, node->lease_size};
+}
