@@ -1,0 +1,169 @@
+#include "crypto/hash.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/openssl.h"
+
+enum { HASH_BLOCK = 64 }; /* BLAKE2s input block: what RFC 2104 calls B */
+
+/*
+ * OpenSSL has BLAKE2s only behind heap-allocated contexts. One is made per public call and used for every digest of that call: the allocation
+ * costs less than keeping state between calls would, which would have to be per thread.
+ */
+static EVP_MD_CTX *digest_new(void)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	if (!ctx)
+		abort();
+	return ctx;
+}
+
+/* A digest of memory fails only when the library is broken; going on would mean working with unkeyed values. */
+static void digest(EVP_MD_CTX *ctx, const uint8_t *pad, const struct blob *parts, size_t count, uint8_t ret[HASH_BYTES])
+{
+	int ok = EVP_DigestInit_ex(ctx, EVP_blake2s256(), NULL);
+
+	if (pad)
+		ok &= EVP_DigestUpdate(ctx, pad, HASH_BLOCK);
+	for (size_t i = 0; i < count; i++)
+		ok &= EVP_DigestUpdate(ctx, parts[i].data, parts[i].size);
+	ok &= EVP_DigestFinal_ex(ctx, ret, NULL);
+	if (ok != 1)
+		abort();
+}
+
+/* Both padded keys of one HMAC, so that a key used several times is prepared once. */
+struct hmac_key {
+	uint8_t inner[HASH_BLOCK], outer[HASH_BLOCK];
+};
+
+static void hmac_key_prepare(EVP_MD_CTX *ctx, const void *key, size_t key_size, struct hmac_key *ret)
+{
+	uint8_t block[HASH_BLOCK] = {0};
+	struct blob whole = {key, key_size};
+
+	if (key_size > HASH_BLOCK)
+		digest(ctx, NULL, &whole, 1, block);
+	else if (key_size)
+		memcpy(block, key, key_size);
+	for (size_t i = 0; i < HASH_BLOCK; i++) {
+		ret->inner[i] = block[i] ^ 0x36;
+		ret->outer[i] = block[i] ^ 0x5c;
+	}
+	wipe(block, sizeof(block));
+}
+
+static void hmac_run(EVP_MD_CTX *ctx, const struct hmac_key *key, const struct blob *parts, size_t count,
+		     uint8_t ret[HASH_BYTES])
+{
+	uint8_t inner[HASH_BYTES];
+	struct blob second = {inner, sizeof(inner)};
+
+	digest(ctx, key->inner, parts, count, inner);
+	digest(ctx, key->outer, &second, 1, ret);
+	wipe(inner, sizeof(inner));
+}
+
+/* Concatenation is what Noise's MixHash and every label need; parts save the copy. */
+void hash_parts(const struct blob *parts, size_t count, uint8_t ret[HASH_BYTES])
+{
+	EVP_MD_CTX *ctx = digest_new();
+
+	digest(ctx, NULL, parts, count, ret);
+	EVP_MD_CTX_free(ctx);
+}
+
+/* The common case of one part. */
+void hash(const void *data, size_t size, uint8_t ret[HASH_BYTES])
+{
+	struct blob part = {data, size};
+
+	hash_parts(&part, 1, ret);
+}
+
+/* HMAC and not BLAKE2s's own keyed mode: it is what Noise prescribes, so one construction serves everything. */
+void hmac_parts(const void *key, size_t key_size, const struct blob *parts, size_t count, uint8_t ret[HASH_BYTES])
+{
+	EVP_MD_CTX *ctx = digest_new();
+	struct hmac_key prepared;
+
+	hmac_key_prepare(ctx, key, key_size, &prepared);
+	hmac_run(ctx, &prepared, parts, count, ret);
+	wipe(&prepared, sizeof(prepared));
+	EVP_MD_CTX_free(ctx);
+}
+
+/* 128 bits suffice for a MAC that is checked on line, one guess per packet. */
+void mac(const uint8_t key[32], const void *data, size_t size, uint8_t ret[MAC_BYTES])
+{
+	uint8_t full[HASH_BYTES];
+	struct blob part = {data, size};
+
+	hmac_parts(key, 32, &part, 1, full);
+	memcpy(ret, full, MAC_BYTES);
+	wipe(full, sizeof(full));
+}
+
+/* Noise rev 34, section 4.3; outputs are written last because they may be the inputs. */
+void hkdf(const uint8_t chaining_key[HASH_BYTES], const void *input, size_t input_size, uint8_t ret1[HASH_BYTES],
+	  uint8_t *ret2, uint8_t *ret3)
+{
+	EVP_MD_CTX *ctx = digest_new();
+	struct hmac_key prepared;
+	uint8_t *rets[3] = {ret1, ret2, ret3};
+	uint8_t outputs[3][HASH_BYTES];
+	size_t wanted = ret3 ? 3 : ret2 ? 2 : 1;
+	struct blob parts[2] = {{input, input_size}};
+
+	hmac_key_prepare(ctx, chaining_key, HASH_BYTES, &prepared);
+	hmac_run(ctx, &prepared, parts, 1, outputs[0]); /* the temporary key */
+	hmac_key_prepare(ctx, outputs[0], HASH_BYTES, &prepared);
+	for (size_t i = 0; i < wanted; i++) {
+		uint8_t number = (uint8_t)(i + 1);
+
+		parts[0] = i ? (struct blob){outputs[i - 1], HASH_BYTES} : (struct blob){NULL, 0};
+		parts[1] = (struct blob){&number, 1};
+		hmac_run(ctx, &prepared, parts, 2, outputs[i]);
+	}
+	for (size_t i = 0; i < wanted; i++)
+		if (rets[i])
+			memcpy(rets[i], outputs[i], HASH_BYTES);
+	wipe(&prepared, sizeof(prepared));
+	wipe(outputs, sizeof(outputs));
+	EVP_MD_CTX_free(ctx);
+}
+
+/* The label's terminating zero is included, so that no label can be continued by a context. */
+void derive_key(const uint8_t key[32], const char *label, const void *context, size_t context_size, uint8_t ret[32])
+{
+	struct blob parts[2] = {{(const uint8_t *)label, strlen(label) + 1}, {context, context_size}};
+
+	hmac_parts(key, 32, parts, 2, ret);
+}
+
+/* The paper's output, read as a little-endian number. */
+uint64_t siphash(const uint8_t key[16], const void *data, size_t size)
+{
+	uint8_t bytes[8];
+	uint64_t value = 0;
+
+	crypto_shorthash(bytes, data, size, key);
+	for (size_t i = 0; i < 8; i++)
+		value |= (uint64_t)bytes[i] << (8 * i);
+	return value;
+}
+
+/* The one comparison for secrets (T28). */
+bool equal_secret(const void *a, const void *b, size_t size)
+{
+	return sodium_memcmp(a, b, size) == 0;
+}
+
+/* Through the library, because compilers remove a plain memset of dying memory. */
+void wipe(void *p, size_t size)
+{
+	sodium_memzero(p, size);
+}
