@@ -8,7 +8,8 @@
  *
  * Datagram: header(16) e(32) [sealed s(48)] sealed payload mac1(16) mac2(16). Prologue: HANDSHAKE_PROLOGUE || first header. psk: TempKey, 32 zero
  * bytes where there is none. mac1 is under a key that only invited peers know; mac2 is reserved for the cookie and zero.
- * Pure functions; nothing is remembered but what is in the struct. After an error the struct is wiped and dead.
+ * Pure functions; nothing is remembered but what is in the struct. After an error the struct is wiped and dead, except where said otherwise.
+ * The outputs of a failed call are untouched. Every sender's datagram is judged by handshake_mac1_check before accept or finish see it.
  */
 #pragma once
 
@@ -24,6 +25,7 @@ struct handshake {
 	uint8_t remote_ephemeral[KEY_SIZE];
 	uint8_t remote_static[KEY_SIZE];
 	uint64_t path_id;
+	uint8_t type; /* packet type of the first datagram; the answer's is the next number */
 };
 
 /* What the finished handshake leaves behind; wipe after use. */
@@ -48,13 +50,16 @@ struct handshake_setup {
 void handshake_mac1_key(const uint8_t static_key[KEY_SIZE], const uint8_t *nego_key, uint8_t ret[KEY_SIZE]);
 /* NegoKey from TempKey (design 4). */
 void nego_key_derive(const uint8_t temp_key[KEY_SIZE], uint8_t ret[KEY_SIZE]);
-/* Cheapest check first (security 2): length and mac1 of a received handshake datagram. */
+/* Cheapest check first (security 2): length, mac1, and mac2, which must be zero, of a received handshake datagram. */
 must_use enum err handshake_mac1_check(const uint8_t *datagram, size_t size, const uint8_t mac1_key[KEY_SIZE]);
 
 /* Initiator: writes the first datagram (at most MESSAGE_MAX bytes). payload at most HANDSHAKE_PAYLOAD_MAX. */
 must_use enum err handshake_begin(struct handshake *h, const struct handshake_setup *setup, struct blob payload, uint8_t *ret_datagram,
 				  size_t *ret_size);
-/* Initiator: consumes the answer. ret_payload has room for MESSAGE_MAX. On error h is unchanged: a forged answer ends nothing. */
+/*
+ * Initiator: consumes the answer. ret_payload has room for MESSAGE_MAX. On error h is unchanged: a forged answer ends nothing. Afterwards
+ * the secrets in h are gone; remote_static and path_id stay.
+ */
 must_use enum err handshake_finish(struct handshake *h, const struct dh_keys *local_static, const uint8_t *datagram, size_t size,
 				   uint8_t *ret_payload, size_t *ret_payload_size, struct session_keys *ret);
 /* Responder: reads the first datagram up to its payload; afterwards h->remote_static names the sender. psk may be chosen by path_id before. */

@@ -8,7 +8,7 @@
 #include "base/time.h"
 #include "wire/limits.h"
 
-enum { REQUESTS_MAX = 4, REQUEST_TRIES_MAX = 8 };
+enum { REQUESTS_MAX = 8, REQUEST_TRIES_MAX = 8 };
 
 struct request {
 	bool used;
@@ -33,6 +33,9 @@ must_use enum err request_add(struct request_table *table, uint8_t type, uint32_
 			      int64_t interval_us, bool replace);
 /* The answer came: frees the slot and tells when the request was first sent and how often, for the RTT. False when nobody asked. */
 bool request_done(struct request_table *table, uint32_t transaction, struct request *ret);
-/* The next message to send at now, or NULL; counts the try. Gives up (used = false, *ret_gave_up) after REQUEST_TRIES_MAX. */
+/*
+ * The next message to send at now, or NULL; counts the try. A request whose REQUEST_TRIES_MAX tries are over is dropped: NULL with
+ * *ret_gave_up set, and the caller asks again, as others may be due.
+ */
 const struct request *request_due(struct request_table *table, struct time_us now, bool *ret_gave_up);
 struct time_us request_deadline(const struct request_table *table);

@@ -18,7 +18,7 @@ struct opened {
 	uint8_t path;        /* counter space it came in */
 	uint8_t flags;       /* SEALED_CONTROL, SEALED_PARTIAL */
 	bool highest;        /* its counter is the highest seen in that space: it may suggest an address (E1) */
-	bool first_of_epoch; /* it is the first under a new key epoch: the peer has finished rekeying */
+	bool first_of_epoch; /* it is the first opened under its epoch's keys, epoch 0 included: the peer has them */
 };
 
 /* Keys are copied. Epoch 0. */
@@ -46,12 +46,15 @@ struct time_us session_key_since(const struct session *session);
 bool session_wants_rekey(const struct session *session, struct time_us now);
 /* Keys too old to be used at all: seal and open would be refused by the caller. */
 bool session_is_expired(const struct session *session, struct time_us now);
+/* Wipes the previous epoch's keys once they are REJECT_AFTER_US old. To be called with every input of time. */
+void session_forget_old(struct session *session, struct time_us now);
 
 /* The psk for the next handshake, and the epoch number (modulo 256) that it makes. */
 const uint8_t *session_rekey_psk(const struct session *session);
 uint8_t session_next_epoch(const struct session *session);
 /*
  * Installs the keys of epoch session_next_epoch(). The initiator sends under them at once; the responder when the first packet under them has
- * arrived. The previous epoch can still be opened.
+ * arrived. The previous epoch can still be opened. Until that first packet a further install at the responder replaces the keys of the same
+ * epoch (the initiator gave up and began anew), so the caller must refuse requests older than the last one it answered.
  */
 void session_install(struct session *session, const struct session_keys *keys, struct time_us now);

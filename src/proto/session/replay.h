@@ -1,0 +1,23 @@
+/*
+ * replay.h: which counters of one counter space were seen (RFC 6479: a ring of words, so that moving on clears words instead of shifting
+ * bits). Checking and marking are apart: the check is the cheap refusal before the AEAD, the mark comes after it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "wire/limits.h"
+
+enum { REPLAY_WORDS = REPLAY_WINDOW / 64 + 1 }; /* one more than the window, as its edge may lie inside a word */
+
+/* All zero: nothing seen. */
+struct replay {
+	uint64_t next; /* highest seen + 1, 0 when none was */
+	uint64_t words[REPLAY_WORDS];
+};
+
+/* Neither seen before nor REPLAY_WINDOW or more behind the highest. */
+bool replay_is_fresh(const struct replay *replay, uint64_t counter);
+/* Only for a counter that is fresh. True when it is the highest so far. */
+bool replay_mark(struct replay *replay, uint64_t counter);

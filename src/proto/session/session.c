@@ -1,0 +1,230 @@
+#include "proto/session/session.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "crypto/hash.h"
+#include "proto/session/session_state.h"
+
+static void epoch_finish(struct epoch *epoch)
+{
+	aead_key_destroy(epoch->seal);
+	aead_key_destroy(epoch->open);
+	wipe(epoch, sizeof(*epoch));
+}
+
+static void epoch_init(struct epoch *epoch, const struct session *session, uint8_t number,
+		       const struct session_keys *keys, struct time_us now)
+{
+	enum aead_algorithm algorithm =
+		session->suite == SUITE_AES256_GCM ? AEAD_AES256_GCM : AEAD_CHACHA20_POLY1305;
+	const uint8_t *own = session->is_initiator ? keys->to_responder : keys->to_initiator;
+	const uint8_t *others = session->is_initiator ? keys->to_initiator : keys->to_responder;
+
+	*epoch = (struct epoch){.number = number, .since = now};
+	epoch->seal = aead_key_create(session->provider, algorithm, own);
+	epoch->open = aead_key_create(session->provider, algorithm, others);
+	memcpy(epoch->rekey_psk, keys->rekey_psk, KEY_SIZE);
+}
+
+/* Does the other end have the newest keys for certain? The initiator does not finish a handshake that the responder has not. */
+static bool newest_is_shared(const struct session *session)
+{
+	return session->is_initiator || session->newest.heard || !session->previous.seal;
+}
+
+static const struct epoch *sending_epoch(const struct session *session)
+{
+	return newest_is_shared(session) ? &session->newest : &session->previous;
+}
+
+/* Contract in the header. */
+struct session *session_create(struct aead_provider *provider, enum suite suite, bool is_initiator, uint64_t path_id,
+			       const struct session_keys *keys, struct time_us now)
+{
+	struct session *session = mem_alloc(1, sizeof(*session));
+
+	assert(suite == SUITE_AES256_GCM || suite == SUITE_CHACHA20_POLY1305);
+	session->provider = provider;
+	session->suite = suite;
+	session->is_initiator = is_initiator;
+	session->path_id = path_id;
+	epoch_init(&session->newest, session, 0, keys, now);
+	return session;
+}
+
+/* Contract in the header. */
+void session_destroy(struct session *session)
+{
+	if (!session)
+		return;
+	epoch_finish(&session->newest);
+	epoch_finish(&session->previous);
+	wipe(session, sizeof(*session));
+	mem_free(session);
+}
+
+/* Path number and counter: unique under a key, because the counters of a path outlive its keys. */
+static void nonce_make(uint8_t path, uint64_t counter, uint8_t ret[AEAD_NONCE_SIZE])
+{
+	struct writer w = writer_over(ret, AEAD_NONCE_SIZE);
+
+	write_u32(&w, path);
+	write_u64(&w, counter);
+}
+
+/* Contract in the header. */
+enum err session_seal(struct session *session, uint8_t path, uint8_t flags, const uint8_t *in, size_t size,
+		      uint8_t *out)
+{
+	struct epoch *epoch = newest_is_shared(session) ? &session->newest : &session->previous;
+	uint8_t role = session->is_initiator ? 0 : SEALED_RESPONDER;
+	uint8_t nonce[AEAD_NONCE_SIZE];
+	struct writer w = writer_over(out, HEADER_SIZE);
+	struct header header;
+
+	assert(path < PATHS_MAX && (flags & ~(SEALED_CONTROL | SEALED_PARTIAL)) == 0);
+	if (session->counters[path] >= COUNTER_LIMIT || epoch->sealed >= COUNTER_LIMIT)
+		return ERR_EXHAUSTED;
+	header = (struct header){
+		.type = (uint8_t)(PACKET_SEALED | role | flags | (epoch->number & SEALED_EPOCH)),
+		.path = path,
+		.counter = session->counters[path]++,
+		.path_id = session->path_id,
+	};
+	epoch->sealed++;
+	header_encode(&header, &w);
+	nonce_make(path, header.counter, nonce);
+	aead_seal(epoch->seal, nonce, out, HEADER_SIZE, in, size, out + HEADER_SIZE);
+	return OK;
+}
+
+/* All that can be said of a packet without touching its tag; *ret_epoch is the one that may open it. */
+static enum err packet_check(struct session *session, const uint8_t *datagram, size_t size, struct header *ret,
+			     struct epoch **ret_epoch)
+{
+	struct reader r = reader_over(datagram, size);
+	uint8_t role = session->is_initiator ? SEALED_RESPONDER : 0; /* of the other end: our own packets do not come back */
+	struct epoch *epoch;
+	enum err err;
+
+	if (size < OVERHEAD_SIZE)
+		return ERR_TRUNCATED;
+	err = header_decode(&r, ret);
+	if (err)
+		return err;
+	if (!(ret->type & PACKET_SEALED) || ret->path >= PATHS_MAX || ret->counter >= COUNTER_LIMIT)
+		return ERR_MALFORMED;
+	if (ret->path_id != session->path_id)
+		return ERR_UNKNOWN;
+	if ((ret->type & SEALED_RESPONDER) != role)
+		return ERR_AUTH;
+	if ((ret->type & SEALED_EPOCH) == (session->newest.number & SEALED_EPOCH))
+		epoch = &session->newest;
+	else if (session->previous.open && (ret->type & SEALED_EPOCH) == (session->previous.number & SEALED_EPOCH))
+		epoch = &session->previous;
+	else
+		return ERR_UNKNOWN;
+	if (!replay_is_fresh(&session->windows[ret->path], ret->counter))
+		return ERR_REPLAY;
+	*ret_epoch = epoch;
+	return OK;
+}
+
+/* Contract in the header. */
+enum err session_open(struct session *session, const uint8_t *datagram, size_t size, uint8_t *out, struct opened *ret)
+{
+	uint8_t nonce[AEAD_NONCE_SIZE];
+	struct header header;
+	struct epoch *epoch;
+	enum err err = packet_check(session, datagram, size, &header, &epoch);
+
+	if (err)
+		return err;
+	nonce_make(header.path, header.counter, nonce);
+	err = aead_open(epoch->open, nonce, datagram, HEADER_SIZE, datagram + HEADER_SIZE, size - OVERHEAD_SIZE, out);
+	if (err)
+		return err;
+	*ret = (struct opened){
+		.size = size - OVERHEAD_SIZE,
+		.path = header.path,
+		.flags = header.type & (SEALED_CONTROL | SEALED_PARTIAL),
+		.highest = replay_mark(&session->windows[header.path], header.counter),
+		.first_of_epoch = !epoch->heard,
+	};
+	epoch->heard = true;
+	return OK;
+}
+
+/* The id is the same on direct and relayed paths. */
+uint64_t session_path_id(const struct session *session)
+{
+	return session->path_id;
+}
+
+/* Roles stay for the session's life; only the initiator begins a rekey, so two never cross. */
+bool session_is_initiator(const struct session *session)
+{
+	return session->is_initiator;
+}
+
+/* Fixed by the coordinator for the session's life. */
+enum suite session_suite(const struct session *session)
+{
+	return session->suite;
+}
+
+/* Contract in the header. */
+struct time_us session_key_since(const struct session *session)
+{
+	return sending_epoch(session)->since;
+}
+
+/* Counted per key: the counters go on, so a count of theirs would ask for ever. */
+bool session_wants_rekey(const struct session *session, struct time_us now)
+{
+	const struct epoch *epoch = sending_epoch(session);
+
+	return time_since(now, epoch->since) >= REKEY_AFTER_US || epoch->sealed >= COUNTER_REKEY;
+}
+
+/* Contract in the header. */
+bool session_is_expired(const struct session *session, struct time_us now)
+{
+	return time_since(now, sending_epoch(session)->since) >= REJECT_AFTER_US;
+}
+
+/* Contract in the header. */
+void session_forget_old(struct session *session, struct time_us now)
+{
+	if (session->previous.open && newest_is_shared(session) &&
+	    time_since(now, session->previous.since) >= REJECT_AFTER_US)
+		epoch_finish(&session->previous);
+}
+
+/* While a responder has not heard the newest keys, a new handshake replaces them: it starts from what both ends have for certain. */
+const uint8_t *session_rekey_psk(const struct session *session)
+{
+	return sending_epoch(session)->rekey_psk;
+}
+
+/* The epoch that session_install makes. */
+uint8_t session_next_epoch(const struct session *session)
+{
+	return (uint8_t)(sending_epoch(session)->number + 1);
+}
+
+/* Contract in the header. */
+void session_install(struct session *session, const struct session_keys *keys, struct time_us now)
+{
+	uint8_t number = session_next_epoch(session);
+
+	if (newest_is_shared(session)) {
+		epoch_finish(&session->previous);
+		session->previous = session->newest;
+	} else {
+		epoch_finish(&session->newest);
+	}
+	epoch_init(&session->newest, session, number, keys, now);
+}
