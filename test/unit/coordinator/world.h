@@ -1,0 +1,95 @@
+/* world.h: a coordinator and fake nodes around it, in one process with virtual time. A fake node does only what a test tells it to. */
+#pragma once
+
+#include "base/record.h"
+#include "crypto/hash.h"
+#include "proto/coordinator/coordinator.h"
+#include "proto/session/rekey.h"
+#include "proto/session/session.h"
+#include "proto/session/trust.h"
+#include "wire/direction.h"
+#include "wire/message.h"
+
+enum { INBOX_MAX = 64, WALL_S = 1800000000 };
+
+struct letter {
+	uint8_t type;
+	uint32_t transaction;
+	size_t size;
+	uint8_t body[CONTROL_MAX];
+};
+
+struct fake_node {
+	struct sign_keys identity;
+	struct dh_keys keys;
+	struct certificate certificate;
+	uint8_t encoded[CERTIFICATE_MAX_SIZE];
+	size_t encoded_size;
+	struct route route;             /* as the coordinator sees it: remote is this node */
+	uint32_t features, move_epoch;
+	struct candidates candidates;
+	/* Handshake and session. */
+	struct handshake handshake;
+	uint64_t path_id;
+	uint8_t first[MESSAGE_MAX];
+	size_t first_size;
+	struct session *session;
+	uint8_t refused;                /* reason, once a refusal arrived */
+	unsigned answers;               /* registration responses that arrived */
+	struct lease lease;
+	uint8_t lease_bytes[LEASE_MAX_SIZE];
+	size_t lease_size;
+	struct addr observed;
+	uint64_t network_time_s;
+	uint32_t transaction;
+	/* Control messages received, oldest first. */
+	size_t inbox_count;
+	struct letter inbox[INBOX_MAX];
+};
+
+struct world {
+	struct coordinator *c;
+	struct coordinator_config config;
+	struct sign_keys authority;
+	struct aead_provider *aead;
+	struct time_us now;
+	uint64_t random_state;
+	uint64_t serial;
+	struct fake_node **nodes;
+	size_t node_count;
+	struct record *records;         /* the durable store: latest per key */
+	size_t record_count;
+	bool is_store_stuck;            /* records are pulled, but not yet fsynced */
+	uint64_t sent_bytes, received_bytes; /* coordinator's view of all that world_deliver and world_pump moved */
+	unsigned events[16];
+	uint8_t last_reason;
+	size_t lost;                    /* datagrams to addresses where nobody is */
+};
+
+void world_init(struct world *world, const char *pool4);
+void world_finish(struct world *world);
+/* Ends the coordinator and starts another one from the store. */
+void world_restart(struct world *world);
+/* Lets time pass, with every deadline in between. */
+void world_pass(struct world *world, int64_t duration_us);
+/* Stores records (unless stuck), then delivers every datagram. */
+void world_pump(struct world *world);
+/* Bytes from somewhere, then a pump. */
+enum err world_deliver(struct world *world, const struct route *route, const uint8_t *bytes, size_t size);
+
+/* A node with a certificate for name.ntm.internal and an address of its own. */
+struct fake_node *world_node(struct world *world, const char *name);
+void node_recertify(struct world *world, struct fake_node *node, const char *fqdn, const struct sign_keys *authority);
+/* Makes a fresh first message in node->first. padded_size as of registration_request. */
+void fake_begin(struct world *world, struct fake_node *node, size_t padded_size);
+enum err fake_send_first(struct world *world, struct fake_node *node);
+/* Whole registration, with a Keep Alive that confirms it. */
+void fake_register(struct world *world, struct fake_node *node);
+/* Seals and delivers a message; body may be NULL. */
+enum err fake_send(struct world *world, struct fake_node *node, uint8_t type, uint32_t transaction, const struct writer *body);
+void fake_keep_alive(struct world *world, struct fake_node *node);
+void fake_ask(struct world *world, struct fake_node *node, uint32_t transaction, const char *name);
+void fake_ack(struct world *world, struct fake_node *node, uint32_t transaction);
+/* The oldest letter of a type is taken out; NULL-like (type 0) when there is none. */
+struct letter fake_take(struct fake_node *node, uint8_t type);
+void fake_move_to(struct fake_node *node, const char *addr);
