@@ -4,12 +4,19 @@
 #include <string.h>
 
 enum {
-	FLAG_QR = 0x8000, FLAG_AA = 0x0400, FLAG_TC = 0x0200, FLAG_RD = 0x0100, FLAG_RA = 0x0080, FLAG_CD = 0x0010,
-	OPCODE_SHIFT = 11, OPCODE_MASK = 0x0f,
+	FLAG_QR = 0x8000,
+	FLAG_AA = 0x0400,
+	FLAG_TC = 0x0200,
+	FLAG_RD = 0x0100,
+	FLAG_RA = 0x0080,
+	FLAG_CD = 0x0010,
+	OPCODE_SHIFT = 11,
+	OPCODE_MASK = 0x0f,
 	LABEL_POINTER = 0xc0,
 	QUESTION_POINTER = 0xc000 | DNS_HEADER_SIZE,
 	EDNS_DO = 0x8000,
-	JUMPS_MAX = 16,   /* compression pointers in one name, and other records in one query: with both, work is linear in the packet's size */
+	JUMPS_MAX = 16, /* compression pointers in one name, and other records in one query: with both, work is linear
+			   in the packet's size */
 	RECORDS_MAX = 16,
 };
 
@@ -46,7 +53,8 @@ static size_t text_append(char *text, size_t at, const uint8_t *label, size_t si
 }
 
 /* Each pointer must lead before the place where the last jump landed, so the walk ends (RFC 9267 2). */
-enum err dns_name_read(const uint8_t *packet, size_t size, size_t *at, uint8_t *ret_wire, size_t *ret_wire_size, char *ret_text)
+enum err dns_name_read(const uint8_t *packet, size_t size, size_t *at, uint8_t *ret_wire, size_t *ret_wire_size,
+		       char *ret_text)
 {
 	uint8_t wire[DNS_WIRE_NAME_MAX];
 	char text[DNS_TEXT_MAX + 1];
@@ -213,7 +221,8 @@ static void parse_question(struct reader *r, struct dns_query *query)
 	query->question_size = (uint16_t)size;
 }
 
-/* See dns.h. What cannot be read becomes FORMERR; what is not a QUERY becomes NOTIMP before anything else is looked at. */
+/* See dns.h. What cannot be read becomes FORMERR; what is not a QUERY becomes NOTIMP before anything else is looked at.
+ */
 enum err dns_query_parse(const uint8_t *packet, size_t size, struct dns_query *ret)
 {
 	struct reader r = reader_over(packet, size);
@@ -249,16 +258,18 @@ enum err dns_query_parse(const uint8_t *packet, size_t size, struct dns_query *r
 }
 
 /* Header with counts that dns_answer_finish fills in; room for OPT is put aside. */
-void dns_answer_begin(struct dns_answer *answer, const struct dns_query *query, uint8_t rcode, unsigned flags, bool is_tcp, uint8_t *bytes,
-		      size_t capacity)
+void dns_answer_begin(struct dns_answer *answer, const struct dns_query *query, uint8_t rcode, unsigned flags,
+		      bool is_tcp, uint8_t *bytes, size_t capacity)
 {
-	uint16_t bits = (uint16_t)(FLAG_QR | query->opcode << OPCODE_SHIFT | (query->recursion_desired ? FLAG_RD : 0) |
-				   (query->checking_disabled ? FLAG_CD : 0) | (flags & DNS_AUTHORITATIVE ? FLAG_AA : 0) |
-				   (flags & DNS_RECURSION_AVAILABLE ? FLAG_RA : 0));
+	uint16_t bits =
+		(uint16_t)(FLAG_QR | query->opcode << OPCODE_SHIFT | (query->recursion_desired ? FLAG_RD : 0) |
+			   (query->checking_disabled ? FLAG_CD : 0) | (flags & DNS_AUTHORITATIVE ? FLAG_AA : 0) |
+			   (flags & DNS_RECURSION_AVAILABLE ? FLAG_RA : 0));
 	size_t limit = is_tcp ? UINT16_MAX : query->udp_size < DNS_UDP_MAX ? query->udp_size : DNS_UDP_MAX;
 
 	limit = limit < capacity ? limit : capacity;
-	*answer = (struct dns_answer){.capacity = limit, .rcode = rcode, .has_edns = query->has_edns, .dnssec_ok = query->dnssec_ok};
+	*answer = (struct dns_answer){
+		.capacity = limit, .rcode = rcode, .has_edns = query->has_edns, .dnssec_ok = query->dnssec_ok};
 	if (answer->has_edns)
 		limit = limit > DNS_OPT_SIZE ? limit - DNS_OPT_SIZE : 0;
 	answer->w = writer_over(bytes, limit);
@@ -282,7 +293,8 @@ static void write_name(struct writer *w, const char *text)
 }
 
 /* Owner to data length. Returns a writer to continue with: records are written whole or not at all. */
-static struct writer record_begin(const struct dns_answer *answer, const char *owner, uint16_t type, uint32_t ttl_s, size_t *ret_length_at)
+static struct writer record_begin(const struct dns_answer *answer, const char *owner, uint16_t type, uint32_t ttl_s,
+				  size_t *ret_length_at)
 {
 	struct writer w = answer->w;
 
@@ -297,7 +309,8 @@ static struct writer record_begin(const struct dns_answer *answer, const char *o
 	return w;
 }
 
-/* Takes the record over, or notes that it did not fit. Once truncated nothing more goes in, so that no later section looks complete. */
+/* Takes the record over, or notes that it did not fit. Once truncated nothing more goes in, so that no later section
+ * looks complete. */
 static void record_end(struct dns_answer *answer, enum dns_section section, struct writer *w, size_t length_at)
 {
 	if (answer->truncated)
@@ -312,7 +325,8 @@ static void record_end(struct dns_answer *answer, enum dns_section section, stru
 }
 
 /* Both address types. */
-static void add_ip(struct dns_answer *answer, enum dns_section section, const char *owner, uint16_t type, uint32_t ttl_s, const struct ip *ip)
+static void add_ip(struct dns_answer *answer, enum dns_section section, const char *owner, uint16_t type,
+		   uint32_t ttl_s, const struct ip *ip)
 {
 	size_t length_at;
 	struct writer w = record_begin(answer, owner, type, ttl_s, &length_at);
@@ -322,21 +336,24 @@ static void add_ip(struct dns_answer *answer, enum dns_section section, const ch
 }
 
 /* IPv4 address of owner. */
-void dns_answer_add_a(struct dns_answer *answer, enum dns_section section, const char *owner, uint32_t ttl_s, const struct ip *ip)
+void dns_answer_add_a(struct dns_answer *answer, enum dns_section section, const char *owner, uint32_t ttl_s,
+		      const struct ip *ip)
 {
 	assert(ip->family == 4);
 	add_ip(answer, section, owner, DNS_A, ttl_s, ip);
 }
 
 /* IPv6 address of owner. */
-void dns_answer_add_aaaa(struct dns_answer *answer, enum dns_section section, const char *owner, uint32_t ttl_s, const struct ip *ip)
+void dns_answer_add_aaaa(struct dns_answer *answer, enum dns_section section, const char *owner, uint32_t ttl_s,
+			 const struct ip *ip)
 {
 	assert(ip->family == 6);
 	add_ip(answer, section, owner, DNS_AAAA, ttl_s, ip);
 }
 
 /* Records whose data is one name. */
-static void add_name(struct dns_answer *answer, enum dns_section section, const char *owner, uint16_t type, uint32_t ttl_s, const char *name)
+static void add_name(struct dns_answer *answer, enum dns_section section, const char *owner, uint16_t type,
+		     uint32_t ttl_s, const char *name)
 {
 	size_t length_at;
 	struct writer w = record_begin(answer, owner, type, ttl_s, &length_at);
@@ -346,19 +363,22 @@ static void add_name(struct dns_answer *answer, enum dns_section section, const 
 }
 
 /* Name of an address. */
-void dns_answer_add_ptr(struct dns_answer *answer, enum dns_section section, const char *owner, uint32_t ttl_s, const char *target)
+void dns_answer_add_ptr(struct dns_answer *answer, enum dns_section section, const char *owner, uint32_t ttl_s,
+			const char *target)
 {
 	add_name(answer, section, owner, DNS_PTR, ttl_s, target);
 }
 
 /* Server of a zone. */
-void dns_answer_add_ns(struct dns_answer *answer, enum dns_section section, const char *owner, uint32_t ttl_s, const char *target)
+void dns_answer_add_ns(struct dns_answer *answer, enum dns_section section, const char *owner, uint32_t ttl_s,
+		       const char *target)
 {
 	add_name(answer, section, owner, DNS_NS, ttl_s, target);
 }
 
 /* Start of a zone; in the authority section it makes a negative answer cacheable (RFC 2308). */
-void dns_answer_add_soa(struct dns_answer *answer, enum dns_section section, const char *owner, uint32_t ttl_s, const struct dns_soa *soa)
+void dns_answer_add_soa(struct dns_answer *answer, enum dns_section section, const char *owner, uint32_t ttl_s,
+			const struct dns_soa *soa)
 {
 	size_t length_at;
 	struct writer w = record_begin(answer, owner, DNS_SOA, ttl_s, &length_at);

@@ -6,7 +6,8 @@
 static const char REVERSE_V4[] = "in-addr.arpa";
 static const char REVERSE_V6[] = "ip6.arpa";
 
-/* Whole labels only: "xntm.internal" is not in "ntm.internal". A dot inside a label is escaped in texts, so this cannot be fooled. */
+/* Whole labels only: "xntm.internal" is not in "ntm.internal". A dot inside a label is escaped in texts, so this cannot
+ * be fooled. */
 bool dns_name_in_zone(const char *name, const char *zone)
 {
 	size_t name_size = strlen(name), zone_size = strlen(zone);
@@ -143,5 +144,6 @@ void dns_reverse_name(const struct ip *ip, uint8_t bits, char ret[DNS_REVERSE_MA
 			*at++ = "0123456789abcdef"[ip->bytes[i / 2] >> (i % 2 ? 0 : 4) & 0x0f];
 		*at++ = '.';
 	}
-	memcpy(at, ip->family == 4 ? REVERSE_V4 : REVERSE_V6, (ip->family == 4 ? sizeof REVERSE_V4 : sizeof REVERSE_V6));
+	memcpy(at, ip->family == 4 ? REVERSE_V4 : REVERSE_V6,
+	       (ip->family == 4 ? sizeof REVERSE_V4 : sizeof REVERSE_V6));
 }

@@ -35,7 +35,8 @@ enum field_type {
 	FIELD_DATA = 0x14,            /* echo payload */
 	FIELD_REVOKED = 0x15,         /* may repeat: NodeID */
 	FIELD_MTU = 0x16,             /* u16 */
-	FIELD_FIRST_FREE = 0x17,      /* first number without a meaning: what is sent to test tolerance starts here */
+	FIELD_REQUESTED = 0x17,       /* u8: 1 to the end that asked for the direction, 0 to the other */
+	FIELD_FIRST_FREE = 0x18,      /* first number without a meaning: what is sent to test tolerance starts here */
 };
 
 /* Reason codes on the wire; not enum err. */

@@ -39,7 +39,7 @@ struct login_refusal {
 	char text[160];                         /* one line for the person, ASCII */
 };
 enum login_reason { LOGIN_BAD_CODE = 1, LOGIN_USED_CODE = 2, LOGIN_EXPIRED_CODE = 3, LOGIN_NAME_TAKEN = 4, LOGIN_BAD_PROOF = 5, LOGIN_BAD_NAME = 6,
-	LOGIN_BUSY = 7, LOGIN_FULL = 8 };
+	LOGIN_BUSY = 7, LOGIN_FULL = 8, LOGIN_REVOKED = 9 };
 
 /* Each encodes a whole frame with its length prefix. */
 void login_request_encode(const struct login_request *m, struct writer *w);

@@ -50,3 +50,7 @@ void update_response_encode(const struct update_response *m, struct writer *w);
 must_use enum err update_response_decode(struct reader *r, struct update_response *ret);
 /* FIELD_CANDIDATE for each; shared by all messages that carry them. */
 void candidates_encode(const struct candidates *candidates, struct writer *w);
+/* One FIELD_CANDIDATE's value; one more than CANDIDATES_MAX fails the reader. */
+void candidates_read(struct reader *value, struct candidates *candidates);
+/* FIELD_OBSERVED when there is something to tell. */
+void observed_encode(const struct addr *observed, struct writer *w);

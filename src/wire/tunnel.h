@@ -1,6 +1,7 @@
 /* tunnel.h: two ends of a tunnel: Tunnel Request/Response payloads, Move, Path Challenge/Response, Echo, Rekey, Close, Hole Punching. */
 #pragma once
 
+#include "wire/header.h"
 #include "wire/registration.h"
 
 /* Payload of both handshake messages between nodes: who I am is proved by the handshake's static key. */

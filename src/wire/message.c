@@ -1,0 +1,28 @@
+#include "wire/message.h"
+
+/* Type and transaction. */
+void message_header_encode(uint8_t type, uint32_t transaction, struct writer *w)
+{
+	write_u8(w, type);
+	write_u32(w, transaction);
+}
+
+static bool is_known(uint8_t type)
+{
+	return (type >= MESSAGE_REGISTRATION_REQUEST && type <= MESSAGE_ROUTE_UPDATE) ||
+	       (type >= MESSAGE_TUNNEL_REQUEST && type <= MESSAGE_ECHO_RESPONSE) || (type >= MESSAGE_ACK && type <= MESSAGE_CLOSE);
+}
+
+/* Unknown types are for later versions: dropped, not answered. */
+enum err message_header_decode(struct reader *r, struct message_header *ret)
+{
+	struct message_header header = {.type = read_u8(r), .transaction = 0};
+
+	header.transaction = read_u32(r);
+	if (r->err != OK)
+		return r->err;
+	if (!is_known(header.type))
+		return ERR_UNKNOWN;
+	*ret = header;
+	return OK;
+}
