@@ -40,7 +40,8 @@ static uint64_t prefix_key(const struct admission *admission, const struct ip *s
 	return key ? key : 1;
 }
 
-/* Its entry, or the one to give up for it: an unproven one that was quiet for longest. NULL when all four are proven others. */
+/* Its entry, or the one to give up for it: an unproven one that was quiet for longest. NULL when all four are proven
+ * others. */
 static struct admission_entry *entry_find(struct admission *admission, uint64_t key, struct time_us now)
 {
 	struct admission_entry *set = admission->entries[key % ADMISSION_SETS];
@@ -51,7 +52,8 @@ static struct admission_entry *entry_find(struct admission *admission, uint64_t 
 			return &set[i];
 	for (int i = 0; i < ADMISSION_WAYS; i++) {
 		/* A bucket that had a day to fill says nothing any more. */
-		bool is_kept = set[i].key && set[i].is_proven && time_since(now, set[i].bucket.at) < 86400 * USEC_PER_SEC;
+		bool is_kept =
+			set[i].key && set[i].is_proven && time_since(now, set[i].bucket.at) < 86400 * USEC_PER_SEC;
 
 		if (!is_kept && (!victim || set[i].bucket.at.us < victim->bucket.at.us))
 			victim = &set[i];

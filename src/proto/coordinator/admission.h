@@ -1,4 +1,5 @@
-/* admission.h: token buckets: strangers' first messages by source prefix and in total (security 2), members' requests. Fixed memory. */
+/* admission.h: token buckets: strangers' first messages by source prefix and in total (security 2), members' requests.
+ * Fixed memory. */
 #pragma once
 
 #include "base/addr.h"
@@ -32,8 +33,8 @@ struct admission {
 };
 
 /*
- * May a first message from here cost a key exchange now? Prefixes that proved themselves do not share the budget of those that did not, so a
- * flood from forged sources cannot lock out who was here before.
+ * May a first message from here cost a key exchange now? Prefixes that proved themselves do not share the budget of
+ * those that did not, so a flood from forged sources cannot lock out who was here before.
  */
 bool admission_take(struct admission *admission, const struct ip *source, struct time_us now);
 /* A handshake from here was finished: the source is no forgery. */

@@ -1,6 +1,6 @@
 /*
- * channel.c: sessions with members. A pending session becomes the member's live one with the first packet under its keys (E8, T7); the member is
- * where its packet with the highest counter came from (E1).
+ * channel.c: sessions with members. A pending session becomes the member's live one with the first packet under its
+ * keys (E8, T7); the member is where its packet with the highest counter came from (E1).
  */
 #include <string.h>
 
@@ -57,11 +57,13 @@ bool channel_send(struct coordinator *c, struct channel *channel, const struct w
 		return false;
 	if (!channel->is_proven)
 		channel->credit_bytes -= (int64_t)(size + OVERHEAD_SIZE);
+	if (channel->credit_bytes < 0)
+		channel->credit_bytes = 0; /* answers may overdraw */
 	coordinator_send(c, &channel->route, datagram, size + OVERHEAD_SIZE);
 	return true;
 }
 
-/* Asks an unproven address to show that it receives. Repeated with every packet from there until it does. */
+/* Asks an unproven address to show that it receives: one question per packet from there, until it is answered. */
 static void challenge(struct coordinator *c, struct channel *channel)
 {
 	uint8_t bytes[CONTROL_MAX];
@@ -74,11 +76,11 @@ static void challenge(struct coordinator *c, struct channel *channel)
 	memcpy(message.challenge, channel->challenge, sizeof message.challenge);
 	message_header_encode(MESSAGE_PATH_CHALLENGE, coordinator_random_u32(c), &w);
 	path_challenge_encode(&message, &w);
-	if (channel->credit_bytes >= (int64_t)(w.at + OVERHEAD_SIZE))
-		channel_send(c, channel, &w, false);
+	channel_send(c, channel, &w, true);
 }
 
-/* Authenticated and newest: the member is here now. Its peers hear of a change at once, within its budget of messages. */
+/* Authenticated and newest: the member is here now. Its peers hear of a change at once, within its budget of messages.
+ */
 void channel_observe(struct coordinator *c, struct channel *channel, const struct route *route, size_t size)
 {
 	struct member *member = channel->member;
@@ -115,7 +117,17 @@ static void heard(struct coordinator *c, struct member *member)
 		member_changed(c, member, false);
 }
 
-/* The first packet under a pending session's keys: only now the old session goes, and what the first message said is believed. */
+/* Nobody can make others probe loopback, multicast or link-local addresses through us (T26). */
+static void take_candidates(struct member *member, const struct candidates *told)
+{
+	member->candidates.count = 0;
+	for (uint8_t i = 0; i < told->count; i++)
+		if (addr_is_probeable(&told->list[i]))
+			member->candidates.list[member->candidates.count++] = told->list[i];
+}
+
+/* The first packet under a pending session's keys: only now the old session goes, and what the first message said is
+ * believed. */
 static void confirm(struct coordinator *c, struct channel *channel, const struct route *route)
 {
 	struct member *member = channel->member;
@@ -137,11 +149,12 @@ static void confirm(struct coordinator *c, struct channel *channel, const struct
 	channel->answer = NULL;
 	*channel_seen_slot(c, channel->seen_tag) = channel->seen_tag;
 	/* It holds our ephemeral key's outcome, so it received the answer where that was sent. */
-	channel->is_proven = addr_equal(&channel->answered[0], &route->remote) || addr_equal(&channel->answered[1], &route->remote);
+	channel->is_proven =
+		addr_equal(&channel->answered[0], &route->remote) || addr_equal(&channel->answered[1], &route->remote);
 	channel->route = *route;
 	member->features = channel->features;
 	member->move_epoch = channel->move_epoch;
-	member->candidates = channel->candidates;
+	take_candidates(member, &channel->candidates);
 	admission_prove(&c->admission, &route->remote.ip, c->now);
 	pair_mark_stale(member);
 }
@@ -159,7 +172,8 @@ static void answer_update(struct coordinator *c, struct channel *channel, uint8_
 }
 
 /* Says that it is there. */
-static enum err input_keep_alive(struct coordinator *c, struct channel *channel, uint32_t transaction, struct reader *body)
+static enum err input_keep_alive(struct coordinator *c, struct channel *channel, uint32_t transaction,
+				 struct reader *body)
 {
 	(void)body;
 	c->counters.keep_alives++;
@@ -172,6 +186,7 @@ static enum err input_update(struct coordinator *c, struct channel *channel, uin
 {
 	struct member *member = channel->member;
 	struct update_request request;
+	struct candidates before;
 	enum err err = update_request_decode(body, &request);
 
 	if (err)
@@ -181,11 +196,12 @@ static enum err input_update(struct coordinator *c, struct channel *channel, uin
 	answer_update(c, channel, MESSAGE_UPDATE_RESPONSE, transaction);
 	if (request.move_epoch < member->move_epoch)
 		return OK; /* overtaken by a newer one */
-	if (request.move_epoch == member->move_epoch && request.candidates.count == member->candidates.count &&
-	    memcmp(request.candidates.list, member->candidates.list, request.candidates.count * sizeof request.candidates.list[0]) == 0)
+	before = member->candidates;
+	take_candidates(member, &request.candidates);
+	if (request.move_epoch == member->move_epoch && before.count == member->candidates.count &&
+	    memcmp(before.list, member->candidates.list, before.count * sizeof before.list[0]) == 0)
 		return OK; /* a repetition */
 	member->move_epoch = request.move_epoch;
-	member->candidates = request.candidates;
 	pair_push_updates(c, member, true);
 	pair_resend(c, member);
 	return OK;
@@ -206,9 +222,11 @@ static enum err input_rekey(struct coordinator *c, struct channel *channel, uint
 	if (err)
 		return err;
 	hash(request.handshake.data, request.handshake.size, digest);
-	if (!channel->has_rekey || request.epoch != channel->rekey_epoch || memcmp(digest, channel->rekey_hash, sizeof digest) != 0) {
+	if (!channel->has_rekey || request.epoch != channel->rekey_epoch ||
+	    memcmp(digest, channel->rekey_hash, sizeof digest) != 0) {
 		random_fill(&c->env.random, seed, sizeof seed);
-		err = rekey_answer(channel->session, &c->config.static_keys, certificate.static_key, &request, seed, c->now, channel->rekey_answer);
+		err = rekey_answer(channel->session, &c->config.static_keys, certificate.static_key, &request, seed,
+				   c->now, channel->rekey_answer);
 		wipe(seed, sizeof seed);
 		if (err)
 			return err;
@@ -218,7 +236,9 @@ static enum err input_rekey(struct coordinator *c, struct channel *channel, uint
 		c->counters.rekeys++;
 	}
 	message_header_encode(MESSAGE_REKEY_RESPONSE, transaction, &w);
-	rekey_encode(&(struct rekey){.epoch = channel->rekey_epoch, .handshake = {channel->rekey_answer, REKEY_RESPONSE_SIZE}}, &w);
+	rekey_encode(&(struct rekey){.epoch = channel->rekey_epoch,
+				     .handshake = {channel->rekey_answer, REKEY_RESPONSE_SIZE}},
+		     &w);
 	channel_send(c, channel, &w, true);
 	return OK;
 }
@@ -232,7 +252,8 @@ static enum err input_ack(struct coordinator *c, struct channel *channel, uint32
 }
 
 /* A node checks whether its packets get here; the answer is as long as the question but for the address. */
-static enum err input_challenge(struct coordinator *c, struct channel *channel, uint32_t transaction, struct reader *body)
+static enum err input_challenge(struct coordinator *c, struct channel *channel, uint32_t transaction,
+				struct reader *body)
 {
 	uint8_t bytes[CONTROL_MAX];
 	struct writer w = writer_over(bytes, sizeof bytes);
@@ -250,7 +271,8 @@ static enum err input_challenge(struct coordinator *c, struct channel *channel, 
 }
 
 /* The answer to challenge(): the address receives. */
-static enum err input_response(struct coordinator *c, struct channel *channel, uint32_t transaction, struct reader *body)
+static enum err input_response(struct coordinator *c, struct channel *channel, uint32_t transaction,
+			       struct reader *body)
 {
 	struct path_response response;
 	enum err err = path_response_decode(body, &response);
@@ -318,7 +340,8 @@ static enum err dispatch(struct coordinator *c, struct channel *channel, const u
 }
 
 /* A sealed packet of a known session. Nothing changes unless it is authentic and new. */
-enum err channel_input(struct coordinator *c, struct channel *channel, const struct route *route, const uint8_t *bytes, size_t size)
+enum err channel_input(struct coordinator *c, struct channel *channel, const struct route *route, const uint8_t *bytes,
+		       size_t size)
 {
 	struct member *member = channel->member;
 	uint8_t plaintext[MESSAGE_MAX];

@@ -49,11 +49,16 @@ void coordinator_send(struct coordinator *c, const struct route *route, const ui
 }
 
 /* For logs, metrics and tests. */
-void coordinator_tell(struct coordinator *c, enum coordinator_event_type type, const struct member *member, const struct member *peer, uint8_t reason)
+void coordinator_tell(struct coordinator *c, enum coordinator_event_type type, const struct member *member,
+		      const struct member *peer, uint8_t reason)
 {
 	struct coordinator_event event = {
-		.type = type, .id = &member->id, .fqdn = member->fqdn, .peer_fqdn = peer ? peer->fqdn : NULL,
-		.observed = member->observed, .reason = reason,
+		.type = type,
+		.id = &member->id,
+		.fqdn = member->fqdn,
+		.peer_fqdn = peer ? peer->fqdn : NULL,
+		.observed = member->observed,
+		.reason = reason,
 	};
 
 	if (!c->env.event)
@@ -66,7 +71,8 @@ void coordinator_tell(struct coordinator *c, enum coordinator_event_type type, c
 }
 
 /* Tables are made once, for nodes_max. */
-struct coordinator *coordinator_create(const struct coordinator_config *config, const struct coordinator_env *env, struct time_us now)
+struct coordinator *coordinator_create(const struct coordinator_config *config, const struct coordinator_env *env,
+				       struct time_us now)
 {
 	struct coordinator *c = mem_alloc(1, sizeof *c);
 	uint64_t seeds[5];
@@ -145,8 +151,8 @@ void coordinator_set_network(struct coordinator *c, struct time_us now, const st
 	*c->network = *network;
 	wipe(c->relay_keys, sizeof c->relay_keys);
 	for (size_t i = 0; i < network->relay_count; i++)
-		c->relay_keys[i].is_usable =
-			ticket_key(c->config.static_keys.secret, network->relays[i].static_key, c->relay_keys[i].key) == OK;
+		c->relay_keys[i].is_usable = ticket_key(c->config.static_keys.secret, network->relays[i].static_key,
+							c->relay_keys[i].key) == OK;
 	for (size_t i = 0; i < network->revoked_count; i++)
 		coordinator_revoke(c, now, &network->revoked[i]);
 }
@@ -190,7 +196,7 @@ static enum err input_one(struct coordinator *c, const struct route *route, cons
 enum err coordinator_input_datagram(struct coordinator *c, struct time_us now, const struct datagram *datagram)
 {
 	size_t step = datagram->segment_size ? datagram->segment_size : datagram->size;
-	enum err result = OK;
+	enum err result = datagram->size ? OK : ERR_SIZE;
 
 	enter(c, now);
 	for (size_t at = 0; at < datagram->size; at += step) {
@@ -257,7 +263,8 @@ bool coordinator_next_datagram(struct coordinator *c, struct datagram *ret)
 
 	if (c->out_count == 0)
 		return false;
-	*ret = (struct datagram){.route = out->route, .bytes = out->bytes, .size = out->size, .segment_size = out->size};
+	*ret = (struct datagram){
+		.route = out->route, .bytes = out->bytes, .size = out->size, .segment_size = out->size};
 	c->out_first = (c->out_first + 1) % OUT_MAX;
 	c->out_count--;
 	return true;

@@ -1,14 +1,16 @@
 /*
- * coordinator.h: the Direction Coordinator as a pure machine: registers nodes, leases their virtual addresses, serves their names, directs
- * tunnels, pushes moves (design 6 to 9).
+ * coordinator.h: the Direction Coordinator as a pure machine: registers nodes, leases their virtual addresses, serves
+ * their names, directs tunnels, pushes moves (design 6 to 9).
  *
- * Contract: one thread; `now` never goes back; strangers' bytes never fail an assertion, allocate or grow anything. Acknowledged means
- * durable: after every batch of input the driver pulls records, stores them, calls coordinator_records_durable, then pulls datagrams.
+ * Contract: one thread; `now` never goes back; strangers' bytes never fail an assertion, allocate or grow anything.
+ * Acknowledged means durable: after every batch of input the driver pulls records, stores them, calls
+ * coordinator_records_durable, then pulls datagrams.
  *
- * What nodes should know: a session's packet from a new address makes that address the node's, but until the node has answered a Path Challenge
- * from there, no more goes to it than came from it (E5, T6), answers to requests excepted; an Update Request with a risen move epoch buys more.
- * So nodes answer MESSAGE_PATH_CHALLENGE of their coordinator with MESSAGE_PATH_RESPONSE, acknowledge Route Direction and Route Update with
- * MESSAGE_ACK, pad Keep Alive and Update with FIELD_PAD to PAD_REQUEST_TO bytes, and register again when half of their lease has passed.
+ * What nodes should know: a session's packet from a new address makes that address the node's, but until the node has
+ * answered a Path Challenge from there, no more goes to it than came from it (E5, T6), answers to requests excepted; an
+ * Update Request with a risen move epoch buys more. So nodes answer MESSAGE_PATH_CHALLENGE of their coordinator with
+ * MESSAGE_PATH_RESPONSE, acknowledge Route Direction and Route Update with MESSAGE_ACK, pad Keep Alive and Update with
+ * FIELD_PAD to PAD_REQUEST_TO bytes, and register again when half of their lease has passed.
  */
 #pragma once
 
@@ -24,20 +26,20 @@ struct coordinator;
 
 enum {
 	COORDINATOR_NODES_DEFAULT = 65536,
-	PAD_REQUEST_TO = 64, /* plaintext of Keep Alive and Update: their answers and a challenge are never larger together with it */
+	PAD_REQUEST_TO = 96, /* plaintext of Keep Alive and Update: answer and challenge together are then no larger */
 };
 
 enum coordinator_event_type {
-	COORDINATOR_NODE_LEASED,   /* new: it got its addresses */
+	COORDINATOR_NODE_LEASED, /* new: it got its addresses */
 	COORDINATOR_NODE_ONLINE,
 	COORDINATOR_NODE_OFFLINE,
-	COORDINATOR_NODE_MOVED,    /* its observed address changed */
-	COORDINATOR_NODE_REFUSED,  /* authenticated, but not let in: reason */
+	COORDINATOR_NODE_MOVED,	  /* its observed address changed */
+	COORDINATOR_NODE_REFUSED, /* authenticated, but not let in: reason */
 	COORDINATOR_NODE_REVOKED,
 	COORDINATOR_NODE_RESTORED,
-	COORDINATOR_DIRECTED,      /* node asked for peer: both were told */
-	COORDINATOR_NOT_DIRECTED,  /* node asked in vain: reason */
-	COORDINATOR_LEASE_REUSED,  /* the pool is used up: node lost its long expired addresses */
+	COORDINATOR_DIRECTED,	  /* node asked for peer: both were told */
+	COORDINATOR_NOT_DIRECTED, /* node asked in vain: reason */
+	COORDINATOR_LEASE_REUSED, /* the pool is used up: node lost its long expired addresses */
 };
 
 /* Pointers are borrowed for the call. Only authenticated facts are events, so that strangers cannot fill a log. */
@@ -45,10 +47,10 @@ struct coordinator_event {
 	enum coordinator_event_type type;
 	const struct node_id *id;
 	const char *fqdn;
-	const char *peer_fqdn;     /* directions; else NULL */
+	const char *peer_fqdn; /* directions; else NULL */
 	struct ip v4, v6;
 	struct addr observed;
-	uint8_t reason;            /* enum reason */
+	uint8_t reason; /* enum reason */
 };
 
 /* event may be NULL; it must not call back into the machine. */
@@ -61,21 +63,24 @@ struct coordinator_env {
 struct coordinator_config {
 	struct dh_keys static_keys;
 	struct sign_keys sign_keys;
-	uint8_t authority[KEY_SIZE];     /* account server's key: signs certificates */
-	char zone[ZONE_MAX_SIZE + 1];    /* lower case, no final dot */
+	uint8_t authority[KEY_SIZE];  /* account server's key: signs certificates */
+	char zone[ZONE_MAX_SIZE + 1]; /* lower case, no final dot */
 	struct prefix pool4, pool6;
-	struct ip ns_v4, ns_v6;          /* where the zone is served, for NS glue; family 0: none */
-	uint64_t wall_s;                 /* network time (seconds since 1970) at `now` of coordinator_create */
-	uint32_t nodes_max;              /* 0: COORDINATOR_NODES_DEFAULT */
-	struct aead_provider *aead;      /* borrowed; outlives the machine. NULL: the machine makes its own */
+	struct ip ns_v4, ns_v6;	    /* where the zone is served, for NS glue; family 0: none */
+	uint64_t wall_s;	    /* network time (seconds since 1970) at `now` of coordinator_create */
+	uint32_t nodes_max;	    /* 0: COORDINATOR_NODES_DEFAULT */
+	struct aead_provider *aead; /* borrowed; outlives the machine. NULL: the machine makes its own */
 };
 
-struct coordinator *coordinator_create(const struct coordinator_config *config, const struct coordinator_env *env, struct time_us now);
+struct coordinator *coordinator_create(const struct coordinator_config *config, const struct coordinator_env *env,
+				       struct time_us now);
 void coordinator_destroy(struct coordinator *coordinator); /* wipes; accepts NULL */
 
-/* Replay of the store, before the first input. Other tables are ignored. An error says which record is unusable; the machine is unchanged. */
+/* Replay of the store, before the first input. Other tables are ignored. An error says which record is unusable; the
+ * machine is unchanged. */
 must_use enum err coordinator_load(struct coordinator *coordinator, const struct record *record);
-/* A verified network document (network_judge): relays, and revocations, which end the sessions of those concerned at once. */
+/* A verified network document (network_judge): relays, and revocations, which end the sessions of those concerned at
+ * once. */
 void coordinator_set_network(struct coordinator *coordinator, struct time_us now, const struct network *network);
 /* The machine's clock was stepped: network time at now. Sessions do not care (T10). */
 void coordinator_set_wall(struct coordinator *coordinator, struct time_us now, uint64_t wall_s);
@@ -83,8 +88,10 @@ void coordinator_set_wall(struct coordinator *coordinator, struct time_us now, u
 void coordinator_revoke(struct coordinator *coordinator, struct time_us now, const struct node_id *id);
 void coordinator_restore(struct coordinator *coordinator, struct time_us now, const struct node_id *id);
 
-/* One datagram or a train of them. The error tells about the last one that was not accepted, for tests; drivers ignore it. */
-enum err coordinator_input_datagram(struct coordinator *coordinator, struct time_us now, const struct datagram *datagram);
+/* One datagram or a train of them. The error tells about the last one that was not accepted, for tests; drivers ignore
+ * it. */
+enum err coordinator_input_datagram(struct coordinator *coordinator, struct time_us now,
+				    const struct datagram *datagram);
 void coordinator_input_time(struct coordinator *coordinator, struct time_us now);
 /* Every record pulled so far is fsynced: answers that waited for it may go out. */
 void coordinator_records_durable(struct coordinator *coordinator, struct time_us now);
@@ -94,12 +101,13 @@ bool coordinator_next_record(struct coordinator *coordinator, struct record *ret
 struct time_us coordinator_next_deadline(const struct coordinator *coordinator);
 
 /* Authoritative answer to a DNS query (without TCP's length prefix). 0: nothing may be answered. */
-size_t coordinator_answer_dns(struct coordinator *coordinator, struct time_us now, const uint8_t *query, size_t size, bool is_tcp,
-			      uint8_t *ret_answer, size_t capacity);
+size_t coordinator_answer_dns(struct coordinator *coordinator, struct time_us now, const uint8_t *query, size_t size,
+			      bool is_tcp, uint8_t *ret_answer, size_t capacity);
 
 struct coordinator_counters {
-	uint64_t datagrams, bytes;             /* received */
-	uint64_t dropped_size, dropped_type, dropped_unknown, dropped_mac1, dropped_replay, dropped_auth, dropped_malformed;
+	uint64_t datagrams, bytes; /* received */
+	uint64_t dropped_size, dropped_type, dropped_unknown, dropped_mac1, dropped_replay, dropped_auth,
+		dropped_malformed;
 	uint64_t limited_handshakes, limited_requests;
 	uint64_t handshakes, handshakes_repeated, registrations, refusals;
 	uint64_t directions, directions_repeated, not_directed;
@@ -115,12 +123,13 @@ struct coordinator_node_info {
 	struct node_id id;
 	char fqdn[FQDN_MAX_SIZE + 1];
 	struct ip v4, v6;
-	struct addr observed;             /* family 0 when never heard since the start */
+	struct addr observed; /* family 0 when never heard since the start */
 	bool online, revoked;
-	uint64_t last_seen_s;             /* network time, coarse; 0: never */
+	uint64_t last_seen_s; /* network time, coarse; 0: never */
 	uint64_t lease_not_after_s;
 	uint32_t tunnels;
 };
 
-/* index counts from 0 without gaps, until false; valid while nothing is put in. Revoked identities without a lease have an empty fqdn. */
+/* index counts from 0 without gaps, until false; valid while nothing is put in. Revoked identities without a lease have
+ * an empty fqdn. */
 bool coordinator_node_at(const struct coordinator *coordinator, uint32_t index, struct coordinator_node_info *ret);

@@ -1,4 +1,5 @@
-/* delay.h: timers of one fixed delay each: whoever entered first is due first, so every operation is O(1) and no heap is needed. */
+/* delay.h: timers of one fixed delay each: whoever entered first is due first, so every operation is O(1) and no heap
+ * is needed. */
 #pragma once
 
 #include "base/time.h"

@@ -1,6 +1,6 @@
 /*
- * direction.c: Direction Request to Route Direction at both ends (design 6, 7). One pair gets one tunnel, however often and from whichever side it is
- * asked for.
+ * direction.c: Direction Request to Route Direction at both ends (design 6, 7). One pair gets one tunnel, however often
+ * and from whichever side it is asked for.
  */
 #include <string.h>
 
@@ -25,9 +25,14 @@ static enum err encode_with(const struct pair_end *end, uint32_t transaction, ui
 	uint8_t leg = end == &pair->ends[1];
 	const struct member *peer = pair->ends[1 - leg].member;
 	struct route_direction message = {
-		.path_id = pair->path_id, .suite = (uint8_t)pair->suite, .observed = peer->observed, .candidates = peer->candidates,
-		.certificate = {peer->certificate, peer->certificate_size}, .lease = {peer->lease_bytes, peer->lease_size},
-		.has_relay = direction->has_relay, .requested = end->has_asked && end->transaction == transaction,
+		.path_id = pair->path_id,
+		.suite = (uint8_t)pair->suite,
+		.observed = peer->observed,
+		.candidates = peer->candidates,
+		.certificate = {peer->certificate, peer->certificate_size},
+		.lease = {peer->lease_bytes, peer->lease_size},
+		.has_relay = direction->has_relay,
+		.requested = end->has_asked && end->transaction == transaction,
 	};
 	size_t size;
 
@@ -47,7 +52,8 @@ static enum err encode_with(const struct pair_end *end, uint32_t transaction, ui
 }
 
 /* Less preferred candidates are left out before the message would not fit. */
-enum err direction_encode(const struct coordinator *c, const struct pair_end *end, uint32_t transaction, struct writer *w)
+enum err direction_encode(const struct coordinator *c, const struct pair_end *end, uint32_t transaction,
+			  struct writer *w)
 {
 	const struct member *peer = end->pair->ends[end == &end->pair->ends[0]].member;
 	struct writer start = *w;
@@ -64,7 +70,8 @@ enum err direction_encode(const struct coordinator *c, const struct pair_end *en
 }
 
 /* Who is meant? REASON_NONE and *ret, or why not. */
-static uint8_t find_target(const struct coordinator *c, const struct member *asker, const struct direction_request *request, struct member **ret)
+static uint8_t find_target(const struct coordinator *c, const struct member *asker,
+			   const struct direction_request *request, struct member **ret)
 {
 	struct member *target = request->name[0] ? member_find_name(c, request->name) : member_find_ip(c, &request->ip);
 
@@ -81,7 +88,8 @@ static uint8_t find_target(const struct coordinator *c, const struct member *ask
 }
 
 /* As asked, so that the node finds who waits. */
-static void refuse(struct coordinator *c, struct channel *channel, uint32_t transaction, const struct direction_request *request, uint8_t reason)
+static void refuse(struct coordinator *c, struct channel *channel, uint32_t transaction,
+		   const struct direction_request *request, uint8_t reason)
 {
 	uint8_t bytes[CONTROL_MAX];
 	struct writer w = writer_over(bytes, sizeof bytes);
@@ -94,12 +102,15 @@ static void refuse(struct coordinator *c, struct channel *channel, uint32_t tran
 	c->counters.not_directed++;
 }
 
-/* The direction that both have or are about to have; a fresh one unless this end only now joins in, or repeats itself. */
-static struct pair *choose_pair(struct coordinator *c, struct member *asker, struct member *target, uint32_t transaction, bool *ret_is_new)
+/* The direction that both have or are about to have; a fresh one unless this end only now joins in, or repeats itself.
+ */
+static struct pair *choose_pair(struct coordinator *c, struct member *asker, struct member *target,
+				uint32_t transaction, bool *ret_is_new)
 {
 	struct pair *pair = pair_find(asker, target);
 	const struct pair_end *end = pair ? pair_end_of(pair, asker) : NULL;
-	bool is_same = pair && pair->direction && !pair->is_stale && (!end->has_asked || end->transaction == transaction);
+	bool is_same =
+		pair && pair->direction && !pair->is_stale && (!end->has_asked || end->transaction == transaction);
 
 	*ret_is_new = !is_same;
 	return is_same ? pair : pair_create(c, asker, target);

@@ -1,4 +1,5 @@
-/* member.c: the table of identities: found by NodeID, name and address; nobody shares a name or an address with anybody. */
+/* member.c: the table of identities: found by NodeID, name and address; nobody shares a name or an address with
+ * anybody. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -46,7 +47,8 @@ struct member *member_find_ip(const struct coordinator *c, const struct ip *ip)
 /* Gone for longer than any copy of its lease can be valid. */
 static bool is_reusable(const struct coordinator *c, const struct member *member)
 {
-	return member->has_lease && !member->is_online && member->lease.not_after_s + LEASE_GRACE_S < coordinator_wall_s(c);
+	return member->has_lease && !member->is_online &&
+	       member->lease.not_after_s + LEASE_GRACE_S < coordinator_wall_s(c);
 }
 
 /* Only looked for when pool or table are used up: a scan is good enough. */
@@ -58,7 +60,8 @@ struct member *member_find_reusable(const struct coordinator *c)
 		struct member *member = c->members[i];
 
 		/* A revocation must not be forgotten. */
-		if (!member->is_revoked && is_reusable(c, member) && (!oldest || member->lease.not_after_s < oldest->lease.not_after_s))
+		if (!member->is_revoked && is_reusable(c, member) &&
+		    (!oldest || member->lease.not_after_s < oldest->lease.not_after_s))
 			oldest = member;
 	}
 	return oldest;
@@ -107,7 +110,8 @@ bool member_may_take_name(const struct coordinator *c, const struct node_id *id,
 	return !holder || node_id_equal(&holder->id, id) || holder->is_revoked || is_reusable(c, holder);
 }
 
-/* ERR_EXISTS while another identity holds the name; a revoked or long gone one gives it up, with the certificate that says so. */
+/* ERR_EXISTS while another identity holds the name; a revoked or long gone one gives it up, with the certificate that
+ * says so. */
 enum err member_set_name(struct coordinator *c, struct member *member, const char *fqdn)
 {
 	uint64_t key = table_key(c, fqdn, strlen(fqdn));
@@ -219,8 +223,12 @@ bool coordinator_node_at(const struct coordinator *c, uint32_t index, struct coo
 		return false;
 	member = c->members[index];
 	*ret = (struct coordinator_node_info){
-		.id = member->id, .observed = member->observed, .online = member->is_online, .revoked = member->is_revoked,
-		.last_seen_s = member->is_online ? coordinator_wall_s(c) : member->last_seen_s, .tunnels = member->end_count,
+		.id = member->id,
+		.observed = member->observed,
+		.online = member->is_online,
+		.revoked = member->is_revoked,
+		.last_seen_s = member->is_online ? coordinator_wall_s(c) : member->last_seen_s,
+		.tunnels = member->end_count,
 	};
 	memcpy(ret->fqdn, member->fqdn, sizeof ret->fqdn);
 	if (member->has_lease) {

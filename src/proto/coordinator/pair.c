@@ -1,6 +1,7 @@
 /*
- * pair.c: members that were directed to each other, and messages to them that are repeated until acknowledged. A message is encoded anew for each
- * try, so that it always tells the latest; a table of plaintexts (session/request.h) would repeat stale addresses and cap busy servers at four.
+ * pair.c: members that were directed to each other, and messages to them that are repeated until acknowledged. A
+ * message is encoded anew for each try, so that it always tells the latest; a table of plaintexts (session/request.h)
+ * would repeat stale addresses and cap busy servers at four.
  */
 #include <string.h>
 
@@ -118,7 +119,9 @@ static void grant_relay(struct coordinator *c, struct pair *pair)
 	size_t index = 0;
 	const struct relay_entry *relay = choose_relay(c, pair, &index);
 	uint64_t now_s = coordinator_wall_s(c);
-	struct ticket ticket = {.path_id = pair->path_id, .not_before_s = now_s > 300 ? now_s - 300 : 0, .not_after_s = now_s + TICKET_VALID_S};
+	struct ticket ticket = {.path_id = pair->path_id,
+				.not_before_s = now_s > 300 ? now_s - 300 : 0,
+				.not_after_s = now_s + TICKET_VALID_S};
 	uint8_t nonce[12];
 
 	if (!relay)
@@ -178,7 +181,10 @@ static enum err update_encode(const struct pair_end *end, uint32_t transaction, 
 {
 	const struct member *peer = end->pair->ends[end == &end->pair->ends[0]].member;
 	struct route_update update = {
-		.path_id = end->pair->path_id, .move_epoch = peer->move_epoch, .observed = peer->observed, .candidates = peer->candidates,
+		.path_id = end->pair->path_id,
+		.move_epoch = peer->move_epoch,
+		.observed = peer->observed,
+		.candidates = peer->candidates,
 	};
 	size_t size;
 
@@ -218,7 +224,8 @@ void pair_deliver(struct coordinator *c, struct pair_end *end, enum delivery_kin
 		delay_stop(&delivery->repeat);
 }
 
-/* The member moved: its peers hear of it, each by its own message. Not at once: together with what comes within the next 100 ms. */
+/* The member moved: its peers hear of it, each by its own message. Not at once: together with what comes within the
+ * next 100 ms. */
 void pair_push_updates(struct coordinator *c, struct member *member, bool at_once)
 {
 	for (struct pair_end *end = member->ends; end; end = end->next) {
@@ -264,7 +271,8 @@ void pair_input_time(struct coordinator *c)
 
 	for (int level = 0; level < DELIVERY_TRIES; level++) {
 		while ((delay = delay_take(&c->repeats[level], c->now)) != NULL) {
-			struct delivery *delivery = (struct delivery *)((char *)delay - offsetof(struct delivery, repeat));
+			struct delivery *delivery =
+				(struct delivery *)((char *)delay - offsetof(struct delivery, repeat));
 
 			if (delivery->tries < DELIVERY_TRIES && send_try(c, delivery))
 				delay_start(&c->repeats[delivery->tries++], &delivery->repeat, c->now);

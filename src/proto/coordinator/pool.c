@@ -1,4 +1,5 @@
-/* pool.c: virtual addresses for life: IPv4 from the pool, IPv6 from the NodeID (design 9). Checked and assigned in one step. */
+/* pool.c: virtual addresses for life: IPv4 from the pool, IPv6 from the NodeID (design 9). Checked and assigned in one
+ * step. */
 #include <string.h>
 
 #include "crypto/hash.h"
@@ -33,7 +34,8 @@ static uint64_t ip_key(const struct coordinator *c, const struct ip *ip)
 	return siphash(c->hash_key, ip->bytes, sizeof ip->bytes);
 }
 
-/* Never leased before. First and last address of a pool are left out: some systems treat them as network and broadcast. */
+/* Never leased before. First and last address of a pool are left out: some systems treat them as network and broadcast.
+ */
 static bool take_fresh(struct coordinator *c, struct ip *ret)
 {
 	const struct prefix *pool = &c->config.pool4;
@@ -144,7 +146,8 @@ enum err pool_lease(struct coordinator *c, struct member *member)
 	return err;
 }
 
-/* A lease from the store. One whose addresses are not ours to give any more, or taken, is dropped: the member gets new ones when it comes. */
+/* A lease from the store. One whose addresses are not ours to give any more, or taken, is dropped: the member gets new
+ * ones when it comes. */
 enum err pool_adopt(struct coordinator *c, struct member *member, const struct lease *lease)
 {
 	struct ip v6 = node_id_v6(&member->id, &c->config.pool6);
@@ -156,10 +159,11 @@ enum err pool_adopt(struct coordinator *c, struct member *member, const struct l
 	lease_encode(lease, &w);
 	if (writer_finish(&w, &size) != OK)
 		return ERR_MALFORMED;
-	if (!prefix_contains(&c->config.pool4, &lease->v4) || !ip_equal(&v6, &lease->v6) || map_get(&c->by_v4, ip_key(c, &lease->v4)) ||
-	    map_get(&c->by_v6, ip_key(c, &lease->v6)))
+	if (!prefix_contains(&c->config.pool4, &lease->v4) || !ip_equal(&v6, &lease->v6) ||
+	    map_get(&c->by_v4, ip_key(c, &lease->v4)) || map_get(&c->by_v6, ip_key(c, &lease->v6)))
 		return OK;
-	if (map_put(&c->by_v4, ip_key(c, &lease->v4), member) != OK || map_put(&c->by_v6, ip_key(c, &lease->v6), member) != OK)
+	if (map_put(&c->by_v4, ip_key(c, &lease->v4), member) != OK ||
+	    map_put(&c->by_v6, ip_key(c, &lease->v6), member) != OK)
 		return ERR_FULL;
 	member->has_lease = true;
 	member->lease = *lease;

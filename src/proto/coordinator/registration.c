@@ -1,6 +1,7 @@
 /*
- * registration.c: first messages of nodes. Cheapest check first (security 2): size, session look-up, mac1, replays, budget, and only then a key
- * exchange. A stranger gets silence; a holder of a certificate gets its lease, once that is durable.
+ * registration.c: first messages of nodes. Cheapest check first (security 2): size, session look-up, mac1, replays,
+ * budget, and only then a key exchange. A stranger gets silence; a holder of a certificate gets its lease, once that is
+ * durable.
  */
 #include <string.h>
 
@@ -12,7 +13,7 @@
 /* What an authenticated first message says. The certificate's bytes live in payload. */
 struct arrival {
 	struct handshake handshake;
-	uint64_t path_id;  /* kept here: the handshake is wiped when it is answered */
+	uint64_t path_id; /* kept here: the handshake is wiped when it is answered */
 	struct message_header header;
 	struct registration_request request;
 	struct certificate certificate;
@@ -28,7 +29,8 @@ static uint64_t seen_tag(const struct coordinator *c, const uint8_t *bytes)
 	return siphash(c->hash_key, bytes, HEADER_SIZE + KEY_SIZE) | 1;
 }
 
-/* Sends the answer that was written once. It is not larger than any first message of this session, as those are equal. */
+/* Sends the answer that was written once. It is not larger than any first message of this session, as those are equal.
+ */
 static void send_answer(struct coordinator *c, struct channel *channel, const struct route *route)
 {
 	channel->answered[channel->answered[0].ip.family != 0] = route->remote;
@@ -36,9 +38,11 @@ static void send_answer(struct coordinator *c, struct channel *channel, const st
 }
 
 /* The same first message again: the same answer, to wherever it came from, or silence while it waits for the store. */
-static enum err repeat(struct coordinator *c, struct channel *channel, const struct route *route, const uint8_t *bytes, size_t size)
+static enum err repeat(struct coordinator *c, struct channel *channel, const struct route *route, const uint8_t *bytes,
+		       size_t size)
 {
-	if (channel->is_live || memcmp(channel->ephemeral, bytes + EPHEMERAL_AT, KEY_SIZE) != 0 || size < channel->answer_size) {
+	if (channel->is_live || memcmp(channel->ephemeral, bytes + EPHEMERAL_AT, KEY_SIZE) != 0 ||
+	    size < channel->answer_size) {
 		c->counters.dropped_replay++;
 		return ERR_REPLAY;
 	}
@@ -66,7 +70,8 @@ static uint8_t judge(const struct coordinator *c, struct arrival *arrival)
 	struct certificate *certificate = &arrival->certificate;
 	const struct member *member;
 
-	if (certificate_judge(arrival->request.certificate, c->config.authority, coordinator_wall_s(c), certificate) != OK)
+	if (certificate_judge(arrival->request.certificate, c->config.authority, coordinator_wall_s(c), certificate) !=
+	    OK)
 		return REASON_BAD_CREDENTIAL;
 	if (!equal_secret(certificate->static_key, arrival->handshake.remote_static, KEY_SIZE))
 		return REASON_BAD_CREDENTIAL;
@@ -89,7 +94,8 @@ static enum err take_certificate(struct coordinator *c, struct member *member, c
 
 	if (encoded.size > CERTIFICATE_MAX_SIZE)
 		return ERR_SIZE;
-	if (member->certificate_size == encoded.size && memcmp(member->certificate, encoded.data, encoded.size) == 0 && member->fqdn[0])
+	if (member->certificate_size == encoded.size && memcmp(member->certificate, encoded.data, encoded.size) == 0 &&
+	    member->fqdn[0])
 		return OK;
 	if (strcmp(member->fqdn, arrival->certificate.fqdn) != 0) {
 		err = member_set_name(c, member, arrival->certificate.fqdn);
@@ -130,17 +136,24 @@ static uint8_t enter(struct coordinator *c, const struct arrival *arrival, struc
 }
 
 /* Writes the answer datagram and makes the keys. ERR_SIZE when it would be larger than the request (T6). */
-static enum err write_answer(struct coordinator *c, struct arrival *arrival, const struct route *route, const struct member *member, uint8_t reason,
-			     size_t request_size, uint8_t *ret, size_t *ret_size, struct session_keys *ret_keys)
+static enum err write_answer(struct coordinator *c, struct arrival *arrival, const struct route *route,
+			     const struct member *member, uint8_t reason, size_t request_size, uint8_t *ret,
+			     size_t *ret_size, struct session_keys *ret_keys)
 {
 	uint8_t payload[MESSAGE_MAX], mac1_key[KEY_SIZE], seed[KEY_SIZE];
 	struct writer w = writer_over(payload, HANDSHAKE_PAYLOAD_MAX);
 	struct registration_response response = {
-		.reason = reason, .observed = route->remote, .network_time_s = coordinator_wall_s(c), .keepalive_ms = KEEPALIVE_US / USEC_PER_MSEC,
+		.reason = reason,
+		.observed = route->remote,
+		.network_time_s = coordinator_wall_s(c),
+		.keepalive_ms = KEEPALIVE_US / USEC_PER_MSEC,
 	};
 	struct handshake_setup setup = {
-		.local_static = &c->config.static_keys, .mac1_key = mac1_key, .type = PACKET_REGISTRATION_RESPONSE,
-		.path_id = arrival->path_id, .ephemeral_seed = seed,
+		.local_static = &c->config.static_keys,
+		.mac1_key = mac1_key,
+		.type = PACKET_REGISTRATION_RESPONSE,
+		.path_id = arrival->path_id,
+		.ephemeral_seed = seed,
 	};
 	size_t size = 0;
 	enum err err;
@@ -161,8 +174,10 @@ static enum err write_answer(struct coordinator *c, struct arrival *arrival, con
 	return err;
 }
 
-/* Whoever finished the key exchange is told why not; nothing is remembered, and only holders of a certificate make an event. */
-static void refuse(struct coordinator *c, struct arrival *arrival, const struct route *route, uint8_t reason, size_t request_size)
+/* Whoever finished the key exchange is told why not; nothing is remembered, and only holders of a certificate make an
+ * event. */
+static void refuse(struct coordinator *c, struct arrival *arrival, const struct route *route, uint8_t reason,
+		   size_t request_size)
 {
 	uint8_t answer[MESSAGE_MAX];
 	struct session_keys keys;
@@ -194,8 +209,8 @@ static struct channel **pending_slot(struct coordinator *c, struct member *membe
 }
 
 /* Remembers the answered handshake until its first sealed packet or PENDING_US. */
-static struct channel *open_channel(struct coordinator *c, struct member *member, const struct arrival *arrival, const struct route *route,
-				    const struct session_keys *keys)
+static struct channel *open_channel(struct coordinator *c, struct member *member, const struct arrival *arrival,
+				    const struct route *route, const struct session_keys *keys)
 {
 	struct channel **slot = pending_slot(c, member);
 	struct channel *channel = mem_alloc(1, sizeof *channel);
@@ -219,8 +234,8 @@ static struct channel *open_channel(struct coordinator *c, struct member *member
 }
 
 /* Answers a certified node, at once or when the store has its lease. */
-static enum err admit(struct coordinator *c, struct arrival *arrival, const struct route *route, const uint8_t *bytes, size_t size,
-		      struct member *member)
+static enum err admit(struct coordinator *c, struct arrival *arrival, const struct route *route, const uint8_t *bytes,
+		      size_t size, struct member *member)
 {
 	uint8_t answer[MESSAGE_MAX];
 	struct session_keys keys;
@@ -250,8 +265,8 @@ static enum err admit(struct coordinator *c, struct arrival *arrival, const stru
 }
 
 /* After the key exchange: the sender holds the static key it names. */
-static enum err input_authenticated(struct coordinator *c, struct arrival *arrival, const struct route *route, const uint8_t *bytes, size_t size,
-				    size_t payload_size)
+static enum err input_authenticated(struct coordinator *c, struct arrival *arrival, const struct route *route,
+				    const uint8_t *bytes, size_t size, size_t payload_size)
 {
 	struct reader r = reader_over(arrival->payload, payload_size);
 	struct member *member = NULL;
@@ -275,7 +290,8 @@ static enum err input_authenticated(struct coordinator *c, struct arrival *arriv
 }
 
 /* Everything before the key exchange. *ret_channel is set for a repetition. */
-static enum err check_cheaply(struct coordinator *c, const struct route *route, const uint8_t *bytes, size_t size, struct channel **ret_channel)
+static enum err check_cheaply(struct coordinator *c, const struct route *route, const uint8_t *bytes, size_t size,
+			      struct channel **ret_channel)
 {
 	struct reader r = reader_over(bytes, size);
 	struct header header;
@@ -320,7 +336,8 @@ enum err registration_input(struct coordinator *c, const struct route *route, co
 		return err;
 	if (known)
 		return repeat(c, known, route, bytes, size);
-	err = handshake_accept(&arrival.handshake, &c->config.static_keys, NULL, bytes, size, arrival.payload, &payload_size);
+	err = handshake_accept(&arrival.handshake, &c->config.static_keys, NULL, bytes, size, arrival.payload,
+			       &payload_size);
 	if (err)
 		c->counters.dropped_auth++;
 	else

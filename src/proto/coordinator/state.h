@@ -12,19 +12,19 @@
 #include "wire/registration.h"
 
 enum {
-	PENDING_PER_MEMBER = 2,    /* handshakes answered and not yet confirmed; E8 */
-	PAIRS_PER_MEMBER = 256,    /* as many as a node has peers; the oldest is forgotten */
-	OUT_MAX = 512,             /* datagrams between two pulls; 64 segments of a train with a few answers each fit */
+	PENDING_PER_MEMBER = 2, /* handshakes answered and not yet confirmed; E8 */
+	PAIRS_PER_MEMBER = 256, /* as many as a node has peers; the oldest is forgotten */
+	OUT_MAX = 512,		/* datagrams between two pulls; 64 segments of a train with a few answers each fit */
 	DELIVERY_TRIES = 8,
-	SEEN_SLOTS = 65536,        /* first messages that were accepted once: replays of ended sessions */
+	SEEN_SLOTS = 65536, /* first messages that were accepted once: replays of ended sessions */
 	RECORD_VERSION = 1,
 };
 
 #define PENDING_US (10 * USEC_PER_SEC)
 #define OFFLINE_US (3 * KEEPALIVE_US)
-#define DIRECTION_SECRET_US (10 * USEC_PER_SEC)     /* as long as a direction may be asked for again */
-#define LAST_SEEN_S 86400                           /* how coarse "last seen" is in the store */
-#define LEASE_GRACE_S LEASE_VALID_S                 /* a lost extension of a lease (never held for) stays harmless */
+#define DIRECTION_SECRET_US (10 * USEC_PER_SEC) /* as long as a direction may be asked for again */
+#define LAST_SEEN_S 86400			/* how coarse "last seen" is in the store */
+#define LEASE_GRACE_S LEASE_VALID_S		/* a lost extension of a lease (never held for) stays harmless */
 
 struct member;
 
@@ -33,20 +33,21 @@ struct channel {
 	struct member *member;
 	struct session *session;
 	uint64_t path_id;
-	uint64_t serial;               /* order of creation */
-	struct route route;            /* where it was heard last, by the highest counter */
+	uint64_t serial;    /* order of creation */
+	struct route route; /* where it was heard last, by the highest counter */
 	bool is_live;
-	bool is_proven;                /* the peer showed that it receives at route.remote */
-	int64_t credit_bytes;          /* what may still go to an unproven address (E5) */
-	bool is_challenged;            /* challenge is on its way to route.remote */
+	bool is_proven;	      /* the peer showed that it receives at route.remote */
+	int64_t credit_bytes; /* what may still go to an unproven address (E5) */
+	bool is_challenged;   /* challenge is on its way to route.remote */
 	uint8_t challenge[CHALLENGE_SIZE];
-	struct delay pending;          /* its end, unless confirmed */
-	struct delay held;             /* in the queue of answers that wait for the store */
-	uint64_t held_until;           /* record number */
-	uint8_t ephemeral[KEY_SIZE];   /* of the first message: a repetition is known without a key exchange */
-	uint64_t seen_tag;             /* what is remembered of that message when it is confirmed */
-	uint8_t *answer;               /* the datagram, until confirmed */
-	struct addr answered[2];       /* where that went: first and last. A node tries all addresses of its coordinator at once */
+	struct delay pending;	     /* its end, unless confirmed */
+	struct delay held;	     /* in the queue of answers that wait for the store */
+	uint64_t held_until;	     /* record number */
+	uint8_t ephemeral[KEY_SIZE]; /* of the first message: a repetition is known without a key exchange */
+	uint64_t seen_tag;	     /* what is remembered of that message when it is confirmed */
+	uint8_t *answer;	     /* the datagram, until confirmed */
+	struct addr answered[2]; /* where that went: first and last. A node tries all addresses of its coordinator at
+				    once */
 	size_t answer_size;
 	/* Said in the first message, believed when confirmed. */
 	uint32_t features, move_epoch;
@@ -71,10 +72,10 @@ struct delivery {
 
 struct pair_end {
 	struct member *member;
-	struct pair_end *prev, *next;  /* in member->ends, newest first */
+	struct pair_end *prev, *next; /* in member->ends, newest first */
 	struct pair *pair;
 	bool has_asked;
-	uint32_t transaction;          /* of its Direction Request */
+	uint32_t transaction; /* of its Direction Request */
 	struct delivery deliveries[DELIVERIES];
 };
 
@@ -91,8 +92,8 @@ struct direction {
 struct pair {
 	uint64_t path_id;
 	enum suite suite;
-	bool is_stale;                 /* an end has a new session: the direction must not be given again */
-	struct direction *direction;   /* NULL when forgotten */
+	bool is_stale;		     /* an end has a new session: the direction must not be given again */
+	struct direction *direction; /* NULL when forgotten */
 	struct delay secret;
 	struct pair_end ends[2];
 };
@@ -100,9 +101,9 @@ struct pair {
 /* One identity: its lease and name, and where it is now. */
 struct member {
 	struct node_id id;
-	uint32_t index;                /* in coordinator->members */
+	uint32_t index; /* in coordinator->members */
 	/* Durable. */
-	char fqdn[FQDN_MAX_SIZE + 1];  /* empty: revoked before it ever came, or lost its name */
+	char fqdn[FQDN_MAX_SIZE + 1]; /* empty: revoked before it ever came, or lost its name */
 	uint64_t certificate_serial;
 	uint16_t certificate_size, lease_size;
 	uint8_t certificate[CERTIFICATE_MAX_SIZE];
@@ -112,7 +113,8 @@ struct member {
 	uint64_t last_seen_s;
 	/* The store. */
 	bool is_dirty, is_erased;
-	uint64_t dirty_number, fact_number; /* of its place in the queue; of the last change that must be durable before it is acknowledged */
+	uint64_t dirty_number, fact_number; /* of its place in the queue; of the last change that must be durable before
+					       it is acknowledged */
 	struct member *dirty_next;
 	/* Where it is. */
 	struct channel *live;
@@ -135,7 +137,7 @@ struct outgoing {
 
 struct relay_key {
 	bool is_usable;
-	uint8_t key[KEY_SIZE];         /* ticket_key: one DH per relay, not per ticket */
+	uint8_t key[KEY_SIZE]; /* ticket_key: one DH per relay, not per ticket */
 };
 
 struct coordinator {
@@ -145,14 +147,14 @@ struct coordinator {
 	bool owns_aead;
 	uint8_t mac1_key[KEY_SIZE];
 	uint8_t hash_key[16];
-	struct time_us now;            /* of the current input */
+	struct time_us now; /* of the current input */
 	struct time_us wall_at;
-	uint64_t wall_s;               /* network time at wall_at */
+	uint64_t wall_s; /* network time at wall_at */
 	struct coordinator_counters counters;
 
-	struct member **members;       /* without gaps */
+	struct member **members; /* without gaps */
 	struct map by_id, by_name, by_v4, by_v6, by_path;
-	uint64_t pool4_next;           /* offset of the first address never leased */
+	uint64_t pool4_next; /* offset of the first address never leased */
 	uint32_t zone_serial;
 
 	struct delay_queue pendings, held, online, idle, secrets, repeats[DELIVERY_TRIES];
@@ -160,7 +162,7 @@ struct coordinator {
 	struct admission admission;
 	uint64_t seen[SEEN_SLOTS];
 
-	struct network *network;       /* copy; NULL before the first */
+	struct network *network; /* copy; NULL before the first */
 	struct relay_key relay_keys[RELAYS_MAX];
 
 	struct member *dirty_first, *dirty_last;
@@ -173,8 +175,8 @@ struct coordinator {
 /* coordinator.c */
 uint64_t coordinator_wall_s(const struct coordinator *c);
 void coordinator_send(struct coordinator *c, const struct route *route, const uint8_t *bytes, size_t size);
-void coordinator_tell(struct coordinator *c, enum coordinator_event_type type, const struct member *member, const struct member *peer,
-		      uint8_t reason);
+void coordinator_tell(struct coordinator *c, enum coordinator_event_type type, const struct member *member,
+		      const struct member *peer, uint8_t reason);
 uint32_t coordinator_random_u32(struct coordinator *c);
 
 /* member.c: the table of identities and its records. */
@@ -210,9 +212,11 @@ void registration_release_held(struct coordinator *c);
 /* channel.c */
 /* First messages that were accepted and confirmed are not worth a second key exchange. */
 uint64_t *channel_seen_slot(struct coordinator *c, uint64_t tag);
-enum err channel_input(struct coordinator *c, struct channel *channel, const struct route *route, const uint8_t *bytes, size_t size);
+enum err channel_input(struct coordinator *c, struct channel *channel, const struct route *route, const uint8_t *bytes,
+		       size_t size);
 void channel_destroy(struct coordinator *c, struct channel *channel);
-/* is_answer: to a request that just arrived from that address; else the budget of an unproven address applies. False: nothing went out. */
+/* is_answer: to a request that just arrived from that address; else the budget of an unproven address applies. False:
+ * nothing went out. */
 bool channel_send(struct coordinator *c, struct channel *channel, const struct writer *message, bool is_answer);
 void channel_observe(struct coordinator *c, struct channel *channel, const struct route *route, size_t size);
 
@@ -231,4 +235,5 @@ struct pair_end *pair_end_of(struct pair *pair, const struct member *member);
 /* Sends now and repeats until acknowledged. */
 void pair_deliver(struct coordinator *c, struct pair_end *end, enum delivery_kind kind, uint32_t transaction);
 /* The message for this end as it is now; ERR_STATE when there is nothing to tell any more. */
-must_use enum err direction_encode(const struct coordinator *c, const struct pair_end *end, uint32_t transaction, struct writer *w);
+must_use enum err direction_encode(const struct coordinator *c, const struct pair_end *end, uint32_t transaction,
+				   struct writer *w);

@@ -1,4 +1,5 @@
-/* store.c: what must survive a restart: identities with their certificate, lease and revocation, as records. Acknowledged means fsynced. */
+/* store.c: what must survive a restart: identities with their certificate, lease and revocation, as records.
+ * Acknowledged means fsynced. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -7,8 +8,8 @@
 enum { FLAG_REVOKED = 1 };
 
 /*
- * Queues the member's record. A record is written from the state at the time it is pulled, so a member stands in the queue once, at the place of
- * its oldest unpulled change.
+ * Queues the member's record. A record is written from the state at the time it is pulled, so a member stands in the
+ * queue once, at the place of its oldest unpulled change.
  */
 void member_changed(struct coordinator *c, struct member *member, bool is_fact)
 {
@@ -103,7 +104,8 @@ static enum err record_decode(const struct record *record, struct stored *ret)
 	return OK;
 }
 
-/* Of two that claim one name the newer certificate has it: the older one lost it in a change that the store saw only in part. */
+/* Of two that claim one name the newer certificate has it: the older one lost it in a change that the store saw only in
+ * part. */
 static enum err load_name(struct coordinator *c, struct member *member, const char *fqdn)
 {
 	struct member *holder = member_find_name(c, fqdn);
@@ -116,11 +118,13 @@ static enum err load_name(struct coordinator *c, struct member *member, const ch
 }
 
 /* What the two documents of a record say; {0} for one that is not there. They must belong to the record's key. */
-static enum err load_documents(const struct stored *stored, const struct node_id *id, struct certificate *ret_certificate, struct lease *ret_lease)
+static enum err load_documents(const struct stored *stored, const struct node_id *id,
+			       struct certificate *ret_certificate, struct lease *ret_lease)
 {
 	struct reader r = reader_over(stored->certificate.data, stored->certificate.size);
 
-	if (stored->certificate.size && (certificate_decode(&r, ret_certificate) != OK || !node_id_equal(&ret_certificate->id, id)))
+	if (stored->certificate.size &&
+	    (certificate_decode(&r, ret_certificate) != OK || !node_id_equal(&ret_certificate->id, id)))
 		return ERR_MALFORMED;
 	r = reader_over(stored->lease.data, stored->lease.size);
 	if (stored->lease.size && (lease_decode(&r, ret_lease) != OK || !node_id_equal(&ret_lease->id, id)))

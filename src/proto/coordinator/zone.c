@@ -1,6 +1,6 @@
 /*
- * zone.c: the authoritative name server of the zone and of the pools' reverse names, from own state only: no recursion, no referral, no transfer, and
- * so nothing that could be poisoned (T22).
+ * zone.c: the authoritative name server of the zone and of the pools' reverse names, from own state only: no recursion,
+ * no referral, no transfer, and so nothing that could be poisoned (T22).
  */
 #include <string.h>
 
@@ -12,9 +12,9 @@ enum { TTL_S = 60, SOA_REFRESH_S = 3600, SOA_RETRY_S = 600, SOA_EXPIRE_S = 86400
 /* What a question is about. `exists` without records is NODATA. */
 struct finding {
 	bool is_ours, exists, is_apex;
-	const struct member *member;    /* its addresses, or its name when is_reverse */
+	const struct member *member; /* its addresses, or its name when is_reverse */
 	bool is_reverse, is_server;
-	char apex[ZONE_MAX_SIZE + 1];   /* whose SOA goes with a negative answer */
+	char apex[ZONE_MAX_SIZE + 1];	/* whose SOA goes with a negative answer */
 	char server[ZONE_MAX_SIZE + 4]; /* "ns." and the zone */
 };
 
@@ -45,7 +45,8 @@ static bool prefix_covers(const struct prefix *whole, const struct prefix *part)
 	return part->bits >= whole->bits && prefix_contains(whole, &part->ip);
 }
 
-/* A reverse name below one of the pools. The zone's cut is at the first label boundary at or below the pool's prefix. */
+/* A reverse name below one of the pools. The zone's cut is at the first label boundary at or below the pool's prefix.
+ */
 static void find_reverse(const struct coordinator *c, const struct prefix *asked, struct finding *finding)
 {
 	const struct prefix *pool = asked->ip.family == 4 ? &c->config.pool4 : &c->config.pool6;
@@ -94,12 +95,18 @@ static void find(const struct coordinator *c, const char *name, struct finding *
 }
 
 /* In the answer at an apex, else in the authority section with the negative TTL of RFC 2308. */
-static void add_soa(const struct coordinator *c, struct dns_answer *answer, enum dns_section section, const struct finding *finding)
+static void add_soa(const struct coordinator *c, struct dns_answer *answer, enum dns_section section,
+		    const struct finding *finding)
 {
 	char rname[ZONE_MAX_SIZE + 12];
 	struct dns_soa soa = {
-		.mname = finding->server, .rname = rname, .serial = c->zone_serial,
-		.refresh_s = SOA_REFRESH_S, .retry_s = SOA_RETRY_S, .expire_s = SOA_EXPIRE_S, .minimum_s = TTL_S,
+		.mname = finding->server,
+		.rname = rname,
+		.serial = c->zone_serial,
+		.refresh_s = SOA_REFRESH_S,
+		.retry_s = SOA_RETRY_S,
+		.expire_s = SOA_EXPIRE_S,
+		.minimum_s = TTL_S,
 	};
 
 	below(c, "hostmaster.", rname);
@@ -107,7 +114,8 @@ static void add_soa(const struct coordinator *c, struct dns_answer *answer, enum
 }
 
 /* The server's own addresses: as answer (owner NULL) or as glue. */
-static void add_server(const struct coordinator *c, struct dns_answer *answer, enum dns_section section, const char *owner, bool v4, bool v6)
+static void add_server(const struct coordinator *c, struct dns_answer *answer, enum dns_section section,
+		       const char *owner, bool v4, bool v6)
 {
 	if (v4 && c->config.ns_v4.family == 4)
 		dns_answer_add_a(answer, section, owner, TTL_S, &c->config.ns_v4);
@@ -116,7 +124,8 @@ static void add_server(const struct coordinator *c, struct dns_answer *answer, e
 }
 
 /* Records of the asked type at an existing name. For ANY one set is enough (RFC 8482). */
-static void add_records(const struct coordinator *c, struct dns_answer *answer, const struct finding *finding, uint16_t type)
+static void add_records(const struct coordinator *c, struct dns_answer *answer, const struct finding *finding,
+			uint16_t type)
 {
 	bool any = type == DNS_ANY;
 	const struct member *member = finding->member;
@@ -159,7 +168,8 @@ static uint8_t judge(const struct dns_query *query)
 }
 
 /* Answers with nothing but a code. */
-static size_t answer_code(struct coordinator *c, const struct dns_query *query, uint8_t rcode, bool is_tcp, uint8_t *ret, size_t capacity)
+static size_t answer_code(struct coordinator *c, const struct dns_query *query, uint8_t rcode, bool is_tcp,
+			  uint8_t *ret, size_t capacity)
 {
 	struct dns_answer answer;
 
@@ -169,8 +179,8 @@ static size_t answer_code(struct coordinator *c, const struct dns_query *query, 
 }
 
 /* See coordinator.h. */
-size_t coordinator_answer_dns(struct coordinator *c, struct time_us now, const uint8_t *packet, size_t size, bool is_tcp, uint8_t *ret_answer,
-			      size_t capacity)
+size_t coordinator_answer_dns(struct coordinator *c, struct time_us now, const uint8_t *packet, size_t size,
+			      bool is_tcp, uint8_t *ret_answer, size_t capacity)
 {
 	struct dns_query query;
 	struct dns_answer answer;
@@ -188,7 +198,8 @@ size_t coordinator_answer_dns(struct coordinator *c, struct time_us now, const u
 	if (!finding.is_ours)
 		return answer_code(c, &query, DNS_REFUSED, is_tcp, ret_answer, capacity);
 	c->counters.dns_answers++;
-	dns_answer_begin(&answer, &query, finding.exists ? DNS_NOERROR : DNS_NXDOMAIN, DNS_AUTHORITATIVE, is_tcp, ret_answer, capacity);
+	dns_answer_begin(&answer, &query, finding.exists ? DNS_NOERROR : DNS_NXDOMAIN, DNS_AUTHORITATIVE, is_tcp,
+			 ret_answer, capacity);
 	if (finding.exists)
 		add_records(c, &answer, &finding, query.type);
 	if (answer.counts[DNS_ANSWER] == 0 && !answer.truncated)

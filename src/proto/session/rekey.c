@@ -30,13 +30,19 @@ static void datagram_make(const struct session *session, uint8_t type, struct bl
 }
 
 /* First message. */
-enum err rekey_begin(struct handshake *h, const struct session *session, const struct dh_keys *local_static, const uint8_t remote_static[KEY_SIZE],
-		     const uint8_t ephemeral_seed[KEY_SIZE], uint8_t ret[REKEY_REQUEST_SIZE])
+enum err rekey_begin(struct handshake *h, const struct session *session, const struct dh_keys *local_static,
+		     const uint8_t remote_static[KEY_SIZE], const uint8_t ephemeral_seed[KEY_SIZE],
+		     uint8_t ret[REKEY_REQUEST_SIZE])
 {
 	uint8_t datagram[MESSAGE_MAX], psk[KEY_SIZE], mac1_key[KEY_SIZE] = {0};
 	struct handshake_setup setup = {
-		.local_static = local_static, .remote_static = remote_static, .psk = psk, .mac1_key = mac1_key, .type = PACKET_TUNNEL_REQUEST,
-		.path_id = session_path_id(session), .ephemeral_seed = ephemeral_seed,
+		.local_static = local_static,
+		.remote_static = remote_static,
+		.psk = psk,
+		.mac1_key = mac1_key,
+		.type = PACKET_TUNNEL_REQUEST,
+		.path_id = session_path_id(session),
+		.ephemeral_seed = ephemeral_seed,
 	};
 	size_t size;
 	enum err err;
@@ -53,13 +59,18 @@ enum err rekey_begin(struct handshake *h, const struct session *session, const s
 }
 
 /* Responder's whole part. */
-enum err rekey_answer(struct session *session, const struct dh_keys *local_static, const uint8_t remote_static[KEY_SIZE],
-		      const struct rekey *request, const uint8_t ephemeral_seed[KEY_SIZE], struct time_us now, uint8_t ret[REKEY_RESPONSE_SIZE])
+enum err rekey_answer(struct session *session, const struct dh_keys *local_static,
+		      const uint8_t remote_static[KEY_SIZE], const struct rekey *request,
+		      const uint8_t ephemeral_seed[KEY_SIZE], struct time_us now, uint8_t ret[REKEY_RESPONSE_SIZE])
 {
 	uint8_t datagram[MESSAGE_MAX], payload[MESSAGE_MAX], psk[KEY_SIZE], mac1_key[KEY_SIZE] = {0};
 	struct handshake_setup setup = {
-		.local_static = local_static, .psk = psk, .mac1_key = mac1_key, .type = PACKET_TUNNEL_RESPONSE,
-		.path_id = session_path_id(session), .ephemeral_seed = ephemeral_seed,
+		.local_static = local_static,
+		.psk = psk,
+		.mac1_key = mac1_key,
+		.type = PACKET_TUNNEL_RESPONSE,
+		.path_id = session_path_id(session),
+		.ephemeral_seed = ephemeral_seed,
 	};
 	struct handshake h;
 	struct session_keys keys = {0};
@@ -90,8 +101,8 @@ enum err rekey_answer(struct session *session, const struct dh_keys *local_stati
 }
 
 /* Second message. */
-enum err rekey_finish(struct handshake *h, struct session *session, const struct dh_keys *local_static, const struct rekey *response,
-		      struct time_us now)
+enum err rekey_finish(struct handshake *h, struct session *session, const struct dh_keys *local_static,
+		      const struct rekey *response, struct time_us now)
 {
 	uint8_t datagram[MESSAGE_MAX], payload[MESSAGE_MAX];
 	struct session_keys keys;

@@ -1,4 +1,5 @@
-/* test_abuse.c: strangers: silence, no growth, no amplification, a share of the key exchanges; members: only what is theirs. */
+/* test_abuse.c: strangers: silence, no growth, no amplification, a share of the key exchanges; members: only what is
+ * theirs. */
 #include "world.h"
 
 #include <malloc.h>
@@ -35,7 +36,8 @@ static void test_garbage_leaves_nothing(void **state)
 	sent = world.sent_bytes;
 	for (int i = 0; i < COUNT; i++) {
 		size_t size = next_random(&random) % sizeof bytes;
-		struct route route = {.remote = {ip_v4(10, (uint8_t)random, (uint8_t)(random >> 8), (uint8_t)(random >> 16)), 1}};
+		struct route route = {
+			.remote = {ip_v4(10, (uint8_t)random, (uint8_t)(random >> 8), (uint8_t)(random >> 16)), 1}};
 
 		for (size_t j = 0; j < size; j += 8) {
 			uint64_t word = next_random(&random);
@@ -193,7 +195,8 @@ static void test_trains_are_cut(void **state)
 	step = w.at + OVERHEAD_SIZE;
 	for (size_t i = 0; i < 3; i++)
 		assert_int_equal(session_seal(a->session, 0, SEALED_CONTROL, plaintext, w.at, train + i * step), OK);
-	datagram = (struct datagram){.route = a->route, .bytes = train, .size = 3 * step, .segment_size = (uint16_t)step};
+	datagram =
+		(struct datagram){.route = a->route, .bytes = train, .size = 3 * step, .segment_size = (uint16_t)step};
 	assert_int_equal(coordinator_input_datagram(world.c, world.now, &datagram), OK);
 	world_pump(&world);
 	assert_int_equal(a->inbox_count, 3);

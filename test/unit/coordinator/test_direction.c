@@ -218,10 +218,8 @@ static void test_refusals(void **state)
 		const char *name;
 		uint8_t reason;
 	} cases[] = {
-		{"nobody.ntm.internal", REASON_UNKNOWN_NAME},
-		{"b.elsewhere.internal", REASON_UNKNOWN_NAME},
-		{"198.18.200.200", REASON_UNKNOWN_NAME},
-		{"a.ntm.internal", REASON_BAD_REQUEST},
+		{"nobody.ntm.internal", REASON_UNKNOWN_NAME}, {"b.elsewhere.internal", REASON_UNKNOWN_NAME},
+		{"198.18.200.200", REASON_UNKNOWN_NAME},      {"a.ntm.internal", REASON_BAD_REQUEST},
 		{"c.ntm.internal", REASON_OFFLINE},
 	};
 
@@ -294,7 +292,8 @@ static void test_move_is_pushed(void **state)
 	/* The network moved it: seen from the outside only. */
 	fake_move_to(p.a, "198.51.100.7:999");
 	fake_keep_alive(&p.world, p.a);
-	assert_int_equal(fake_take(p.a, MESSAGE_KEEP_ALIVE_ANSWER).type, MESSAGE_KEEP_ALIVE_ANSWER); /* at the new address */
+	assert_int_equal(fake_take(p.a, MESSAGE_KEEP_ALIVE_ANSWER).type,
+			 MESSAGE_KEEP_ALIVE_ANSWER); /* at the new address */
 	letter = fake_take(p.b, MESSAGE_ROUTE_UPDATE);
 	update = open_update(&letter);
 	assert_int_equal(update.path_id, path_id);
@@ -362,7 +361,8 @@ static void test_unproven_address_gets_little(void **state)
 	r = reader_over(letter.body, letter.size);
 	assert_int_equal(path_challenge_decode(&r, &challenge), OK);
 	path_response_encode(&response, &w);
-	assert_int_equal(fake_send(&p.world, p.b, MESSAGE_PATH_RESPONSE, 1, &w), ERR_STATE); /* a wrong answer proves nothing */
+	assert_int_equal(fake_send(&p.world, p.b, MESSAGE_PATH_RESPONSE, 1, &w),
+			 ERR_STATE); /* a wrong answer proves nothing */
 	assert_int_equal(fake_take(p.b, MESSAGE_ROUTE_DIRECTION).type, 0);
 	w = writer_over(bytes, sizeof bytes);
 	memcpy(response.challenge, challenge.challenge, CHALLENGE_SIZE);

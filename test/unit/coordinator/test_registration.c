@@ -1,4 +1,5 @@
-/* test_registration.c: leases and names: one holder each, for life, across restarts; nothing acknowledged before it is durable. */
+/* test_registration.c: leases and names: one holder each, for life, across restarts; nothing acknowledged before it is
+ * durable. */
 #include "world.h"
 
 #include <setjmp.h>
@@ -33,7 +34,9 @@ static void test_register(void **state)
 	strcpy(network.coordinators[0].zone, "ntm.internal");
 	network.coordinators[0].pool4 = world.config.pool4;
 	network.coordinators[0].pool6 = world.config.pool6;
-	assert_int_equal(lease_judge((struct blob){a->lease_bytes, a->lease_size}, &network, &a->certificate.id, WALL_S, &judged), OK);
+	assert_int_equal(lease_judge((struct blob){a->lease_bytes, a->lease_size}, &network, &a->certificate.id, WALL_S,
+				     &judged),
+			 OK);
 	world_finish(&world);
 }
 
@@ -116,7 +119,8 @@ static void test_thousand_nodes_share_nothing(void **state)
 		snprintf(name, sizeof name, "n%d", i);
 		node = world_node(&world, name);
 		fake_register(&world, node);
-		offset = (size_t)(node->lease.v4.bytes[1] & 1) << 16 | (size_t)node->lease.v4.bytes[2] << 8 | node->lease.v4.bytes[3];
+		offset = (size_t)(node->lease.v4.bytes[1] & 1) << 16 | (size_t)node->lease.v4.bytes[2] << 8 |
+			 node->lease.v4.bytes[3];
 		assert_int_equal(used[offset]++, 0);
 	}
 	/* The same again after a restart, in another order. */
@@ -379,8 +383,10 @@ static void test_rekey(void **state)
 	world_init(&world, "198.18.0.0/15");
 	a = world_node(&world, "a");
 	fake_register(&world, a);
-	assert_int_equal(rekey_begin(&handshake, a->session, &a->keys, world.config.static_keys.public, seed, message), OK);
-	rekey_encode(&(struct rekey){.epoch = session_next_epoch(a->session), .handshake = {message, sizeof message}}, &w);
+	assert_int_equal(rekey_begin(&handshake, a->session, &a->keys, world.config.static_keys.public, seed, message),
+			 OK);
+	rekey_encode(&(struct rekey){.epoch = session_next_epoch(a->session), .handshake = {message, sizeof message}},
+		     &w);
 	assert_int_equal(fake_send(&world, a, MESSAGE_REKEY_REQUEST, 77, &w), OK);
 	assert_int_equal(fake_send(&world, a, MESSAGE_REKEY_REQUEST, 77, &w), OK);
 	first = fake_take(a, MESSAGE_REKEY_RESPONSE);

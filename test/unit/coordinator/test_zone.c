@@ -16,7 +16,7 @@ struct answer {
 	uint8_t rcode;
 	bool is_authoritative, is_truncated;
 	uint16_t counts[3];
-	uint16_t type;        /* of the first record of the first section that has one */
+	uint16_t type; /* of the first record of the first section that has one */
 	char owner[DNS_TEXT_MAX + 1];
 	uint32_t ttl_s;
 	struct blob data;
@@ -81,7 +81,8 @@ static void ask(struct world *world, const char *name, uint16_t type, struct ans
 	memset(ret, 0, sizeof *ret);
 	ret->size = coordinator_answer_dns(world->c, world->now, packet, size, false, ret->bytes, sizeof ret->bytes);
 	assert_in_range(ret->size, DNS_HEADER_SIZE, DNS_UDP_PLAIN);
-	assert_memory_equal(ret->bytes + DNS_HEADER_SIZE, packet + DNS_HEADER_SIZE, size - DNS_HEADER_SIZE); /* case and all */
+	assert_memory_equal(ret->bytes + DNS_HEADER_SIZE, packet + DNS_HEADER_SIZE,
+			    size - DNS_HEADER_SIZE); /* case and all */
 	answer_open(ret, size);
 }
 
@@ -100,11 +101,11 @@ static void test_table(void **state)
 		{"A.NtM.inTERnal", DNS_A, DNS_NOERROR, 1, 0, DNS_A},
 		{"a.ntm.internal", DNS_AAAA, DNS_NOERROR, 1, 0, DNS_AAAA},
 		{"a.ntm.internal", DNS_ANY, DNS_NOERROR, 1, 0, DNS_A},
-		{"a.ntm.internal", 16, DNS_NOERROR, 0, 1, DNS_SOA},            /* TXT: NODATA */
+		{"a.ntm.internal", 16, DNS_NOERROR, 0, 1, DNS_SOA}, /* TXT: NODATA */
 		{"b.ntm.internal", DNS_A, DNS_NXDOMAIN, 0, 1, DNS_SOA},
 		{"x.a.ntm.internal", DNS_A, DNS_NXDOMAIN, 0, 1, DNS_SOA},
-		{"gone.ntm.internal", DNS_A, DNS_NXDOMAIN, 0, 1, DNS_SOA},     /* revoked */
-		{"away.ntm.internal", DNS_AAAA, DNS_NOERROR, 1, 0, DNS_AAAA},  /* offline: the address stays its own */
+		{"gone.ntm.internal", DNS_A, DNS_NXDOMAIN, 0, 1, DNS_SOA},    /* revoked */
+		{"away.ntm.internal", DNS_AAAA, DNS_NOERROR, 1, 0, DNS_AAAA}, /* offline: the address stays its own */
 		{"ntm.internal", DNS_SOA, DNS_NOERROR, 1, 0, DNS_SOA},
 		{"ntm.internal", DNS_NS, DNS_NOERROR, 1, 0, DNS_NS},
 		{"ntm.internal", DNS_ANY, DNS_NOERROR, 1, 0, DNS_SOA},
@@ -146,10 +147,10 @@ static void test_table(void **state)
 		struct answer answer;
 
 		ask(&world, row->name, row->type, &answer);
-		if (answer.rcode != row->rcode || answer.counts[0] != row->answers || answer.counts[1] != row->authorities ||
-		    answer.type != row->record || answer.is_truncated)
-			fail_msg("%s type %u: rcode %u, %u answers, %u authorities, type %u", row->name, row->type, answer.rcode,
-				 answer.counts[0], answer.counts[1], answer.type);
+		if (answer.rcode != row->rcode || answer.counts[0] != row->answers ||
+		    answer.counts[1] != row->authorities || answer.type != row->record || answer.is_truncated)
+			fail_msg("%s type %u: rcode %u, %u answers, %u authorities, type %u", row->name, row->type,
+				 answer.rcode, answer.counts[0], answer.counts[1], answer.type);
 		assert_int_equal(answer.is_authoritative, row->answers + row->authorities > 0);
 		if (answer.type)
 			assert_int_equal(answer.ttl_s, 60);
@@ -196,16 +197,20 @@ static void test_class_edns_and_silence(void **state)
 	(void)state;
 	world_init(&world, "198.18.0.0/15");
 	size = question_make(packet, "ntm.internal", DNS_SOA, 3, false); /* CHAOS */
-	answer.size = coordinator_answer_dns(world.c, world.now, packet, size, false, answer.bytes, sizeof answer.bytes);
+	answer.size =
+		coordinator_answer_dns(world.c, world.now, packet, size, false, answer.bytes, sizeof answer.bytes);
 	answer_open(&answer, size);
 	assert_int_equal(answer.rcode, DNS_REFUSED);
 	size = question_make(packet, "ntm.internal", DNS_SOA, DNS_CLASS_IN, true);
-	answer.size = coordinator_answer_dns(world.c, world.now, packet, size, false, answer.bytes, sizeof answer.bytes);
+	answer.size =
+		coordinator_answer_dns(world.c, world.now, packet, size, false, answer.bytes, sizeof answer.bytes);
 	answer_open(&answer, size - DNS_OPT_SIZE);
 	assert_int_equal(answer.counts[2], 1); /* OPT answers OPT */
 	packet[2] |= 0x80;
-	assert_int_equal(coordinator_answer_dns(world.c, world.now, packet, size, false, answer.bytes, sizeof answer.bytes), 0);
-	assert_int_equal(coordinator_answer_dns(world.c, world.now, packet, 5, false, answer.bytes, sizeof answer.bytes), 0);
+	assert_int_equal(
+		coordinator_answer_dns(world.c, world.now, packet, size, false, answer.bytes, sizeof answer.bytes), 0);
+	assert_int_equal(
+		coordinator_answer_dns(world.c, world.now, packet, 5, false, answer.bytes, sizeof answer.bytes), 0);
 	world_finish(&world);
 }
 

@@ -117,7 +117,8 @@ static void receive_answer(struct fake_node *node, struct world *world, const ui
 	assert_true(size <= node->first_size); /* T6 */
 	if (node->session)
 		return;
-	assert_int_equal(handshake_finish(&node->handshake, &node->keys, bytes, size, payload, &payload_size, &keys), OK);
+	assert_int_equal(handshake_finish(&node->handshake, &node->keys, bytes, size, payload, &payload_size, &keys),
+			 OK);
 	r = reader_over(payload, payload_size);
 	assert_int_equal(message_header_decode(&r, &header), OK);
 	assert_int_equal(header.type, MESSAGE_REGISTRATION_RESPONSE);
@@ -214,8 +215,10 @@ void node_recertify(struct world *world, struct fake_node *node, const char *fqd
 	struct certificate *certificate = &node->certificate;
 	struct writer w = writer_over(node->encoded, sizeof node->encoded);
 
-	*certificate = (struct certificate){.serial = ++world->serial, .id = node_id_of(node->identity.public),
-		.not_before_s = WALL_S - 100, .not_after_s = WALL_S + CERTIFICATE_VALID_S};
+	*certificate = (struct certificate){.serial = ++world->serial,
+					    .id = node_id_of(node->identity.public),
+					    .not_before_s = WALL_S - 100,
+					    .not_after_s = WALL_S + CERTIFICATE_VALID_S};
 	memcpy(certificate->identity_key, node->identity.public, KEY_SIZE);
 	memcpy(certificate->static_key, node->keys.public, KEY_SIZE);
 	strcpy(certificate->fqdn, fqdn);
@@ -253,12 +256,18 @@ void fake_begin(struct world *world, struct fake_node *node, size_t padded_size)
 	uint8_t payload[MESSAGE_MAX], mac1_key[KEY_SIZE], seed[KEY_SIZE];
 	struct writer w = writer_over(payload, HANDSHAKE_PAYLOAD_MAX);
 	struct registration_request request = {
-		.certificate = {node->encoded, node->encoded_size}, .features = node->features, .move_epoch = node->move_epoch,
-		.candidates = node->candidates, .padded_size = padded_size,
+		.certificate = {node->encoded, node->encoded_size},
+		.features = node->features,
+		.move_epoch = node->move_epoch,
+		.candidates = node->candidates,
+		.padded_size = padded_size,
 	};
 	struct handshake_setup setup = {
-		.local_static = &node->keys, .remote_static = world->config.static_keys.public, .mac1_key = mac1_key,
-		.type = PACKET_REGISTRATION_REQUEST, .ephemeral_seed = seed,
+		.local_static = &node->keys,
+		.remote_static = world->config.static_keys.public,
+		.mac1_key = mac1_key,
+		.type = PACKET_REGISTRATION_REQUEST,
+		.ephemeral_seed = seed,
 	};
 	size_t size;
 
@@ -272,7 +281,9 @@ void fake_begin(struct world *world, struct fake_node *node, size_t padded_size)
 	message_header_encode(MESSAGE_REGISTRATION_REQUEST, ++node->transaction, &w);
 	registration_request_encode(&request, &w);
 	assert_int_equal(writer_finish(&w, &size), OK);
-	assert_int_equal(handshake_begin(&node->handshake, &setup, (struct blob){payload, size}, node->first, &node->first_size), OK);
+	assert_int_equal(
+		handshake_begin(&node->handshake, &setup, (struct blob){payload, size}, node->first, &node->first_size),
+		OK);
 }
 
 enum err fake_send_first(struct world *world, struct fake_node *node)
@@ -280,7 +291,8 @@ enum err fake_send_first(struct world *world, struct fake_node *node)
 	return world_deliver(world, &node->route, node->first, node->first_size);
 }
 
-enum err fake_send(struct world *world, struct fake_node *node, uint8_t type, uint32_t transaction, const struct writer *body)
+enum err fake_send(struct world *world, struct fake_node *node, uint8_t type, uint32_t transaction,
+		   const struct writer *body)
 {
 	uint8_t plaintext[CONTROL_MAX], datagram[MESSAGE_MAX];
 	struct writer w = writer_over(plaintext, sizeof plaintext);

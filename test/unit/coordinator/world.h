@@ -1,4 +1,5 @@
-/* world.h: a coordinator and fake nodes around it, in one process with virtual time. A fake node does only what a test tells it to. */
+/* world.h: a coordinator and fake nodes around it, in one process with virtual time. A fake node does only what a test
+ * tells it to. */
 #pragma once
 
 #include "base/record.h"
@@ -25,7 +26,7 @@ struct fake_node {
 	struct certificate certificate;
 	uint8_t encoded[CERTIFICATE_MAX_SIZE];
 	size_t encoded_size;
-	struct route route;             /* as the coordinator sees it: remote is this node */
+	struct route route; /* as the coordinator sees it: remote is this node */
 	uint32_t features, move_epoch;
 	struct candidates candidates;
 	/* Handshake and session. */
@@ -34,8 +35,8 @@ struct fake_node {
 	uint8_t first[MESSAGE_MAX];
 	size_t first_size;
 	struct session *session;
-	uint8_t refused;                /* reason, once a refusal arrived */
-	unsigned answers;               /* registration responses that arrived */
+	uint8_t refused;  /* reason, once a refusal arrived */
+	unsigned answers; /* registration responses that arrived */
 	struct lease lease;
 	uint8_t lease_bytes[LEASE_MAX_SIZE];
 	size_t lease_size;
@@ -57,13 +58,13 @@ struct world {
 	uint64_t serial;
 	struct fake_node **nodes;
 	size_t node_count;
-	struct record *records;         /* the durable store: latest per key */
+	struct record *records; /* the durable store: latest per key */
 	size_t record_count;
-	bool is_store_stuck;            /* records are pulled, but not yet fsynced */
+	bool is_store_stuck;		     /* records are pulled, but not yet fsynced */
 	uint64_t sent_bytes, received_bytes; /* coordinator's view of all that world_deliver and world_pump moved */
 	unsigned events[16];
 	uint8_t last_reason;
-	size_t lost;                    /* datagrams to addresses where nobody is */
+	size_t lost; /* datagrams to addresses where nobody is */
 };
 
 void world_init(struct world *world, const char *pool4);
@@ -86,7 +87,8 @@ enum err fake_send_first(struct world *world, struct fake_node *node);
 /* Whole registration, with a Keep Alive that confirms it. */
 void fake_register(struct world *world, struct fake_node *node);
 /* Seals and delivers a message; body may be NULL. */
-enum err fake_send(struct world *world, struct fake_node *node, uint8_t type, uint32_t transaction, const struct writer *body);
+enum err fake_send(struct world *world, struct fake_node *node, uint8_t type, uint32_t transaction,
+		   const struct writer *body);
 void fake_keep_alive(struct world *world, struct fake_node *node);
 void fake_ask(struct world *world, struct fake_node *node, uint32_t transaction, const char *name);
 void fake_ack(struct world *world, struct fake_node *node, uint32_t transaction);

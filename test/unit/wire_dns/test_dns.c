@@ -8,7 +8,8 @@
 #include "wire/dns.h"
 
 /* A query for name (wire bytes as a C string without its final zero) with the given flags and counts. */
-static size_t query_make(uint8_t *packet, size_t room, const char *name, size_t name_size, uint16_t type, uint16_t flags, bool edns)
+static size_t query_make(uint8_t *packet, size_t room, const char *name, size_t name_size, uint16_t type,
+			 uint16_t flags, bool edns)
 {
 	struct writer w = writer_over(packet, room);
 	size_t size = 0;
@@ -129,8 +130,14 @@ static void test_hostile_names(void **state)
 		{"cut in a pointer", "\xc0", 1, ERR_TRUNCATED},
 		{"cut in a label", "\5abc", 4, ERR_TRUNCATED},
 		{"without an end", "\1a", 2, ERR_TRUNCATED},
-		{"label type 01", "\x41" "a\0", 3, ERR_MALFORMED},
-		{"label type 10", "\x81" "a\0", 3, ERR_MALFORMED},
+		{"label type 01",
+		 "\x41"
+		 "a\0",
+		 3, ERR_MALFORMED},
+		{"label type 10",
+		 "\x81"
+		 "a\0",
+		 3, ERR_MALFORMED},
 		{"empty", "", 0, ERR_TRUNCATED},
 	};
 
@@ -327,8 +334,15 @@ static void test_reverse_names(void **state)
 	assert_int_equal(prefix.bits, 32);
 	assert_int_equal(dns_reverse_parse("in-addr.arpa", &prefix), OK);
 	assert_int_equal(prefix.bits, 0);
-	static const char *const bad[] = {"256.in-addr.arpa", "01.in-addr.arpa", "1.2.3.4.5.in-addr.arpa", "g.ip6.arpa", "10.ip6.arpa",
-					  "a.example", "", "-1.in-addr.arpa", "xin-addr.arpa"};
+	static const char *const bad[] = {"256.in-addr.arpa",
+					  "01.in-addr.arpa",
+					  "1.2.3.4.5.in-addr.arpa",
+					  "g.ip6.arpa",
+					  "10.ip6.arpa",
+					  "a.example",
+					  "",
+					  "-1.in-addr.arpa",
+					  "xin-addr.arpa"};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		if (dns_reverse_parse(bad[i], &prefix) != ERR_UNKNOWN)
 			fail_msg("%s", bad[i]);
