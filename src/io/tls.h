@@ -21,11 +21,12 @@ struct tls_server;
 struct tls_server_config {
 	uint8_t seed[TLS_KEY_SIZE];    /* Ed25519 */
 	uint32_t connections_max;      /* 0: 64; one more is closed at once */
+	uint32_t per_address_max;      /* from one address; 0: half of connections_max */
 	size_t input_max, output_max;  /* bytes buffered per connection; 0: 64 KiB */
 	int64_t handshake_us, idle_us; /* 0: 10 s, 30 s */
 	void *ctx;
 	/*
-	 * New bytes of connection `token`: returns how many of `size` were used up (they are not shown again), or a negative number to close at once.
+	 * Bytes of connection `token`: returns how many of `size` were used up (they are not shown again), or a negative number to close at once.
 	 * exporter is bound to this connection. The callback may call tls_server_send for any connection, but not tls_server_destroy.
 	 */
 	ptrdiff_t (*input)(void *ctx, uint64_t token, const uint8_t exporter[TLS_EXPORTER_SIZE], const uint8_t *bytes, size_t size);
@@ -41,6 +42,9 @@ struct tls_server *tls_server_create(const struct tls_server_config *config, str
 void tls_server_destroy(struct tls_server *server); /* closes every connection; accepts NULL */
 /* Queues bytes; then_close ends the connection after them. ERR_UNKNOWN: it is gone. ERR_FULL: over output_max, the connection is closed. */
 must_use enum err tls_server_send(struct tls_server *server, uint64_t token, const void *bytes, size_t size, bool then_close);
+/* Closes those whose time is up. Call at tls_server_deadline. */
+void tls_server_expire(struct tls_server *server, struct time_us now);
+struct time_us tls_server_deadline(const struct tls_server *server);
 void tls_server_get_counters(const struct tls_server *server, struct tls_server_counters *ret);
 
 /* Blocking client with deadlines. */

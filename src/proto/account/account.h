@@ -20,11 +20,12 @@ enum {
 	ACCOUNT_NODES_DEFAULT = 65536,
 	ACCOUNT_CODES_MAX = 16384,      /* codes remembered: open, used and expired ones */
 	ACCOUNT_ANSWERS_MAX = 1024,     /* logins that wait for the store */
-	ACCOUNT_USES_MAX = 100000,      /* of one code */
+	ACCOUNT_USES_MAX = 1000000,     /* of one code */
 	ACCOUNT_EXPORTER_SIZE = 32,
 	ACCOUNT_PROOF_TEXT_SIZE = 9 + 1 + ACCOUNT_EXPORTER_SIZE + 2 * KEY_SIZE,
 };
 #define ACCOUNT_CODE_KEPT_S (30 * 86400LL) /* after its expiry a code is still told apart from a mistyped one */
+#define ACCOUNT_EXPIRY_MAX_S (3650 * 86400LL)
 
 struct account_config {
 	struct sign_keys authority;       /* signs everything; the driver keeps its seed */
@@ -115,7 +116,7 @@ struct account_node_info {
 bool account_node_at(const struct account *account, uint32_t index, struct account_node_info *ret);
 
 struct account_counters {
-	uint64_t logins, renewals, repeated, refused[9]; /* refused: by enum login_reason, 0 for others */
+	uint64_t logins, renewals, repeated, refused[10]; /* refused: by enum login_reason, 0 for others */
 	uint64_t invites, revocations;
 	uint32_t nodes, revoked, codes_open, coordinators, relays;
 };
