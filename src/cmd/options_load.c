@@ -243,7 +243,7 @@ static int take_key(void *user, const char *section, const char *key, const char
 	struct loader *loader = user;
 	const struct option_row *row;
 	const char *near;
-	bool applies;
+	bool applies = false;
 
 	if (check_section(loader, section, &applies) != OK)
 		return 0;

@@ -58,14 +58,14 @@ bool verb_interrupted(void);
 void verb_catch_signals(void);
 
 /* Path of a sister program: beside the running ntm, else its bare name for PATH. */
-void spawn_find(enum program program, char path[4096]);
-/* Arguments for a daemon from what was typed to ntm; extra is a NULL-terminated list put last. Freed with spawn_arguments_free. */
-char **spawn_arguments(const struct settings *settings, enum program program, const char *const extra[]);
-void spawn_arguments_free(char **arguments);
+void verb_spawn_find(enum program program, char path[4096]);
+/* Arguments for a daemon from what was typed to ntm; extra is a NULL-terminated list put last. Freed with verb_spawn_arguments_free. */
+char **verb_spawn_arguments(const struct settings *settings, enum program program, const char *const extra[]);
+void verb_spawn_arguments_free(char **arguments);
 /* Starts a detached daemon, its output appended to log; join travels in its environment. -1 with errno. */
-pid_t spawn_daemon(char *const arguments[], const char *log, const char *join);
+pid_t verb_spawn_daemon(char *const arguments[], const char *log, const char *join);
 /* Last line of a log, for an error message; empty when there is none. */
-void spawn_last_line(const char *log, char *text, size_t size);
+void verb_spawn_last_line(const char *log, char *text, size_t size);
 
 int verb_up(const struct settings *settings, const struct render *render);
 int verb_down(const struct settings *settings, const struct render *render);

@@ -46,12 +46,12 @@ static int ask_server(const struct settings *settings, const struct render *rend
 /* Becomes the server: a supervisor that started `ntm serve` watches the right process. */
 int verb_serve(const struct settings *settings, const struct render *render)
 {
-	char **arguments = spawn_arguments(settings, PROGRAM_SERVER, NULL);
+	char **arguments = verb_spawn_arguments(settings, PROGRAM_SERVER, NULL);
 
 	(void)render;
 	execvp(arguments[0], arguments);
 	verb_fail(settings, EXIT_FAILED, "cannot start %s: %s", arguments[0], strerror(errno));
-	spawn_arguments_free(arguments);
+	verb_spawn_arguments_free(arguments);
 	return EXIT_FAILED;
 }
 

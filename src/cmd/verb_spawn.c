@@ -12,7 +12,7 @@
 enum { ARGUMENTS_MAX = OPTIONS_MAX + 16, LOG_MOST = 4 * 1024 * 1024 };
 
 /* Beside the running binary first, so that a build tree or a second version never starts the installed daemon. */
-void spawn_find(enum program program, char path[4096])
+void verb_spawn_find(enum program program, char path[4096])
 {
 	char self[PATH_MAX];
 	ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -41,14 +41,14 @@ static char *format_option(const char *name, const char *value)
  * Only what was typed: the environment is inherited, and the file is read by the daemon itself, with its own section. Paths were made absolute.
  * The join code never goes here: every user can read argv.
  */
-char **spawn_arguments(const struct settings *settings, enum program program, const char *const extra[])
+char **verb_spawn_arguments(const struct settings *settings, enum program program, const char *const extra[])
 {
 	char **arguments = calloc(ARGUMENTS_MAX, sizeof *arguments), path[4096];
 	size_t count = 0;
 
 	if (!arguments)
 		abort();
-	spawn_find(program, path);
+	verb_spawn_find(program, path);
 	arguments[count++] = strdup(path);
 	if (settings->config)
 		arguments[count++] = format_option("config", settings->config);
@@ -68,7 +68,7 @@ char **spawn_arguments(const struct settings *settings, enum program program, co
 }
 
 /* Accepts NULL. */
-void spawn_arguments_free(char **arguments)
+void verb_spawn_arguments_free(char **arguments)
 {
 	for (char **at = arguments; at && *at; at++)
 		free(*at);
@@ -104,7 +104,7 @@ static void become(char *const arguments[], int log_fd, const char *join)
 }
 
 /* The caller stays its parent while it waits, and so learns its exit code; afterwards init adopts it. */
-pid_t spawn_daemon(char *const arguments[], const char *log, const char *join)
+pid_t verb_spawn_daemon(char *const arguments[], const char *log, const char *join)
 {
 	int log_fd = open_log(log);
 	pid_t pid;
@@ -119,7 +119,7 @@ pid_t spawn_daemon(char *const arguments[], const char *log, const char *join)
 }
 
 /* Daemons say why they leave in their last line. */
-void spawn_last_line(const char *log, char *text, size_t size)
+void verb_spawn_last_line(const char *log, char *text, size_t size)
 {
 	char tail[1024], *end, *start;
 	int fd = open(log, O_RDONLY | O_CLOEXEC);

@@ -87,17 +87,27 @@ static int make_directories(const struct settings *settings, const char *state)
 	return code != EXIT_DONE || !*folder ? code : make_directory(settings, folder, 0755);
 }
 
+static int fail_not_joined(const struct settings *settings)
+{
+	return verb_fail(settings, EXIT_NOT_JOINED, "this machine belongs to no network; try `ntm up CODE`, or `ntm up --new` to found one");
+}
+
 /* Did the daemon that we started leave? Then its last line says why. */
 static bool has_left(const struct start *start, const char *what, int *ret_code)
 {
 	char line[512];
+	const char *said;
 	int status;
 
 	if (start->pid <= 0 || waitpid(start->pid, &status, WNOHANG) != start->pid)
 		return false;
-	spawn_last_line(start->log, line, sizeof line);
+	verb_spawn_last_line(start->log, line, sizeof line);
+	said = strncmp(line, what, strlen(what)) == 0 && line[strlen(what)] == ':' ? line + strlen(what) + 2 : line;
 	*ret_code = WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : EXIT_FAILED;
-	verb_fail(start->settings, *ret_code, "%s left: %s (log: %s)", what, *line ? line : "it said nothing", start->log);
+	if (*ret_code == EXIT_NOT_JOINED)
+		fail_not_joined(start->settings);
+	else
+		verb_fail(start->settings, *ret_code, "%s ended: %s (log: %s)", what, *line ? said : "it said nothing", start->log);
 	return true;
 }
 
@@ -121,9 +131,9 @@ static int start_server(struct start *start)
 	snprintf(state, sizeof state, "--state=%s", start->server_state);
 	snprintf(socket, sizeof socket, "--socket=%s", start->server_socket);
 	snprintf(start->log, sizeof start->log, "%s/ntm-server.log", start->server_state);
-	arguments = spawn_arguments(start->settings, PROGRAM_SERVER, extra);
-	start->pid = spawn_daemon(arguments, start->log, NULL);
-	spawn_arguments_free(arguments);
+	arguments = verb_spawn_arguments(start->settings, PROGRAM_SERVER, extra);
+	start->pid = verb_spawn_daemon(arguments, start->log, NULL);
+	verb_spawn_arguments_free(arguments);
 	if (start->pid < 0)
 		return verb_fail(start->settings, EXIT_FAILED, "cannot start ntm-server: %s (log: %s)", strerror(errno), start->log);
 	return EXIT_DONE;
@@ -196,7 +206,7 @@ static int start_node(struct start *start, const char *join)
 	if (code != EXIT_DONE)
 		return code;
 	node_listen(start, listen);
-	arguments = spawn_arguments(start->settings, PROGRAM_NTMD, extra);
+	arguments = verb_spawn_arguments(start->settings, PROGRAM_NTMD, extra);
 	if (start->settings->foreground) {
 		if (join)
 			setenv("NTM_JOIN", join, 1);
@@ -204,11 +214,11 @@ static int start_node(struct start *start, const char *join)
 		code = verb_fail(start->settings, EXIT_FAILED, "cannot start %s: %s", arguments[0], strerror(errno));
 	} else {
 		snprintf(start->log, sizeof start->log, "%s/ntmd.log", start->settings->state);
-		start->pid = spawn_daemon(arguments, start->log, join);
+		start->pid = verb_spawn_daemon(arguments, start->log, join);
 		if (start->pid < 0)
 			code = verb_fail(start->settings, EXIT_FAILED, "cannot start ntmd: %s (log: %s)", strerror(errno), start->log);
 	}
-	spawn_arguments_free(arguments);
+	verb_spawn_arguments_free(arguments);
 	return code;
 }
 
@@ -243,8 +253,7 @@ static int wait_up(const struct start *start, const char *join, json_t **ret_sta
 		if (has_left(start, "ntmd", &code))
 			return code;
 		if (answer.connected && !joined && !join)
-			return verb_fail(start->settings, EXIT_NOT_JOINED,
-				"this machine belongs to no network; try `ntm up CODE`, or `ntm up --new` to found one");
+			return fail_not_joined(start->settings);
 		if (joined && answer.code == EXIT_DENIED)
 			return verb_fail(start->settings, EXIT_DENIED, "%s", answer.error);
 		if (control_now_ms() >= start->deadline_ms)
