@@ -1,0 +1,383 @@
+#include "cmd/node_host.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/node_metrics.h"
+#include "crypto/hash.h"
+#include "io/clock.h"
+#include "io/log.h"
+#include "io/notify.h"
+#include "io/privilege.h"
+#include "io/spawn.h"
+
+enum { INNER_MTU = 1420, SEND_BATCH = 64, READ_BATCH = 8 };
+
+static struct time_us now_of(const struct host *host)
+{
+	return loop_now(host->loop);
+}
+
+/* What the node wants to say, and what the kernel thinks of it. */
+static void send_datagrams(struct host *host)
+{
+	struct datagram batch[SEND_BATCH];
+	struct udp_result result;
+	size_t count;
+
+	do {
+		count = 0;
+		while (count < SEND_BATCH && node_next_datagram(host->node, &batch[count]))
+			count++;
+		if (count == 0)
+			return;
+		udp_send(host->udp, batch, count, &result);
+		for (size_t i = 0; i < result.too_big && i < UDP_TOO_BIG_MAX; i++) {
+			const struct datagram *refused = &batch[result.too_big_index[i]];
+
+			node_input_too_big(host->node, now_of(host), &refused->route,
+					   refused->segment_size ? refused->segment_size : refused->size);
+		}
+	} while (count == SEND_BATCH);
+}
+
+static void write_packets(struct host *host)
+{
+	struct packet packet;
+
+	while (node_next_packet(host->node, &packet))
+		if (tun_write(host->tun, &packet) != OK)
+			continue; /* counted there: an interface that is down loses packets as any other */
+}
+
+/* Packets first: they do not outlive the next input. */
+void host_drain(struct host *host)
+{
+	write_packets(host);
+	send_datagrams(host);
+	if (host->stub)
+		node_stub_drain(host->stub, host->node);
+}
+
+static void udp_ready(struct host *host, uint8_t family)
+{
+	struct udp_batch batch;
+
+	udp_receive(host->udp, family, &batch);
+	for (size_t i = 0; i < batch.count; i++) {
+		node_input_datagram(host->node, now_of(host), &batch.datagrams[i]);
+		write_packets(host);
+	}
+	host_drain(host);
+}
+
+static void udp4_ready(struct source *source, uint32_t events)
+{
+	(void)events;
+	udp_ready((struct host *)((char *)source - offsetof(struct host, udp_source[0])), 4);
+}
+
+static void udp6_ready(struct source *source, uint32_t events)
+{
+	(void)events;
+	udp_ready((struct host *)((char *)source - offsetof(struct host, udp_source[1])), 6);
+}
+
+static void tun_ready(struct source *source, uint32_t events)
+{
+	struct host *host = (struct host *)((char *)source - offsetof(struct host, tun_source));
+	struct packet packets[READ_BATCH];
+	size_t count = tun_read(host->tun, packets, READ_BATCH);
+
+	(void)events;
+	for (size_t i = 0; i < count; i++) {
+		node_input_packet(host->node, now_of(host), &packets[i]);
+		write_packets(host);
+	}
+	host_drain(host);
+}
+
+static void watch_ready(struct source *source, uint32_t events)
+{
+	struct host *host = (struct host *)((char *)source - offsetof(struct host, watch_source));
+
+	(void)events;
+	if (net_watch_ready(host->watch) != OK)
+		log_print(LOG_SEVERITY_WARNING, "netlink", "netlink: cannot read the machine's addresses (%s)", strerror(errno));
+	host_drain(host);
+}
+
+/* Most preferred first: the kernel's default, then by metric. */
+static void locals_changed(void *ctx, const struct net_snapshot *snapshot)
+{
+	struct host *host = ctx;
+	struct node_local locals[NODE_LOCALS_MAX];
+	size_t count = 0;
+
+	if (!host->node)
+		return;
+	for (int pass = 0; pass < 2; pass++)
+		for (size_t i = 0; i < snapshot->count && count < NODE_LOCALS_MAX; i++) {
+			const struct net_address *address = &snapshot->addresses[i];
+
+			if (address->is_default != (pass == 0))
+				continue;
+			locals[count] = (struct node_local){
+				.ip = address->ip, .ifindex = address->ifindex, .mtu = address->mtu, .is_default = address->is_default};
+			snprintf(locals[count++].ifname, sizeof locals[0].ifname, "%.15s", address->ifname);
+		}
+	node_input_locals(host->node, clock_now(), locals, count);
+}
+
+static void routes_changed(void *ctx)
+{
+	struct host *host = ctx;
+	char error[NET_ERROR_MAX];
+	bool repaired = false;
+
+	if (!host->is_set_up)
+		return;
+	if (net_setup_check(&host->setup, &repaired, error) != OK)
+		log_print(LOG_SEVERITY_ERROR, "routes", "routes: cannot be repaired: %s", error);
+	else if (repaired)
+		log_print(LOG_SEVERITY_WARNING, "routes", "routes: something had removed our rules or routes; they are back");
+}
+
+/* Not re-entered by the node: only notes. */
+static void node_event(void *ctx, const struct node_event *event)
+{
+	struct host *host = ctx;
+
+	if (event->type == NODE_EVENT_ADDRESSED)
+		host->setup_pending = true;
+	if (event->type == NODE_EVENT_ADDRESSED || event->type == NODE_EVENT_LEASE)
+		host->lease_pending = true;
+	host_control_event(host, event);
+}
+
+static enum err open_sockets(struct host *host, char error[HOST_ERROR_MAX])
+{
+	struct udp_params params = {
+		.local = host->settings.listen,
+		.port_is_wish = host->settings.origin[OPTION_LISTEN].source == SOURCE_DEFAULT,
+		.mark = host->settings.mark,
+	};
+	enum err err = udp_open(&params, &host->udp);
+	char text[ADDR_TEXT_MAX];
+
+	if (err != OK)
+		return server_fail(error, err, "UDP %s: %s; choose another with --listen", addr_format(&params.local, text),
+				   err == ERR_IO ? strerror(errno) : err_text(err));
+	return tun_open(host->settings.tun, &host->tun, error);
+}
+
+static enum err open_node(struct host *host, char error[HOST_ERROR_MAX])
+{
+	const struct membership *m = &host->membership;
+	struct node_config config = {
+		.static_keys = host->keys.dh,
+		.certificate = {m->certificate, m->certificate_size},
+		.lease = {m->lease, m->lease_size},
+		.network = &m->network,
+		.join_udp = tun_has_uso(host->tun),
+		.listen_port = udp_port(host->udp),
+		.move_epoch = (uint32_t)clock_wall_s(),
+	};
+	struct node_env env = {.random = {NULL, random_kernel}, .ctx = host, .event = node_event};
+	enum err err;
+
+	memcpy(config.authority, m->authority, KEY_SIZE);
+	host->aead = aead_provider_create(AEAD_BACKEND_AUTO);
+	config.aead = host->aead;
+	err = node_create(&config, &env, clock_now(), &host->node);
+	wipe(&config.static_keys, sizeof config.static_keys);
+	if (err != OK)
+		return server_fail(error, err, "%s: certificate or network document is not valid (%s); join again with a new code",
+				   host->settings.state, err_text(err));
+	return OK;
+}
+
+static enum err add_source(struct host *host, struct source *source, int fd, void (*ready)(struct source *, uint32_t))
+{
+	*source = (struct source){.fd = fd, .ready = ready};
+	return fd < 0 ? OK : loop_add(host->loop, source, EPOLLIN);
+}
+
+static void got_signal(void *ctx, int number)
+{
+	struct host *host = ctx;
+
+	if (number == SIGHUP)
+		host->reload = true;
+	else
+		host->stop = true;
+}
+
+static enum err open_loop(struct host *host, char error[HOST_ERROR_MAX])
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+	struct net_watch_params watch = {
+		.ifindex_excluded = tun_ifindex(host->tun), .ctx = host, .changed = locals_changed, .routes_changed = routes_changed};
+	struct stream_params stream = {
+		.path = host->settings.socket, .group = host->settings.group, .ctx = host, .line = host_control_line, .closed = host_control_closed};
+	enum err err = OK;
+
+	host->loop = loop_create();
+	if (!host->loop || loop_signals(host->loop, signals, sizeof signals / sizeof signals[0], host, got_signal) != OK ||
+	    add_source(host, &host->udp_source[0], udp_fd(host->udp, 4), udp4_ready) != OK ||
+	    add_source(host, &host->udp_source[1], udp_fd(host->udp, 6), udp6_ready) != OK ||
+	    add_source(host, &host->tun_source, tun_fd(host->tun), tun_ready) != OK)
+		return server_fail(error, ERR_IO, "event loop: %s", strerror(errno));
+	err = stream_serve(&stream, host->loop, &host->stream, error);
+	if (err != OK)
+		return err;
+	if (net_watch_create(&watch, &host->watch) != OK ||
+	    add_source(host, &host->watch_source, net_watch_fd(host->watch), watch_ready) != OK)
+		return server_fail(error, ERR_IO, "netlink: %s", strerror(errno));
+	return OK;
+}
+
+/* In the order in which each needs the one before. */
+enum err host_open(struct host *host, char error[HOST_ERROR_MAX])
+{
+	enum err err = open_sockets(host, error);
+
+	if (err == OK)
+		err = open_node(host, error);
+	if (err == OK)
+		err = open_loop(host, error);
+	if (err == OK && host->settings.metrics.port != 0)
+		err = node_metrics_open(host, error);
+	host->setup_pending = err == OK && host->membership.lease_size > 0;
+	return err;
+}
+
+static struct net_setup make_setup(const struct host *host, const struct node_status *status)
+{
+	struct net_setup setup = {
+		.ifindex = tun_ifindex(host->tun),
+		.mtu = INNER_MTU,
+		.v4 = status->v4,
+		.v6 = status->v6,
+		.table = host->settings.table,
+		.mark = host->settings.mark,
+	};
+
+	for (int i = 0; i < host->membership.network.coordinator_count && setup.prefix_count + 2 <= NET_PREFIXES_MAX; i++) {
+		setup.prefixes[setup.prefix_count++] = host->membership.network.coordinators[i].pool4;
+		setup.prefixes[setup.prefix_count++] = host->membership.network.coordinators[i].pool6;
+	}
+	return setup;
+}
+
+/* Everything is open now: nothing more is needed but CAP_NET_ADMIN for routes. */
+static void give_up_privileges(struct host *host)
+{
+	char error[PRIVILEGE_ERROR_MAX];
+
+	privilege_harden();
+	if (privilege_drop(NULL, NULL, true, error) != OK)
+		log_print(LOG_SEVERITY_WARNING, "privilege", "privileges: %s", error);
+	if (host->settings.log_level == LOG_LEVEL_DEBUG)
+		return; /* a debugger may have to look */
+	if (privilege_restrict_calls(PRIVILEGE_NODE) != OK)
+		log_print(LOG_SEVERITY_INFO, "privilege", "privileges: this kernel has no seccomp; going on without");
+}
+
+/* Virtual addresses are known: into the kernel with them. */
+static void set_up(struct host *host)
+{
+	char error[HOST_ERROR_MAX], v4[ADDR_TEXT_MAX], v6[ADDR_TEXT_MAX];
+	struct node_status status;
+
+	host->setup_pending = false;
+	node_get_status(host->node, now_of(host), &status);
+	host->setup = make_setup(host, &status);
+	if (net_setup_apply(&host->setup, error) != OK) {
+		log_print(LOG_SEVERITY_ERROR, "setup", "%s: %s", tun_name(host->tun), error);
+		spawn_failed(error);
+		host->stop = true;
+		return;
+	}
+	host->is_set_up = true;
+	if (host->settings.dns != DNS_OFF && !host->stub && node_stub_open(host, &host->stub, error) != OK)
+		log_print(LOG_SEVERITY_WARNING, "dns", "DNS stub: %s; names will not be answered", error);
+	log_print(LOG_SEVERITY_INFO, "up", "%s: %s, %s, %s", status.fqdn, tun_name(host->tun), ip_format(&status.v4, v4), ip_format(&status.v6, v6));
+	give_up_privileges(host);
+}
+
+static void save_lease(struct host *host)
+{
+	char error[HOST_ERROR_MAX];
+
+	host->lease_pending = false;
+	if (membership_save_lease(host->settings.state, node_get_lease(host->node), error) != OK)
+		log_print(LOG_SEVERITY_WARNING, "lease", "lease: %s", error);
+}
+
+/* Outside of any call into the node. */
+static void do_pending(struct host *host)
+{
+	struct node_status status;
+
+	if (host->lease_pending)
+		save_lease(host);
+	if (host->setup_pending)
+		set_up(host);
+	if (host->announced || !host->is_set_up)
+		return;
+	node_get_status(host->node, now_of(host), &status);
+	if (status.state != NODE_UP)
+		return;
+	host->announced = true;
+	notify_ready("up");
+	spawn_ready();
+}
+
+/* Until told to stop. */
+int host_run(struct host *host)
+{
+	struct time_us now = clock_now();
+
+	while (!host->stop) {
+		struct time_us deadline;
+
+		node_input_time(host->node, now);
+		host_drain(host);
+		do_pending(host);
+		deadline = host_tasks_run(host, now);
+		host_drain(host);
+		deadline = time_min(deadline, node_next_deadline(host->node));
+		if (host->stop || loop_wait(host->loop, now, deadline) != OK)
+			break;
+		now = clock_now();
+	}
+	notify_stopping();
+	node_leave(host->node, clock_now());
+	host_drain(host);
+	return EXIT_DONE;
+}
+
+/* The TUN takes its addresses and routes along; rules and the guard are removed by hand. */
+void host_close(struct host *host)
+{
+	char error[NET_ERROR_MAX];
+
+	node_stub_close(host->stub);
+	node_metrics_close(host);
+	if (host->is_set_up && net_setup_remove(&host->setup, error) != OK)
+		log_print(LOG_SEVERITY_WARNING, "setup", "%s", error);
+	net_watch_destroy(host->watch);
+	node_destroy(host->node);
+	aead_provider_destroy(host->aead);
+	tun_close(host->tun);
+	udp_close(host->udp);
+	stream_server_destroy(host->stream);
+	loop_destroy(host->loop);
+	wipe(&host->keys, sizeof host->keys);
+	settings_finish(&host->settings);
+}

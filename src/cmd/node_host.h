@@ -1,0 +1,108 @@
+/* node_host.h: the node daemon's insides: one node machine, driven on one loop by UDP, TUN, netlink, control socket and DNS stub. */
+#pragma once
+
+#include <jansson.h>
+
+#include "cmd/options.h"
+#include "cmd/server_keys.h"
+#include "io/loop.h"
+#include "io/netlink.h"
+#include "io/stream.h"
+#include "io/tun.h"
+#include "io/udp.h"
+#include "proto/node/node.h"
+
+enum { HOST_ERROR_MAX = 512, HOST_TASKS_MAX = 32, HOST_WATCHERS_MAX = 16 };
+
+/* What a joined device keeps in its state directory, beside its keys. */
+struct membership {
+	uint8_t authority[KEY_SIZE];
+	uint8_t certificate[CERTIFICATE_MAX_SIZE];
+	size_t certificate_size;
+	uint8_t network_bytes[NETWORK_MAX_SIZE];
+	size_t network_size;
+	struct network network;
+	uint8_t lease[LEASE_MAX_SIZE];
+	size_t lease_size;
+};
+
+enum host_task_kind { TASK_NONE, TASK_PING, TASK_WHY, TASK_HANDOVER };
+
+/* A request of a client that takes a while. */
+struct host_task {
+	enum host_task_kind kind;
+	uint64_t client;
+	char name[FQDN_MAX_SIZE + 1];
+	struct time_us started, next, deadline;
+	/* ping */
+	uint32_t count, sent, received, answered_sequence;
+	bool direct, relayed_only, awaiting;
+	int64_t interval_us, rtt_min_us, rtt_max_us, rtt_sum_us;
+	/* why */
+	bool refused;
+	uint8_t reason;
+	/* handover */
+	uint32_t ifindex;
+	char from[NET_NAME_MAX];
+};
+
+struct host {
+	struct settings settings;
+	struct server_keys keys;
+	struct membership membership;
+	struct loop *loop;
+	struct udp *udp;
+	struct source udp_source[2], tun_source, watch_source;
+	struct tun *tun;
+	struct net_watch *watch;
+	struct net_setup setup;
+	bool is_set_up;              /* addresses and routes are in the kernel */
+	bool setup_pending, lease_pending;
+	struct stream_server *stream;
+	struct node_stub *stub;
+	struct aead_provider *aead;
+	struct node *node;
+	struct metrics_server *metrics;
+	struct host_task tasks[HOST_TASKS_MAX];
+	uint64_t watchers[HOST_WATCHERS_MAX];
+	bool announced;              /* whoever started us was told that we are up */
+	bool stop, reload;
+	struct time_us joined_at;
+};
+
+/* node_state.c */
+/* ERR_UNKNOWN: never joined. */
+must_use enum err membership_load(const char *dir, struct membership *ret, char error[HOST_ERROR_MAX]);
+must_use enum err membership_save(const char *dir, const struct membership *membership, char error[HOST_ERROR_MAX]);
+must_use enum err membership_save_lease(const char *dir, struct blob lease, char error[HOST_ERROR_MAX]);
+/* Logs in with settings->join and keeps what came of it. Returns an exit code. */
+int membership_join(const struct settings *settings, const struct server_keys *keys, struct membership *ret, char error[HOST_ERROR_MAX]);
+
+/* node_host.c */
+must_use enum err host_open(struct host *host, char error[HOST_ERROR_MAX]);
+int host_run(struct host *host);
+void host_close(struct host *host);
+/* Sends and writes everything the node has ready. */
+void host_drain(struct host *host);
+
+/* node_control.c: verbs of the control socket. */
+void host_control_line(void *ctx, const struct stream_peer *peer, char *line, size_t size);
+void host_control_closed(void *ctx, const struct stream_peer *peer);
+/* Goes on with tasks: pings due, answers that will not come. Returns when to call again. */
+struct time_us host_tasks_run(struct host *host, struct time_us now);
+/* A node event that a task may wait for, or a watcher wants to see. */
+void host_control_event(struct host *host, const struct node_event *event);
+
+/* node_document.c: JSON of the user's contract. The caller owns what is returned. */
+json_t *document_status(const struct host *host, struct time_us now);
+json_t *document_event(const struct host *host, const struct node_event *event);
+json_t *document_ping(const struct node_event *event);
+json_t *document_why(const struct host *host, const struct host_task *task, struct time_us now, bool *ret_reachable);
+const char *document_reason(uint8_t reason);
+
+/* node_stub.c: the DNS stub on the node's own virtual addresses, port 53, and the system resolver's hint to it. */
+must_use enum err node_stub_open(struct host *host, struct node_stub **ret, char error[HOST_ERROR_MAX]);
+void node_stub_close(struct node_stub *stub); /* accepts NULL */
+/* Sends the answers that the node has ready. */
+void node_stub_drain(struct node_stub *stub, struct node *node);
+
