@@ -1,0 +1,133 @@
+/* test_replay.c: the window against a model that remembers every counter, and its edges by hand. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "proto/session/replay.h"
+
+/* Takes the counter if it is fresh. */
+static bool take(struct replay *replay, uint64_t counter)
+{
+	if (!replay_is_fresh(replay, counter))
+		return false;
+	replay_mark(replay, counter);
+	return true;
+}
+
+static void test_first_and_duplicate(void **state)
+{
+	struct replay replay = {0};
+
+	(void)state;
+	assert_true(take(&replay, 0));
+	assert_false(take(&replay, 0));
+	assert_true(take(&replay, 1));
+	assert_false(take(&replay, 1));
+	assert_false(take(&replay, 0));
+}
+
+static void test_edges(void **state)
+{
+	(void)state;
+	/* Every alignment of the highest within a word, twice around the ring. */
+	for (uint64_t highest = REPLAY_WINDOW; highest < 3 * REPLAY_WINDOW; highest += 61) {
+		struct replay replay = {0};
+
+		assert_true(take(&replay, highest));
+		assert_false(replay_is_fresh(&replay, highest - REPLAY_WINDOW));
+		assert_false(replay_is_fresh(&replay, 0));
+		assert_true(take(&replay, highest - REPLAY_WINDOW + 1)); /* late by 8,191 */
+		assert_false(take(&replay, highest - REPLAY_WINDOW + 1));
+		assert_true(take(&replay, highest + 1)); /* the edge moves past it */
+		assert_false(replay_is_fresh(&replay, highest - REPLAY_WINDOW + 1));
+		assert_true(replay_is_fresh(&replay, highest - REPLAY_WINDOW + 2));
+	}
+}
+
+static void test_highest_is_told(void **state)
+{
+	struct replay replay = {0};
+
+	(void)state;
+	assert_true(replay_mark(&replay, 5));
+	assert_false(replay_mark(&replay, 4));
+	assert_true(replay_mark(&replay, 6));
+	assert_true(replay_mark(&replay, 100000));
+	assert_false(replay_mark(&replay, 99999));
+}
+
+static void test_jump_forgets_old_bits(void **state)
+{
+	struct replay replay = {0};
+	uint64_t far = UINT64_C(1) << 47;
+
+	(void)state;
+	for (uint64_t i = 0; i < 2 * REPLAY_WINDOW; i++)
+		assert_true(take(&replay, i));
+	assert_true(take(&replay, far));
+	for (uint64_t i = far - REPLAY_WINDOW + 1; i < far; i++)
+		assert_true(take(&replay, i));
+	for (uint64_t i = far - REPLAY_WINDOW + 1; i <= far; i++)
+		assert_false(take(&replay, i));
+}
+
+/* Everything reversed within the window is taken exactly once. */
+static void test_reordered_by_8191(void **state)
+{
+	struct replay replay = {0};
+
+	(void)state;
+	for (uint64_t block = 0; block < 4; block++) {
+		for (uint64_t i = REPLAY_WINDOW; i-- > 0;)
+			assert_true(take(&replay, block * REPLAY_WINDOW + i));
+		for (uint64_t i = 0; i < REPLAY_WINDOW; i++)
+			assert_false(take(&replay, block * REPLAY_WINDOW + i));
+	}
+}
+
+enum { MODEL_COUNTERS = 200000 };
+
+static void test_random_walk_against_model(void **state)
+{
+	static bool seen[MODEL_COUNTERS];
+	struct replay replay = {0};
+	uint64_t random = 88172645463325252u, highest = 0, front = 0;
+	bool any = false;
+
+	(void)state;
+	memset(seen, 0, sizeof(seen));
+	for (int i = 0; i < 400000 && front + 20000 < MODEL_COUNTERS; i++) {
+		uint64_t counter;
+		bool expected;
+
+		random ^= random << 13;
+		random ^= random >> 7;
+		random ^= random << 17;
+		front += random % 64 == 0 ? random >> 50 : 1; /* now and then a jump of up to two windows */
+		counter = front > (random >> 20) % 10000 ? front - (random >> 20) % 10000 : 0;
+		expected = !seen[counter] && (!any || counter + REPLAY_WINDOW > highest);
+		assert_int_equal(take(&replay, counter), expected);
+		if (expected)
+			seen[counter] = true;
+		if (expected && (!any || counter > highest))
+			highest = counter;
+		any = true;
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_first_and_duplicate),
+		cmocka_unit_test(test_edges),
+		cmocka_unit_test(test_highest_is_told),
+		cmocka_unit_test(test_jump_forgets_old_bits),
+		cmocka_unit_test(test_reordered_by_8191),
+		cmocka_unit_test(test_random_walk_against_model),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
