@@ -296,7 +296,7 @@ void link_request_direction(struct node *node, struct time_us now, const char *n
 		if (is_same_direction(&node->link.requests.slots[i], name, ip))
 			return;
 	if (name)
-		strncpy(direction.name, name, FQDN_MAX_SIZE);
+		memcpy(direction.name, name, strnlen(name, FQDN_MAX_SIZE));
 	message_header_encode(MESSAGE_DIRECTION_REQUEST, ++node->transaction, &w);
 	direction_request_encode(&direction, &w);
 	request(node, now, MESSAGE_DIRECTION_REQUEST, false, &w);

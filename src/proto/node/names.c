@@ -78,7 +78,7 @@ static void wait(struct node *node, struct time_us now, uint64_t token, const st
 	}
 	*slot = (struct waiting_query){.used = true, .token = token, .at = now, .size = (uint16_t)size};
 	memcpy(slot->query, bytes, size);
-	strncpy(slot->fqdn, query->name, FQDN_MAX_SIZE);
+	memcpy(slot->fqdn, query->name, strlen(query->name) + 1);
 	node_plan(node, time_add(now, NAMES_PATIENCE_US));
 	link_request_direction(node, now, query->name, NULL);
 }

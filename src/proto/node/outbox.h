@@ -12,7 +12,7 @@
 
 enum {
 	OUTBOX_ARENA = 4 << 20,  /* bytes: 50 ms at 640 Mbit/s; beyond that the oldest packets cannot be replayed */
-	OUTBOX_ENTRIES = 4096,   /* trains remembered */
+	OUTBOX_ENTRIES = 8192,   /* trains remembered */
 	OUTBOX_TRAIN_MAX = 65000,/* bytes of one train: below the 65,507 of a UDP datagram */
 	OUTBOX_ROUTES = 2,       /* a train may leave twice: during a move both on the relay and on the best guess */
 	OUTBOX_GUARD = 1 << 18,  /* what lies less than this ahead of the write position is not replayed: it may be overwritten before it is sent */
