@@ -1,0 +1,128 @@
+"""Ordinary programs that people run over the overlay: a web server, a download, a shell on another machine. None knows of the overlay."""
+import contextlib
+import hashlib
+import os
+import re
+import subprocess
+import time
+
+from lab import demand, wait_for
+
+BLOCK_BYTES = 1 << 20
+
+
+def make_file(path, size_bytes):
+    """A file that no one can compress or guess. Returns its SHA-256."""
+    digest = hashlib.sha256()
+    with open(path, "wb") as file:
+        for _ in range(size_bytes // BLOCK_BYTES):
+            block = os.urandom(BLOCK_BYTES)
+            digest.update(block)
+            file.write(block)
+    return digest.hexdigest()
+
+
+def sha256_of(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class Web:
+    """nginx on a host, serving a directory, with a rate limit for each connection."""
+
+    def __init__(self, host, directory, rate_bytes=0):
+        here = host.lab.path(f"{host.name}-nginx")
+        os.makedirs(here, exist_ok=True)
+        config = os.path.join(here, "nginx.conf")
+        temporary = "\n".join(f"  {kind}_temp_path {here}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(f"""daemon off;
+user root;
+worker_processes 1;
+pid {here}/pid;
+error_log stderr warn;
+events {{ worker_connections 64; }}
+http {{
+  access_log {here}/access.log;
+{temporary}
+  sendfile on;
+  server {{
+    listen [::]:80 ipv6only=off;
+    root {directory};
+    limit_rate {rate_bytes};
+  }}
+}}
+""")
+        with open(os.path.join(directory, "hello"), "w", encoding="utf-8") as file:
+            file.write(f"I am {host.name}\n")
+        self.process = host.start("nginx", "nginx", "-c", config, "-p", here)
+        wait_for(f"nginx on {host.name}", lambda: host.run("curl", "-sf", "http://127.0.0.1/hello").returncode == 0)
+
+
+class Download:
+    """curl on a host, with its progress as it comes."""
+
+    def __init__(self, host, url, size_bytes):
+        self.host, self.size_bytes = host, size_bytes
+        self.path = host.lab.path(f"{host.name}-download")
+        if os.path.exists(self.path):
+            os.remove(self.path)
+        self.process = host.start("curl", "curl", "-sS", "--fail", "--connect-timeout", "10", "-o", self.path, url)
+        self.started = time.monotonic()
+
+    def bytes(self):
+        with contextlib.suppress(FileNotFoundError):
+            return os.path.getsize(self.path)
+        return 0
+
+    def wait_bytes(self, count, seconds=60):
+        def reached():
+            demand(self.process.running() or self.bytes() >= count, f"curl ended ({self.process.child.poll()}): {self.process.output()[-300:]}")
+            return self.bytes() >= count
+        wait_for(f"{count} bytes at {self.host.name}, {self.bytes()} are there", reached, seconds)
+
+    def wait_more(self, count=2 * BLOCK_BYTES, seconds=20):
+        """So many bytes more than there are now."""
+        self.wait_bytes(min(self.bytes() + count, self.size_bytes), seconds)
+
+    def finish(self, digest, seconds=120):
+        """Ended well, and every byte is what it was."""
+        code = self.process.wait(seconds)
+        demand(code == 0, f"curl ended with {code}: {self.process.output()[-300:]}")
+        demand(self.bytes() == self.size_bytes, f"{self.size_bytes - self.bytes()} bytes are missing")
+        demand(sha256_of(self.path) == digest, "the SHA-256 differs")
+
+
+class Shell:
+    """ssh from one host to another by name, with a command that goes on and counts; every number must come, in order."""
+
+    def __init__(self, client, server):
+        here = client.lab.path("ssh")
+        os.makedirs(here, exist_ok=True)
+        os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
+        for name in ("host", "user"):
+            if not os.path.exists(f"{here}/{name}"):
+                subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{here}/{name}"], check=True)
+        with open(f"{here}/sshd_config", "w", encoding="utf-8") as file:
+            file.write(f"HostKey {here}/host\nAuthorizedKeysFile {here}/user.pub\nPidFile none\nStrictModes no\nUsePAM no\n"
+                       "PasswordAuthentication no\nPermitRootLogin prohibit-password\nPrintMotd no\n")
+        self.server = server.start("sshd", "/usr/sbin/sshd", "-D", "-e", "-f", f"{here}/sshd_config")
+        self.server.wait_line("listening on")
+        self.process = client.start(
+            "ssh", "ssh", "-i", f"{here}/user", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+            "-o", "ServerAliveInterval=5", f"root@{server.fqdn.rstrip('.')}", "ping -n -i 0.2 127.0.0.1")
+        self.process.wait_line("icmp_seq=2", 20)
+
+    def numbers(self):
+        return [int(number) for number in re.findall(r"icmp_seq=(\d+)", self.process.output())]
+
+    def check(self, seconds=15):
+        """Still counting, and nothing is missing."""
+        seen = len(self.numbers())
+        wait_for("ssh to go on counting", lambda: len(self.numbers()) > seen + 2, seconds)
+        numbers = self.numbers()
+        demand(numbers == list(range(1, len(numbers) + 1)), "ssh lost output")
+        demand(self.process.running(), "ssh ended")

@@ -1,0 +1,120 @@
+"""Servers and daemons that die: what goes on without them, and what they still know when they are back."""
+import os
+import signal
+
+from lab import demand, program, wait_for
+from test_join import refused, start_roles_apart, two_joined
+from test_mobility import Traffic
+
+
+def identity(node):
+    status = node.status()["node"]
+    return tuple(status[key] for key in ("name", "fqdn", "id", "v4", "v6"))
+
+
+def test_failure_coordinator_dies(new_lab):
+    """The server is killed while bytes flow: nobody notices. Back again it has forgotten nothing, and moves go on."""
+    with new_lab() as lab:
+        two_joined(lab)
+        traffic = Traffic(lab)
+        code = lab.s.invite("--name", "c")
+        lab.s.daemon.kill()
+        traffic.download.wait_more(6 << 20)
+        traffic.moved(lambda: lab.a.move("cell"))
+        had = identity(lab.a), identity(lab.b)
+        lab.s.serve()
+        for node in (lab.a, lab.b):
+            wait_for(f"{node.name} to find the server", lambda n=node: n.status()["coordinator"]["state"] == "ok", 60)
+        demand((identity(lab.a), identity(lab.b)) == had, "a name or an address changed")
+        known = lab.s.ntm("nodes", "--json", check=True).stdout
+        demand(all(node.fqdn.rstrip(".") in known for node in (lab.a, lab.b)), f"the restarted server knows only {known}")
+        traffic.finish()
+        lab.a.daemon.stop()
+        lab.a.state = lab.path("third-state")
+        lab.a.ntm("up", code, "--dns", "stub", "--wait", "20s", check=True)
+        demand(lab.a.status()["node"]["v4"] not in (had[0][3], had[1][3]), "the restarted server leased an address twice")
+
+
+def test_failure_account_server_dies(new_lab):
+    """A dead account server hurts nobody who is logged in: contact, moves and restarts of nodes work."""
+    with new_lab(servers=("s", "s2", "s3")) as lab:
+        start_roles_apart(lab)
+        lab.a.join(lab.s.invite("--name", "a"))
+        lab.b.join(lab.s.invite("--name", "b"))
+        lab.s.daemon.kill()
+        traffic = Traffic(lab)
+        traffic.moved(lambda: lab.b.move("cell"))
+        traffic.finish()
+        lab.a.daemon.stop()
+        lab.a.start_daemon()
+        lab.a.wait_up()
+        lab.a.ntm("ping", "b", "-c", "1", check=True)
+
+
+def test_failure_node_dies(new_lab):
+    """A node daemon is killed and comes up again with the same name and addresses; its peer reaches it at once."""
+    with new_lab() as lab:
+        two_joined(lab)
+        lab.a.ntm("ping", "b", "-c", "1", check=True)
+        had = identity(lab.b)
+        for _ in range(2):
+            lab.b.daemon.kill()
+            done = lab.b.ntm("up", "--wait", "20s", "--dns", "stub")
+            demand(done.returncode == 0, f"up after kill -9: exit {done.returncode}: {done.stderr.strip()}")
+            demand(identity(lab.b) == had, f"{identity(lab.b)} is not {had}")
+            wait_for("a to reach b again", lambda: lab.a.ntm("ping", "b", "-c", "1").returncode == 0, 30)
+            lab.b.ntm("down", check=True)
+            lab.b.start_daemon()
+            lab.b.wait_up()
+
+
+def test_failure_revoked(new_lab):
+    """A revoked node is out: its tunnels end, it cannot come back, not with its old state and not with a used code."""
+    with new_lab(nodes=("a", "b", "c")) as lab:
+        lab.s.serve()
+        lab.a.join(lab.s.invite("--name", "a"))
+        code = lab.s.invite("--name", "b")
+        lab.b.join(code)
+        lab.a.ntm("ping", "b", "-c", "1", check=True)
+        lab.s.ntm("revoke", "b", check=True)
+        wait_for("a to refuse b", lambda: lab.a.ntm("ping", "b", "-c", "1", timeout=60).returncode != 0, 60)
+        lab.b.daemon.stop()
+        refused(lab.b, code, "3s")
+        demand(lab.b.ntm("up", "--wait", "3s", "--dns", "stub").returncode != 0, "a revoked node came up again")
+        lab.b.ntm("down")
+        demand(lab.s.ntm("revoke", "nobody").returncode == 5, "revoking an unknown node is not exit 5")
+        lab.c.join(lab.s.invite("--name", "c"))
+        lab.a.ntm("ping", "c", "-c", "1", check=True)
+
+
+def test_failure_network_vanishes(new_lab):
+    """The node has no network for a while: it says so, and is back by itself when there is one."""
+    with new_lab() as lab:
+        two_joined(lab)
+        traffic = Traffic(lab)
+        lab.a.detach("home")
+        held = traffic.download.bytes()
+        wait_for("the coordinator to be missed", lambda: lab.a.status()["coordinator"]["state"] != "ok", 60)
+        lab.a.attach("cell")
+        traffic.download.wait_bytes(held + (4 << 20), 60)
+        traffic.finish()
+
+
+def test_failure_daemon_of_ntm_up(new_lab):
+    """`ntm up` starts the daemon itself, `ntm down` ends it; SIGHUP does not."""
+    with new_lab(nodes=("a",)) as lab:
+        lab.s.serve()
+        lab.a.ntm("up", lab.s.invite("--name", "a"), "--dns", "stub", "--wait", "20s", check=True)
+        pids = [pid for pid in lab.a.run("ip", "netns", "pids", lab.a.ns).stdout.split() if ntmd(pid)]
+        demand(len(pids) == 1, f"{len(pids)} daemons after up")
+        os.kill(int(pids[0]), signal.SIGHUP)
+        demand(lab.a.status()["node"]["state"] == "up", "SIGHUP ended it")
+        lab.a.ntm("down", check=True)
+        wait_for("the daemon to end", lambda: not os.path.exists(f"/proc/{pids[0]}"), 10)
+
+
+def ntmd(pid):
+    try:
+        return os.path.basename(os.readlink(f"/proc/{pid}/exe")) == os.path.basename(os.path.realpath(program("ntmd")))
+    except OSError:
+        return False
