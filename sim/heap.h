@@ -1,4 +1,7 @@
-/* heap.h: what will happen when. Events at the same instant happen in the order in which they were entered, so that a run is reproducible. */
+/*
+ * heap.h: what will happen when. Events at the same instant happen in the order in which they were entered, so that a
+ * run is reproducible.
+ */
 #pragma once
 
 #include "base/time.h"

@@ -75,7 +75,11 @@ static void set_timer(struct host *host)
 	if (at.us == TIME_NEVER.us)
 		return;
 	timer = mem_alloc(1, sizeof *timer);
-	*timer = (struct timer){.event = {.at = at, .run = timer_run, .drop = timer_drop}, .host = host, .number = host->timer};
+	*timer = (struct timer){
+		.event = {.at = at, .run = timer_run, .drop = timer_drop},
+		.host = host,
+		.number = host->timer,
+	};
 	heap_push(&host->world->heap, &timer->event);
 }
 

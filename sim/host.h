@@ -1,4 +1,7 @@
-/* host.h: a host drives one protocol machine through a small table of functions, with the same turn as the real event loop. */
+/*
+ * host.h: a host drives one protocol machine through a small table of functions, with the same turn as the real event
+ * loop.
+ */
 #pragma once
 
 #include "base/datagram.h"
@@ -25,7 +28,8 @@ struct machine_ops {
 	struct time_us (*next_deadline)(const void *m);
 	void (*input_packet)(void *m, struct time_us now, struct packet *packet);      /* optional */
 	bool (*next_packet)(void *m, struct packet *ret);                              /* optional */
-	void (*set_addresses)(void *m, struct time_us now, const struct host_address *list, size_t count); /* optional */
+	void (*set_addresses)(void *m, struct time_us now, const struct host_address *list,
+			      size_t count);
 	void (*too_big)(void *m, struct time_us now, const struct route *route, size_t size);  /* optional: EMSGSIZE */
 	/* Optional: has remote proved to be there? While it has not, it must never get more bytes than it sent. */
 	bool (*is_proven)(const void *m, const struct addr *remote);
@@ -56,7 +60,7 @@ struct host {
 	struct host_port ports[HOST_PORTS_MAX];
 	uint64_t timer;               /* number of the timer event that counts */
 	struct time_us timer_at;
-	struct time_us busy_at;       /* instant of the last turns, and how many there were: a machine that spins is a bug */
+	struct time_us busy_at;       /* instant of the last turns, and how many: a machine that spins is a bug */
 	uint32_t busy_turns;
 	uint32_t contact_count;
 	struct host_contact contacts[HOST_CONTACTS_MAX];
@@ -64,7 +68,10 @@ struct host {
 	void (*on_packet)(void *ctx, struct host *host, const struct packet *packet); /* what comes out of its TUN */
 };
 
-/* Pulls everything the machine has to say, and sets its timer. To be called after anything that was put in from outside. */
+/*
+ * Pulls everything the machine has to say, and sets its timer. To be called after anything that was put in from
+ * outside.
+ */
 void host_turn(struct host *host);
 /* Arrived from the wire. */
 void host_input_datagram(struct host *host, const struct datagram *datagram);

@@ -1,4 +1,7 @@
-/* link.h: one direction of a wire: delay, jitter, loss, duplication, reordering, rate with a queue, MTU. Decides the fate of each datagram. */
+/*
+ * link.h: one direction of a wire: delay, jitter, loss, duplication, reordering, rate with a queue, MTU. Decides the
+ * fate of each datagram.
+ */
 #pragma once
 
 #include "base/time.h"

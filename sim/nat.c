@@ -96,7 +96,8 @@ static void permit(struct nat_mapping *mapping, struct time_us now, const struct
 }
 
 /* Outbound packets refresh mapping and permit (RFC 4787 REQ-6). */
-bool nat_out(struct nat *nat, struct time_us now, const struct addr *inside, const struct addr *remote, struct addr *ret)
+bool nat_out(struct nat *nat, struct time_us now, const struct addr *inside, const struct addr *remote,
+	     struct addr *ret)
 {
 	struct addr key = key_of(nat->config.mapping, remote), permit_key = key_of(nat->config.filtering, remote);
 	struct nat_mapping *mapping;
@@ -112,7 +113,8 @@ bool nat_out(struct nat *nat, struct time_us now, const struct addr *inside, con
 }
 
 /* Inbound packets refresh nothing, the strictest reading. */
-bool nat_in(struct nat *nat, struct time_us now, const struct addr *outside, const struct addr *remote, struct addr *ret)
+bool nat_in(struct nat *nat, struct time_us now, const struct addr *outside, const struct addr *remote,
+	    struct addr *ret)
 {
 	struct addr key = key_of(nat->config.filtering, remote);
 
@@ -123,7 +125,8 @@ bool nat_in(struct nat *nat, struct time_us now, const struct addr *outside, con
 		if (!addr_equal(&mapping->outside, outside))
 			continue;
 		for (uint32_t k = 0; k < mapping->permit_count; k++)
-			if (addr_equal(&mapping->permits[k].key, &key) && is_fresh(nat, now, mapping->permits[k].last)) {
+			if (addr_equal(&mapping->permits[k].key, &key) &&
+			    is_fresh(nat, now, mapping->permits[k].last)) {
 				*ret = mapping->inside;
 				return true;
 			}

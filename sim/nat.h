@@ -1,4 +1,7 @@
-/* nat.h: a NAT or a stateful firewall by the words of RFC 4787: mapping and filtering are each one of three dependences, which are one key function. */
+/*
+ * nat.h: a NAT or a stateful firewall by the words of RFC 4787: mapping and filtering are each one of three
+ * dependences, which are one key function.
+ */
 #pragma once
 
 #include "base/addr.h"
@@ -41,9 +44,11 @@ struct nat {
 void nat_init(struct nat *nat, const struct nat_config *config, struct ip external);
 void nat_finish(struct nat *nat);
 /* From inside to remote: the source as the world sees it. False when the table is full. */
-bool nat_out(struct nat *nat, struct time_us now, const struct addr *inside, const struct addr *remote, struct addr *ret);
+bool nat_out(struct nat *nat, struct time_us now, const struct addr *inside, const struct addr *remote,
+	     struct addr *ret);
 /* From remote to one of our outside addresses: the host behind it, or false. */
-bool nat_in(struct nat *nat, struct time_us now, const struct addr *outside, const struct addr *remote, struct addr *ret);
+bool nat_in(struct nat *nat, struct time_us now, const struct addr *outside, const struct addr *remote,
+	    struct addr *ret);
 /* Reboot: all mappings are forgotten, new ones get other ports. */
 void nat_flush(struct nat *nat);
 /* "endpoint-independent" and so on. */

@@ -1,6 +1,7 @@
 /*
- * net.h: access networks around one core. Each has an uplink and a downlink, owns a public prefix of both families (50.N.0.0/16, 2600:N::/32), and
- * may hide its hosts behind a NAT (all private ones use 192.168.1.0/24, so that they overlap) and, for IPv6, a firewall.
+ * net.h: access networks around one core. Each has an uplink and a downlink, owns a public prefix of both families
+ * (50.N.0.0/16, 2600:N::/32), and may hide its hosts behind a NAT (all private ones use 192.168.1.0/24, so that they
+ * overlap) and, for IPv6, a firewall.
  */
 #pragma once
 

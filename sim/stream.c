@@ -26,10 +26,10 @@ uint64_t stream_next(struct stream *stream)
 	return mix(stream->state);
 }
 
-/* By the high half of a product; its bias of 2^-64 * bound is of no concern here. */
+/* Its bias of bound / 2^64 is of no concern here. */
 uint64_t stream_below(struct stream *stream, uint64_t bound)
 {
-	return (uint64_t)((unsigned __int128)stream_next(stream) * bound >> 64);
+	return stream_next(stream) % bound;
 }
 
 /* For draws of durations and sizes. */

@@ -1,4 +1,7 @@
-/* stream.h: reproducible randomness. One stream per purpose and subject, so that one consumer more or less shifts no other. */
+/*
+ * stream.h: reproducible randomness. One stream per purpose and subject, so that one consumer more or less shifts no
+ * other.
+ */
 #pragma once
 
 #include <stdbool.h>

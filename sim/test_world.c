@@ -92,7 +92,8 @@ static void test_rate_and_queue(void **state)
 
 	(void)state;
 	/* 8 Mbit/s: 1000 B a millisecond; 10 of them wait. */
-	link_init(&link, &(struct link_config){.delay_us = 1000, .rate_kbps = 8000, .queue_bytes = 10000}, stream_for(1, "t", 1));
+	link_init(&link, &(struct link_config){.delay_us = 1000, .rate_kbps = 8000, .queue_bytes = 10000},
+		  stream_for(1, "t", 1));
 	for (unsigned i = 0; i < 30; i++) {
 		enum link_fate fate = link_pass(&link, now, 0, 1000, at, &count);
 
@@ -149,7 +150,8 @@ static void test_nat_ports_timeout_and_flush(void **state)
 	struct nat nat;
 
 	(void)state;
-	nat_init(&nat, &(struct nat_config){.translates = true, .preserves_ports = true, .timeout_us = 30 * USEC_PER_SEC},
+	nat_init(&nat, &(struct nat_config){.translates = true, .preserves_ports = true,
+		.timeout_us = 30 * USEC_PER_SEC},
 		 ip_v4(50, 2, 0, 1));
 	assert_true(nat_out(&nat, now, &a, &x, &first));
 	assert_true(nat_out(&nat, now, &b, &x, &second));

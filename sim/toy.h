@@ -1,4 +1,7 @@
-/* toy.h: the smallest machine: asks its peer every 10 ms, echoes what it is asked, counts answers. To test the world itself. */
+/*
+ * toy.h: the smallest machine: asks its peer every 10 ms, echoes what it is asked, counts answers. To test the world
+ * itself.
+ */
 #pragma once
 
 #include "host.h"

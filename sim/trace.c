@@ -28,7 +28,8 @@ void trace_count(struct trace *trace, struct time_us now, const char *what, cons
 }
 
 /* The oldest line makes room. */
-void trace_arrow(struct trace *trace, struct time_us now, const char *from, const char *to, bool arrived, const char *note)
+void trace_arrow(struct trace *trace, struct time_us now, const char *from, const char *to, bool arrived,
+		 const char *note)
 {
 	struct trace_line *line = &trace->lines[trace->at++ % TRACE_LINES];
 
@@ -57,6 +58,7 @@ void trace_draw(const struct trace *trace, FILE *out)
 		if (!line->to[0])
 			fprintf(out, "    Note over %s: %.3f ms %s\n", line->from, ms, line->note);
 		else
-			fprintf(out, "    %s%s%s: %.3f ms %s\n", line->from, line->arrived ? "->>" : "-x", line->to, ms, line->note);
+			fprintf(out, "    %s%s%s: %.3f ms %s\n", line->from, line->arrived ? "->>" : "-x", line->to,
+				ms, line->note);
 	}
 }

@@ -1,4 +1,7 @@
-/* trace.h: what happened in a run: a hash over every event (same seed, same hash), and the last of them for people, as a Mermaid diagram. */
+/*
+ * trace.h: what happened in a run: a hash over every event (same seed, same hash), and the last of them for people,
+ * as a Mermaid diagram.
+ */
 #pragma once
 
 #include <stdint.h>
@@ -26,6 +29,7 @@ void trace_init(struct trace *trace);
 /* Takes part in the hash: what, to or by whom, and content. */
 void trace_count(struct trace *trace, struct time_us now, const char *what, const void *bytes, size_t size);
 /* Only for the diagram. */
-void trace_arrow(struct trace *trace, struct time_us now, const char *from, const char *to, bool arrived, const char *note);
+void trace_arrow(struct trace *trace, struct time_us now, const char *from, const char *to, bool arrived,
+		 const char *note);
 void trace_note(struct trace *trace, struct time_us now, const char *about, const char *note);
 void trace_draw(const struct trace *trace, FILE *out);

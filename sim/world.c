@@ -59,12 +59,20 @@ void world_set_core_delay(struct world *world, uint8_t a, uint8_t b, int64_t del
 }
 
 /* Unplugged, and without a timer until its first turn. */
-struct host *world_add_host(struct world *world, const char *name, const struct machine_ops *ops, void *machine, uint16_t port)
+struct host *world_add_host(struct world *world, const char *name, const struct machine_ops *ops, void *machine,
+			    uint16_t port)
 {
 	struct host *host = mem_alloc(1, sizeof *host);
 
-	*host = (struct host){.number = ++world->host_count, .world = world, .ops = ops, .machine = machine, .port = port,
-			      .timer_at = TIME_NEVER, .joins = true};
+	*host = (struct host){
+		.number = ++world->host_count,
+		.world = world,
+		.ops = ops,
+		.machine = machine,
+		.port = port,
+		.timer_at = TIME_NEVER,
+		.joins = true,
+	};
 	(void)snprintf(host->name, sizeof host->name, "%s", name);
 	world->hosts[host->number] = host;
 	return host;
@@ -224,7 +232,8 @@ static void crossing_flush(struct world *world, const struct transit *t, struct 
 }
 
 /* Through one link, segment by segment; neighbours that arrive together stay a train. */
-static void transit_cross(struct world *world, const struct transit *t, struct link *link, int64_t extra_us, event_run next)
+static void transit_cross(struct world *world, const struct transit *t, struct link *link, int64_t extra_us,
+			  event_run next)
 {
 	size_t step = t->segment_size ? t->segment_size : t->size, overhead = t->src.ip.family == 6 ? 48 : 28;
 	int64_t late_us = link_jitter(link) + extra_us;
@@ -234,7 +243,8 @@ static void transit_cross(struct world *world, const struct transit *t, struct l
 		size_t size = t->size - at < step ? t->size - at : step;
 		struct time_us arrivals[2] = {{0}};
 		unsigned count = 0;
-		enum link_fate fate = link_pass(link, world->now, late_us, (uint32_t)(size + overhead), arrivals, &count);
+		enum link_fate fate = link_pass(link, world->now, late_us, (uint32_t)(size + overhead), arrivals,
+						&count);
 
 		if (fate != LINK_PASS || arrivals[0].us != run.at.us) {
 			crossing_flush(world, t, &run, next);
@@ -264,7 +274,8 @@ static void transit_core(void *ctx, struct event *event)
 	for (size_t at = 0; world->tap.see && at < t->size; at += step)
 		world->tap.see(world->tap.ctx, world->now, &t->src, &t->dst, t->bytes + at,
 			       t->size - at < step ? t->size - at : step);
-	transit_cross(world, t, &world->nets[t->to_net].down, world->core_delay_us[t->from_net][t->to_net], transit_arrive);
+	transit_cross(world, t, &world->nets[t->to_net].down, world->core_delay_us[t->from_net][t->to_net],
+		      transit_arrive);
 	mem_free(t);
 }
 
@@ -336,14 +347,18 @@ static void refuse_size(struct world *world, struct host *host, const struct rou
 	heap_push(&world->heap, &refusal->event);
 }
 
-/* Like a kernel: no address of that family, or one that is not ours any more, is an error to the sender, and silence to the world. */
+/*
+ * Like a kernel: no address of that family, or one that is not ours any more, is an error to the sender, and silence
+ * to the world.
+ */
 void world_send(struct world *world, struct host *from, const struct datagram *datagram)
 {
 	const struct route *route = &datagram->route;
 	const struct ip *local = route->local.ip.family ? &route->local.ip : NULL;
 	uint8_t family = route->remote.ip.family;
 	const struct host_port *port = host_port_of(from, family, local);
-	size_t segment = datagram->segment_size && datagram->segment_size < datagram->size ? datagram->segment_size : datagram->size;
+	bool is_train = datagram->segment_size && datagram->segment_size < datagram->size;
+	size_t segment = is_train ? datagram->segment_size : datagram->size;
 	struct transit *t;
 
 	world->counters.sent++;
@@ -360,10 +375,11 @@ void world_send(struct world *world, struct host *from, const struct datagram *d
 		.event = {.drop = transit_drop},
 		.from_host = from->number,
 		.from_net = port->net,
-		.src = {.ip = family == 6 ? port->v6 : port->v4, .port = route->local.port ? route->local.port : from->port},
+		.src = {.ip = family == 6 ? port->v6 : port->v4,
+			.port = route->local.port ? route->local.port : from->port},
 		.dst = route->remote,
 		.size = datagram->size,
-		.segment_size = segment < datagram->size ? datagram->segment_size : 0,
+		.segment_size = is_train ? datagram->segment_size : 0,
 	};
 	memcpy(t->bytes, datagram->bytes, datagram->size);
 	transit_leave(world, t);
@@ -371,11 +387,13 @@ void world_send(struct world *world, struct host *from, const struct datagram *d
 }
 
 /* Ingress filtering is not deployed everywhere: a forger is in the core and may say any source. */
-void world_inject(struct world *world, const struct addr *src, const struct addr *dst, const uint8_t *bytes, size_t size)
+void world_inject(struct world *world, const struct addr *src, const struct addr *dst, const uint8_t *bytes,
+		  size_t size)
 {
 	struct transit *t = mem_alloc(1, sizeof *t + size);
 
-	*t = (struct transit){.event = {.drop = transit_drop}, .to_net = net_number_of(&dst->ip), .src = *src, .dst = *dst, .size = size};
+	*t = (struct transit){.event = {.drop = transit_drop}, .to_net = net_number_of(&dst->ip), .src = *src,
+		.dst = *dst, .size = size};
 	memcpy(t->bytes, bytes, size);
 	if (t->to_net && t->to_net <= world->net_count)
 		transit_cross(world, t, &world->nets[t->to_net].down, 0, transit_arrive);

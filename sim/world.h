@@ -46,7 +46,8 @@ uint8_t world_add_net(struct world *world, const struct net_config *config);
 /* Both ways, in addition to the nets' own links. */
 void world_set_core_delay(struct world *world, uint8_t a, uint8_t b, int64_t delay_us);
 /* The host owns machine from now on and calls ops->destroy at the end. Machine NULL: to be set later. */
-struct host *world_add_host(struct world *world, const char *name, const struct machine_ops *ops, void *machine, uint16_t port);
+struct host *world_add_host(struct world *world, const char *name, const struct machine_ops *ops, void *machine,
+			    uint16_t port);
 
 /* Calls run(ctx) at that instant; for scenarios. */
 void world_call_at(struct world *world, struct time_us at, void (*run)(void *ctx), void *ctx);
@@ -58,7 +59,8 @@ bool world_run_while(struct world *world, struct time_us until, bool (*goes_on)(
 /* A host sends. Cut into segments; each meets its own fate. */
 void world_send(struct world *world, struct host *from, const struct datagram *datagram);
 /* Enters the core with a forged source. */
-void world_inject(struct world *world, const struct addr *src, const struct addr *dst, const uint8_t *bytes, size_t size);
+void world_inject(struct world *world, const struct addr *src, const struct addr *dst, const uint8_t *bytes,
+		  size_t size);
 /* The first failure counts. */
 void world_fail(struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* For the diagram and the hash. */

@@ -1,7 +1,8 @@
 /*
- * Who may be a leg: ticket (sealed by a coordinator), leg key (MAC over the Bind), address (cookie that came back). A Bind proves the first two
- * and makes its source the leg's candidate; an Answer proves all three and binds it. A pair is entered when its ticket is first seen: the
- * Answer has no room for the leg keys. That is one entry per authentic ticket, holds no address, and is the only state that is ever evicted.
+ * Who may be a leg: ticket (sealed by a coordinator), leg key (MAC over the Bind), address (cookie that came back). A
+ * Bind proves the first two and makes its source the leg's candidate; an Answer proves all three and binds it. A pair
+ * is entered when its ticket is first seen: the Answer has no room for the leg keys. That is one entry per authentic
+ * ticket, holds no address, and is the only state that is ever evicted.
  */
 #include <string.h>
 
@@ -9,7 +10,9 @@
 #include "crypto/hash.h"
 #include "proto/relay/state.h"
 
-/* A leg that says nothing for this long may be rebound by its NAT without having said that it moves (security 1, E3). */
+/*
+ * A leg that says nothing for this long may be rebound by its NAT without having said that it moves (security 1, E3).
+ */
 #define RELAY_LEG_SILENCE_US OLD_PATH_SILENCE_MIN_US
 
 /* A burst of one superpacket train must pass at any rate; 100 ms worth at fast ones. */
@@ -36,7 +39,9 @@ static bool ticket_is_limited(struct relay *relay, const struct addr *remote)
 	return false;
 }
 
-/* The later of our own clock and what this coordinator's tickets prove: a clock that is behind accepts nothing stale. */
+/*
+ * The later of our own clock and what this coordinator's tickets prove: a clock that is behind accepts nothing stale.
+ */
 static uint64_t wall_now_s(const struct relay *relay, const struct relay_coordinator *coordinator)
 {
 	uint64_t own_s = relay->config.wall_s + (uint64_t)(time_since(relay->now, relay->started) / USEC_PER_SEC);
@@ -172,7 +177,10 @@ static enum err pair_renew(struct relay *relay, const struct route *route, const
 	return err;
 }
 
-/* Everything that must be the same when the Answer comes back, and how often the leg was bound: no cookie binds twice. */
+/*
+ * Everything that must be the same when the Answer comes back, and how often the leg was bound: no cookie binds
+ * twice.
+ */
 static void cookie_make(const uint8_t secret[KEY_SIZE], const struct pair *pair, unsigned leg, uint32_t generation,
 			const struct addr *remote, uint8_t ret[16])
 {

@@ -1,6 +1,7 @@
 /*
- * flow.h: what the relay must know to forward one packet, and the decision itself as one inline function. Fixed-width fields only and no call
- * out of this header: the same text can be compiled for BPF, for user space, for fuzzers and for the simulator.
+ * flow.h: what the relay must know to forward one packet, and the decision itself as one inline function. Fixed-width
+ * fields only and no call out of this header: the same text can be compiled for BPF, for user space, for fuzzers and
+ * for the simulator.
  */
 #pragma once
 
@@ -15,7 +16,10 @@ struct relay_endpoint {
 	uint8_t reserved;
 };
 
-/* One end of a pair. remote is where it proved to be; candidate is where a newer authentic Bind came from, not proved yet. */
+/*
+ * One end of a pair. remote is where it proved to be; candidate is where a newer authentic Bind came from, not proved
+ * yet.
+ */
 struct relay_leg {
 	struct relay_endpoint remote, remote_local;
 	struct relay_endpoint candidate, candidate_local;
@@ -78,10 +82,12 @@ static inline bool relay_leg_take(const struct relay_flow *flow, struct relay_le
 }
 
 /*
- * May size bytes (packets datagrams, all of this flow) from src go on, and where to? A leg is known by its address alone here: it proved that
- * with its key when it was bound. Only RELAY_FORWARD changes the flow, and only it sets the outputs: the destination, and our address to use.
+ * May size bytes (packets datagrams, all of this flow) from src go on, and where to? A leg is known by its address
+ * alone here: it proved that with its key when it was bound. Only RELAY_FORWARD changes the flow, and only it sets
+ * the outputs: the destination, and our address to use.
  */
-static inline enum relay_verdict relay_flow_forward(struct relay_flow *flow, const struct relay_endpoint *src, uint32_t packets, uint64_t size,
+static inline enum relay_verdict relay_flow_forward(struct relay_flow *flow, const struct relay_endpoint *src,
+						    uint32_t packets, uint64_t size,
 						    int64_t now_us, const struct relay_endpoint **ret_remote,
 						    const struct relay_endpoint **ret_local)
 {
@@ -94,7 +100,8 @@ static inline enum relay_verdict relay_flow_forward(struct relay_flow *flow, con
 		if (relay_leg_is_bound(flow, leg, now_us) && relay_endpoint_equal(&leg->remote, src)) {
 			from = leg;
 			proven = true;
-		} else if (!from && relay_leg_has_candidate(flow, leg, now_us) && relay_endpoint_equal(&leg->candidate, src)) {
+		} else if (!from && relay_leg_has_candidate(flow, leg, now_us) &&
+			   relay_endpoint_equal(&leg->candidate, src)) {
 			from = leg;
 		}
 	}

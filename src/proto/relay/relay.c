@@ -299,6 +299,12 @@ void relay_input_time(struct relay *relay, struct time_us now)
 			pair_table_move(&relay->table, pair, PAIR_BOUND, time_add(now, RELAY_CHECK_US));
 }
 
+/* One look-up, nothing is counted. */
+bool relay_knows(const struct relay *relay, uint64_t path_id)
+{
+	return pair_table_find(&relay->table, path_id) != NULL;
+}
+
 /* Secrets rotate when they are used, so only expiry needs to be woken for. */
 struct time_us relay_next_deadline(const struct relay *relay)
 {

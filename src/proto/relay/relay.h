@@ -1,9 +1,11 @@
 /*
- * relay.h: the Relay Server as a pure machine (security 3): binds the two legs of a pair by ticket and leg key, and forwards sealed packets
- * between them without touching a byte. It knows no virtual address, holds no peer's keys, and needs nobody but coordinators' public keys.
+ * relay.h: the Relay Server as a pure machine (security 3): binds the two legs of a pair by ticket and leg key, and
+ * forwards sealed packets between them without touching a byte. It knows no virtual address, holds no peer's keys,
+ * and needs nobody but coordinators' public keys.
  *
- * Contract: one thread; `now` never goes back; a stranger's bytes never fail an assertion, never allocate and never get more bytes back than
- * they had. A driver's turn: one relay_input_datagram, then pull relay_next_datagram until false, then the next input.
+ * Contract: one thread; `now` never goes back; a stranger's bytes never fail an assertion, never allocate and never
+ * get more bytes back than they had. A driver's turn: one relay_input_datagram, then pull relay_next_datagram until
+ * false, then the next input.
  */
 #pragma once
 
@@ -17,7 +19,7 @@ struct relay;
 
 enum {
 	RELAY_PAIRS_DEFAULT = 65536,
-	RELAY_OUT_MAX = 128, /* datagrams that one input may cause: a train of as many segments, each for another pair */
+	RELAY_OUT_MAX = 128, /* datagrams that one input may cause: a train of segments, each for another pair */
 };
 
 enum relay_event_type {
@@ -57,20 +59,26 @@ struct relay *relay_create(const struct relay_config *config, const struct relay
 void relay_destroy(struct relay *relay); /* wipes; accepts NULL */
 
 /*
- * Whose tickets count: count static keys of KEY_SIZE bytes each, at most COORDINATORS_MAX. Does the DH for each, once. Pairs that exist stay,
- * also those of a coordinator that is no longer listed. ERR_SIZE, ERR_AUTH (a key is of low order); nothing changes then.
+ * Whose tickets count: count static keys of KEY_SIZE bytes each, at most COORDINATORS_MAX. Does the DH for each,
+ * once. Pairs that exist stay, also those of a coordinator that is no longer listed. ERR_SIZE, ERR_AUTH (a key is of
+ * low order); nothing changes then.
  */
 must_use enum err relay_set_coordinators(struct relay *relay, const uint8_t (*keys)[KEY_SIZE], size_t count);
 
 /*
- * One datagram or a GRO train. What is forwarded keeps the caller's bytes pointer, so these bytes must stay until everything is pulled. A train
- * goes on as one datagram when all segments are of one pair, else in runs. The error tells about the last segment not accepted, for tests;
- * drivers ignore it.
+ * One datagram or a GRO train. What is forwarded keeps the caller's bytes pointer, so these bytes must stay until
+ * everything is pulled. A train goes on as one datagram when all segments are of one pair, else in runs. The error
+ * tells about the last segment not accepted, for tests; drivers ignore it.
  */
 enum err relay_input_datagram(struct relay *relay, struct time_us now, const struct datagram *datagram);
 void relay_input_time(struct relay *relay, struct time_us now);
+/* Is there a pair of this PathID? For drivers that share a port with another role. */
+bool relay_knows(const struct relay *relay, uint64_t path_id);
 
-/* Forwarded bytes are the caller's own; replies live until the next relay_input_*. What is not pulled by then is lost and counted. */
+/*
+ * Forwarded bytes are the caller's own; replies live until the next relay_input_*. What is not pulled by then is lost
+ * and counted.
+ */
 bool relay_next_datagram(struct relay *relay, struct datagram *ret);
 struct time_us relay_next_deadline(const struct relay *relay);
 

@@ -14,7 +14,7 @@ enum { RELAY_LIMIT_SLOTS = 4096 }; /* prefixes tracked at once; colliding ones s
 struct relay_coordinator {
 	uint8_t public[KEY_SIZE];
 	uint8_t ticket_key[KEY_SIZE];   /* the DH, done once */
-	uint64_t newest_not_before_s;   /* of its authentic tickets: a lower bound of the true time, whatever our clock says */
+	uint64_t newest_not_before_s;   /* of its authentic tickets: a lower bound of the true time */
 };
 
 struct relay {
@@ -44,7 +44,10 @@ void relay_reply(struct relay *relay, const struct route *route, const uint8_t b
 /* A slot for one more datagram, or NULL and counted. */
 struct datagram *relay_out(struct relay *relay);
 void relay_tell(const struct relay *relay, enum relay_event_type type, const struct pair *pair, unsigned leg);
-/* Forgets the legs that have been silent for too long, and the pair with the last of them. True when the pair is gone. */
+/*
+ * Forgets the legs that have been silent for too long, and the pair with the last of them. True when the pair is
+ * gone.
+ */
 bool relay_check_pair(struct relay *relay, struct pair *pair);
 
 struct relay_endpoint relay_endpoint_of(const struct addr *addr);

@@ -1,6 +1,7 @@
 /*
- * table.h: the relay's pairs: found by PathID through a keyed hash, kept in two lists ordered by when they must be looked at again. Fixed
- * capacity; memory is touched only as pairs come. Pairs without a bound leg are the only ones ever evicted (T32).
+ * table.h: the relay's pairs: found by PathID through a keyed hash, kept in two lists ordered by when they must be
+ * looked at again. Fixed capacity; memory is touched only as pairs come. Pairs without a bound leg are the only ones
+ * ever evicted (T32).
  */
 #pragma once
 

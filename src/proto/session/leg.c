@@ -154,7 +154,10 @@ static void leg_confirmed(struct leg *leg, struct time_us now)
 	leg->next = time_add(now, KEEPALIVE_US);
 }
 
-/* Nothing changes unless the MAC under the leg key holds. Answering a replayed Challenge costs one datagram of the same size. */
+/*
+ * Nothing changes unless the MAC under the leg key holds. Answering a replayed Challenge costs one datagram of the
+ * same size.
+ */
 enum err leg_input(struct leg *leg, struct time_us now, const uint8_t *bytes, size_t size)
 {
 	struct reader r = reader_over(bytes, size);

@@ -1,10 +1,12 @@
 /*
- * leg.h: a node's half of a relay leg: Bind, Challenge, Answer, Bound, repeated until the relay agrees (security 3). To be embedded; no allocation.
+ * leg.h: a node's half of a relay leg: Bind, Challenge, Answer, Bound, repeated until the relay agrees (security 3).
+ * To be embedded; no allocation.
  *
- * Life: unbound -> (Bind, Answer) -> bound -> (leg_move: generation + 1) -> unbound -> ...  Data may be sent through the relay as soon as the
- * first Bind of a generation is out: the relay accepts it from there at once, though it sends back only within what it received until bound.
- * Warmth: a bound leg repeats its Bind, same generation, every KEEPALIVE_US. That is answered by Bound in one round trip, keeps the NAT's mapping
- * and the relay's LEG_IDLE_US alive, follows a NAT that rebound, and makes a restarted relay know the pair again, since Bind carries the ticket.
+ * Life: unbound -> (Bind, Answer) -> bound -> (leg_move: generation + 1) -> unbound -> ...  Data may be sent through
+ * the relay as soon as the first Bind of a generation is out: the relay accepts it from there at once, though it
+ * sends back only within what it received until bound. Warmth: a bound leg repeats its Bind, same generation, every
+ * KEEPALIVE_US. That is answered by Bound in one round trip, keeps the NAT's mapping and the relay's LEG_IDLE_US
+ * alive, follows a NAT that rebound, and makes a restarted relay know the pair again, since Bind carries the ticket.
  */
 #pragma once
 
@@ -34,19 +36,28 @@ struct leg {
 	int64_t rtt_us;                     /* to the relay and back; -1: not known */
 };
 
-/* Everything is copied; the first Bind is due at now. ERR_MALFORMED: no address, bad leg number or ticket too large; *leg is then untouched. */
+/*
+ * Everything is copied; the first Bind is due at now. ERR_MALFORMED: no address, bad leg number or ticket too large;
+ * *leg is then untouched.
+ */
 must_use enum err leg_init(struct leg *leg, uint64_t path_id, const struct relay_grant *grant, struct time_us now);
 /* Wipes the key. */
 void leg_finish(struct leg *leg);
 /* The node's own address changed: generation + 1, Bind due at now. */
 void leg_move(struct leg *leg, struct time_us now);
-/* Something is wrong with this path (data unanswered): ask again at once, at most once per HANDSHAKE_RETRY_US. Same generation. */
+/*
+ * Something is wrong with this path (data unanswered): ask again at once, at most once per HANDSHAKE_RETRY_US. Same
+ * generation.
+ */
 void leg_refresh(struct leg *leg, struct time_us now);
-/* A datagram of type PACKET_RELAY_CHALLENGE or PACKET_RELAY_BOUND and this PathID. ERR_AUTH, ERR_STATE (other generation or leg), ERR_MALFORMED. */
+/*
+ * A datagram of type PACKET_RELAY_CHALLENGE or PACKET_RELAY_BOUND and this PathID. ERR_AUTH, ERR_STATE (other
+ * generation or leg), ERR_MALFORMED.
+ */
 enum err leg_input(struct leg *leg, struct time_us now, const uint8_t *bytes, size_t size);
 /*
- * The next datagram for leg_relay(leg), from the address that data takes: pull until false. ret has room for LEG_DATAGRAM_MAX. Times move on only
- * here, so a driver that pulls at leg_deadline needs no input_time.
+ * The next datagram for leg_relay(leg), from the address that data takes: pull until false. ret has room for
+ * LEG_DATAGRAM_MAX. Times move on only here, so a driver that pulls at leg_deadline needs no input_time.
  */
 bool leg_output(struct leg *leg, struct time_us now, uint8_t *ret, size_t *ret_size);
 struct time_us leg_deadline(const struct leg *leg);

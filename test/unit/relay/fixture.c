@@ -52,7 +52,8 @@ void fixture_init(struct fixture *f, const struct relay_config *config)
 	dh_keys_from_seed(seed, &f->coordinator_keys);
 	own.static_keys = f->relay_keys;
 	f->relay = relay_create(&own, &env, f->now);
-	assert_int_equal(relay_set_coordinators(f->relay, (const uint8_t(*)[KEY_SIZE])&f->coordinator_keys.public, 1), OK);
+	assert_int_equal(relay_set_coordinators(f->relay, (const uint8_t(*)[KEY_SIZE])&f->coordinator_keys.public, 1),
+			 OK);
 	assert_int_equal(ticket_key(f->coordinator_keys.secret, f->relay_keys.public, f->ticket_key), OK);
 }
 
@@ -108,10 +109,15 @@ static void pull_all(struct fixture *f)
 	}
 }
 
-enum err fixture_send(struct fixture *f, const struct addr *from, const uint8_t *bytes, size_t size, uint16_t segment_size)
+enum err fixture_send(struct fixture *f, const struct addr *from, const uint8_t *bytes, size_t size,
+		      uint16_t segment_size)
 {
 	struct datagram datagram = {
-		.route = {.local = relay_addr, .ifindex = 7, .remote = *from}, .bytes = bytes, .size = size, .segment_size = segment_size};
+		.route = {.local = relay_addr, .ifindex = 7, .remote = *from},
+		.bytes = bytes,
+		.size = size,
+		.segment_size = segment_size,
+	};
 	enum err err;
 
 	place_of(f, from)->in += size;

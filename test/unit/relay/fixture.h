@@ -1,4 +1,7 @@
-/* fixture.h: a relay with one coordinator, virtual time, and a referee that watches every byte which goes to an address that proved nothing. */
+/*
+ * fixture.h: a relay with one coordinator, virtual time, and a referee that watches every byte which goes to an
+ * address that proved nothing.
+ */
 #pragma once
 
 #include <setjmp.h>
@@ -48,7 +51,8 @@ struct addr place_addr(uint8_t host, uint16_t port);
 void fixture_seal(struct fixture *f, const struct ticket *ticket, struct grants *ret);
 struct ticket fixture_ticket(uint64_t path_id);
 /* Sends and pulls everything; f->out has it. Checks amplification. */
-enum err fixture_send(struct fixture *f, const struct addr *from, const uint8_t *bytes, size_t size, uint16_t segment_size);
+enum err fixture_send(struct fixture *f, const struct addr *from, const uint8_t *bytes, size_t size,
+		      uint16_t segment_size);
 void fixture_wait(struct fixture *f, int64_t us);
 /* Runs leg's half from `from` until neither side has more to say. */
 void fixture_run_leg(struct fixture *f, struct leg *leg, const struct addr *from);

@@ -1,4 +1,7 @@
-/* Who becomes a leg, who does not, and what each exchange costs. The fixture checks amplification on every single datagram. */
+/*
+ * Who becomes a leg, who does not, and what each exchange costs. The fixture checks amplification on every single
+ * datagram.
+ */
 #include <string.h>
 
 #include "crypto/hash.h"
@@ -25,7 +28,8 @@ static size_t make_bind(uint8_t *ret, uint64_t path_id, uint8_t leg, uint32_t ge
 static size_t make_answer(uint8_t *ret, uint64_t path_id, uint8_t leg, uint32_t generation, const uint8_t cookie[16],
 			  const uint8_t key[KEY_SIZE])
 {
-	struct relay_challenge m = {.type = PACKET_RELAY_ANSWER, .path_id = path_id, .leg = leg, .generation = generation};
+	struct relay_challenge m = {.type = PACKET_RELAY_ANSWER, .path_id = path_id, .leg = leg,
+		.generation = generation};
 	struct writer w = writer_over(ret, RELAY_CHALLENGE_SIZE);
 	uint8_t tag[MAC_BYTES];
 	size_t size = 0;
@@ -150,7 +154,10 @@ static void test_reply_never_larger_than_request(void **state)
 	hand_init(&h, NULL);
 	h.size = make_bind(h.bytes, PATH, 0, 0, h.sealed, h.ticket.leg_keys[0]);
 	assert_true(h.size >= RELAY_BIND_MIN && h.size >= RELAY_CHALLENGE_SIZE);
-	/* Every truncation of a Bind, and each with a proper MAC behind it, is silent or answered by no more than it has. */
+	/*
+	 * Every truncation of a Bind, and each with a proper MAC behind it, is silent or answered by no more than it
+	 * has.
+	 */
 	for (size_t size = 0; size < h.size; size++) {
 		uint8_t cut[LEG_DATAGRAM_MAX];
 
@@ -179,11 +186,13 @@ static void test_strangers_meet_silence(void **state)
 	dh_keys_from_seed(seed, &evil);
 	assert_int_equal(ticket_key(evil.secret, h.f.relay_keys.public, key), OK);
 	ticket_seal(&h.ticket, key, evil.public, (const uint8_t[12]){0}, forged.sealed);
-	h.size = make_bind(h.bytes, PATH, 0, 0, (struct blob){forged.sealed, sizeof forged.sealed}, h.ticket.leg_keys[0]);
+	h.size = make_bind(h.bytes, PATH, 0, 0, (struct blob){forged.sealed, sizeof forged.sealed},
+			   h.ticket.leg_keys[0]);
 	assert_int_equal(fixture_send(&h.f, &x, h.bytes, h.size, 0), ERR_UNKNOWN);
 	/* The same, claiming to be the listed one. */
 	memcpy(forged.sealed, h.f.coordinator_keys.public, KEY_SIZE);
-	h.size = make_bind(h.bytes, PATH, 0, 0, (struct blob){forged.sealed, sizeof forged.sealed}, h.ticket.leg_keys[0]);
+	h.size = make_bind(h.bytes, PATH, 0, 0, (struct blob){forged.sealed, sizeof forged.sealed},
+			   h.ticket.leg_keys[0]);
 	assert_int_equal(fixture_send(&h.f, &x, h.bytes, h.size, 0), ERR_AUTH);
 	/* A stolen ticket without its leg key; and with the other leg's key. */
 	h.size = make_bind(h.bytes, PATH, 0, 0, h.sealed, bad_leg_key);
@@ -514,7 +523,8 @@ static void test_unknown_tickets_are_rationed_by_prefix(void **state)
 	h.size = make_bind(h.bytes, PATH, 0, 0, h.sealed, h.ticket.leg_keys[1]);
 	for (unsigned i = 0; i < 1000; i++) {
 		x.port = (uint16_t)(i + 1); /* one place of the referee each would be too many */
-		(void)relay_input_datagram(h.f.relay, h.f.now, &(struct datagram){.route.remote = x, .bytes = h.bytes, .size = h.size});
+		(void)relay_input_datagram(h.f.relay, h.f.now, &(struct datagram){.route.remote = x, .bytes = h.bytes,
+			.size = h.size});
 	}
 	fixture_counters(&h.f, &c);
 	assert_int_equal(c.dropped_auth, 20);

@@ -1,4 +1,7 @@
-/* What goes from leg to leg: the same bytes by the same pointer, trains whole, nobody else's packets, within rate and cap. */
+/*
+ * What goes from leg to leg: the same bytes by the same pointer, trains whole, nobody else's packets, within rate and
+ * cap.
+ */
 #include <string.h>
 
 #include "fixture.h"
@@ -200,7 +203,8 @@ static void test_move(void **state)
 	make_sealed(packet, SIZE, PATH, 1);
 	leg_move(&legs[0], f.now);
 	assert_true(leg_output(&legs[0], f.now, bytes, &size));
-	assert_int_equal(fixture_send(&f, &a2, packet, SIZE, 0), ERR_DENIED); /* before its Bind: never by address alone */
+	assert_int_equal(fixture_send(&f, &a2, packet, SIZE, 0),
+			 ERR_DENIED); /* before its Bind: never by address alone */
 	assert_int_equal(fixture_send(&f, &a2, bytes, size, 0), OK);
 	assert_int_equal(leg_input(&legs[0], f.now, f.out[0].bytes, f.out[0].size), OK);
 	sent = size - RELAY_CHALLENGE_SIZE;

@@ -1,4 +1,7 @@
-/* The node's half of a leg, by itself and against the relay: retransmission, warmth, moves, and what a stranger can make it do. */
+/*
+ * The node's half of a leg, by itself and against the relay: retransmission, warmth, moves, and what a stranger can
+ * make it do.
+ */
 #include <string.h>
 
 #include "fixture.h"
