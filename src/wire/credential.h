@@ -1,8 +1,8 @@
 /*
- * credential.h: the three signed documents: account certificate (by the account server), lease (by a coordinator), network document
- * (by the account server). Each is: u8 kind, u8 version, body, Ed25519 signature over all before it, preceded by a domain-separating
- * text. One canonical encoding: decoding and encoding again gives the same bytes (T14).
- * Here are only bytes; signing and judging is proto/session/trust.h.
+ * credential.h: the three signed documents: account certificate (by the account server), lease (by a coordinator),
+ * network document (by the account server). Each is: u8 kind, u8 version, body, Ed25519 signature over all before it,
+ * preceded by a domain-separating text. One canonical encoding: decoding and encoding again gives the same bytes
+ * (T14), so a document has no optional fields. Here are only bytes; signing and judging is proto/session/trust.h.
  */
 #pragma once
 
@@ -17,6 +17,7 @@ struct node_id {
 };
 
 enum document_kind { DOCUMENT_CERTIFICATE = 1, DOCUMENT_LEASE = 2, DOCUMENT_NETWORK = 3 };
+enum { DOCUMENT_VERSION = 1 };
 
 /* Design 4: who a device is, by the account server. */
 struct certificate {
@@ -35,7 +36,7 @@ struct certificate {
 /* Design 4: which virtual addresses a device holds, by its coordinator. */
 struct lease {
 	struct node_id id;
-	struct ip v4, v6;
+	struct ip v4, v6;                /* v4 may be none */
 	uint64_t epoch;                  /* rises when the same node is leased anew */
 	uint64_t issued_s, not_after_s;
 	uint8_t coordinator_key[KEY_SIZE]; /* Ed25519, must be listed in the network document */
@@ -51,7 +52,7 @@ struct coordinator_entry {
 	char zone[ZONE_MAX_SIZE + 1];
 	uint8_t static_key[KEY_SIZE];    /* X25519: handshakes */
 	uint8_t sign_key[KEY_SIZE];      /* Ed25519: leases */
-	struct prefix pool4, pool6;      /* what it may lease (design 9) */
+	struct prefix pool4, pool6;      /* what it may lease (design 9); either may be none */
 	struct server_addresses addresses;
 };
 
@@ -70,14 +71,21 @@ struct network {
 	struct coordinator_entry coordinators[COORDINATORS_MAX];
 	struct relay_entry relays[RELAYS_MAX];
 	uint16_t revoked_count;
-	struct node_id revoked[256];     /* newest first; older revocations live in the coordinators' stores */
+	struct node_id revoked[REVOKED_MAX]; /* newest first; older revocations live in the coordinators' stores */
 	uint8_t signature[SIGNATURE_SIZE];
 };
 
-/* Encoders write the document with its signature; *_signed_size tells how many leading bytes the signature covers. */
+/*
+ * Encoders write the document with its signature, which covers all bytes but its own: the last SIGNATURE_SIZE.
+ * Decoders take exactly one document: bytes after it are ERR_MALFORMED.
+ */
 void certificate_encode(const struct certificate *certificate, struct writer *w);
 must_use enum err certificate_decode(struct reader *r, struct certificate *ret);
 void lease_encode(const struct lease *lease, struct writer *w);
 must_use enum err lease_decode(struct reader *r, struct lease *ret);
 void network_encode(const struct network *network, struct writer *w);
 must_use enum err network_decode(struct reader *r, struct network *ret);
+
+/* u8 count, transport addresses. */
+void write_server_addresses(struct writer *w, const struct server_addresses *addresses);
+void read_server_addresses(struct reader *r, struct server_addresses *ret);

@@ -1,115 +1,99 @@
 #include "wire/direction.h"
 
-#include <string.h>
-
-#include "wire/body.h"
-
-static void put_ip(struct writer *w, const struct ip *ip)
+/* A person may type capitals; on the wire a name has one spelling. */
+static void put_name(struct writer *w, const char *name)
 {
-	size_t begun = field_begin(w, FIELD_IP);
+	char lower[FQDN_MAX_SIZE + 1] = {0};
 
-	write_ip(w, ip);
-	field_end(w, begun);
+	for (size_t i = 0; i < FQDN_MAX_SIZE && name[i]; i++)
+		lower[i] = name[i] >= 'A' && name[i] <= 'Z' ? (char)(name[i] - 'A' + 'a') : name[i];
+	field_put_text(w, FIELD_NAME, lower);
 }
 
-static void put_name_or_ip(struct writer *w, const char *name, const struct ip *ip)
+static void take_name(struct reader *value, char ret[FQDN_MAX_SIZE + 1])
 {
-	if (name[0])
-		field_put_bytes(w, FIELD_NAME, name, strlen(name));
-	else
-		put_ip(w, ip);
-}
-
-/* The field's length is the text's: no length byte of its own. */
-static void read_name(struct reader *value, char *ret, size_t max)
-{
-	struct blob text = read_blob(value, reader_left(value));
-
-	if (text.size == 0 || text.size > max || memchr(text.data, 0, text.size)) {
-		reader_fail(value, ERR_MALFORMED);
-		return;
-	}
-	memcpy(ret, text.data, text.size);
-	ret[text.size] = '\0';
-	if (!text_is_name(ret))
+	read_text_rest(value, ret, FQDN_MAX_SIZE);
+	if (!name_is_valid(ret))
 		reader_fail(value, ERR_MALFORMED);
 }
 
-static void request_name(struct reader *value, void *m)
+static bool has_one(uint64_t seen, uint8_t a, uint8_t b)
 {
-	read_name(value, ((struct direction_request *)m)->name, FQDN_MAX_SIZE);
+	return (seen >> a & 1) + (seen >> b & 1) == 1;
 }
 
-static void request_ip(struct reader *value, void *m)
-{
-	((struct direction_request *)m)->ip = read_ip(value);
-}
-
-static const struct field_rule request_rules[] = {
-	{FIELD_NAME, false, false, request_name},
-	{FIELD_IP, false, false, request_ip},
-};
-
-/* By name or by address. */
+/* By name or by virtual address. */
 void direction_request_encode(const struct direction_request *m, struct writer *w)
 {
-	put_name_or_ip(w, m->name, &m->ip);
-	field_put_unknown(w, (uint32_t)strlen(m->name));
+	size_t begun = w->at;
+
+	put_name(w, m->name);
+	field_put_ip(w, FIELD_IP, &m->ip);
+	field_put_unknown(w, (uint32_t)(w->at - begun));
+}
+
+static bool take_direction_request(void *message, uint8_t type, struct reader *value)
+{
+	struct direction_request *m = message;
+
+	switch (type) {
+	case FIELD_NAME: take_name(value, m->name); return true;
+	case FIELD_IP: m->ip = read_ip(value); return true;
+	default: return false;
+	}
 }
 
 /* Exactly one of both. */
 enum err direction_request_decode(struct reader *r, struct direction_request *ret)
 {
+	static const struct field_rules rules = {.take = take_direction_request};
 	struct direction_request m = {0};
-	enum err err = body_decode(r, request_rules, sizeof request_rules / sizeof request_rules[0], &m);
+	uint64_t seen;
+	enum err err = fields_decode(r, &rules, &m, &seen);
 
-	if (err == OK && (m.name[0] != '\0') == (m.ip.family != 0))
-		err = ERR_MALFORMED;
-	if (err == OK)
-		*ret = m;
-	return err;
+	if (err != OK)
+		return err;
+	if (!has_one(seen, FIELD_NAME, FIELD_IP))
+		return ERR_MALFORMED;
+	*ret = m;
+	return OK;
 }
 
-static void refusal_reason(struct reader *value, void *m)
-{
-	((struct direction_refusal *)m)->reason = read_u8(value);
-}
-
-static void refusal_name(struct reader *value, void *m)
-{
-	read_name(value, ((struct direction_refusal *)m)->name, FQDN_MAX_SIZE);
-}
-
-static void refusal_ip(struct reader *value, void *m)
-{
-	((struct direction_refusal *)m)->ip = read_ip(value);
-}
-
-static const struct field_rule refusal_rules[] = {
-	{FIELD_REASON, true, false, refusal_reason},
-	{FIELD_NAME, false, false, refusal_name},
-	{FIELD_IP, false, false, refusal_ip},
-};
-
-/* As asked, and why not. */
+/* Why there is no Route Direction, and for whom. */
 void direction_refusal_encode(const struct direction_refusal *m, struct writer *w)
 {
 	field_put_u8(w, FIELD_REASON, m->reason);
-	put_name_or_ip(w, m->name, &m->ip);
+	put_name(w, m->name);
+	field_put_ip(w, FIELD_IP, &m->ip);
 	field_put_unknown(w, m->reason);
 }
 
-/* Exactly one of name and address. */
+static bool take_direction_refusal(void *message, uint8_t type, struct reader *value)
+{
+	struct direction_refusal *m = message;
+
+	switch (type) {
+	case FIELD_REASON: m->reason = read_u8(value); return true;
+	case FIELD_NAME: take_name(value, m->name); return true;
+	case FIELD_IP: m->ip = read_ip(value); return true;
+	default: return false;
+	}
+}
+
+/* Name or address as asked, exactly one. */
 enum err direction_refusal_decode(struct reader *r, struct direction_refusal *ret)
 {
+	static const struct field_rules rules = {.mandatory = 1ull << FIELD_REASON, .take = take_direction_refusal};
 	struct direction_refusal m = {0};
-	enum err err = body_decode(r, refusal_rules, sizeof refusal_rules / sizeof refusal_rules[0], &m);
+	uint64_t seen;
+	enum err err = fields_decode(r, &rules, &m, &seen);
 
-	if (err == OK && ((m.name[0] != '\0') == (m.ip.family != 0) || m.reason == REASON_NONE))
-		err = ERR_MALFORMED;
-	if (err == OK)
-		*ret = m;
-	return err;
+	if (err != OK)
+		return err;
+	if (m.reason == REASON_NONE || !has_one(seen, FIELD_NAME, FIELD_IP))
+		return ERR_MALFORMED;
+	*ret = m;
+	return OK;
 }
 
 static void put_relay(struct writer *w, const struct relay_grant *relay)
@@ -117,99 +101,32 @@ static void put_relay(struct writer *w, const struct relay_grant *relay)
 	size_t begun = field_begin(w, FIELD_RELAY);
 
 	write_text(w, relay->name);
-	write_u8(w, relay->addresses.count);
-	for (int i = 0; i < relay->addresses.count; i++)
-		write_addr(w, &relay->addresses.list[i]);
+	write_server_addresses(w, &relay->addresses);
 	write_u8(w, relay->leg);
 	write_bytes(w, relay->leg_key, KEY_SIZE);
-	write_u16(w, (uint16_t)relay->ticket.size);
 	write_bytes(w, relay->ticket.data, relay->ticket.size);
 	field_end(w, begun);
 }
 
-static void route_path_id(struct reader *value, void *m)
+/* Several relays may be granted, most preferred first; this version uses one. */
+static void take_relay(struct route_direction *m, struct reader *value)
 {
-	((struct route_direction *)m)->path_id = read_u64(value);
-}
+	struct relay_grant relay = {0};
 
-static void route_temp_key(struct reader *value, void *m)
-{
-	read_bytes(value, ((struct route_direction *)m)->temp_key, KEY_SIZE);
-}
-
-static void route_suite(struct reader *value, void *m)
-{
-	uint8_t suite = read_u8(value);
-
-	((struct route_direction *)m)->suite = suite;
-	if (suite != SUITE_AES256_GCM && suite != SUITE_CHACHA20_POLY1305)
+	read_name(value, relay.name, NAME_MAX_SIZE);
+	read_server_addresses(value, &relay.addresses);
+	relay.leg = read_u8(value);
+	read_bytes(value, relay.leg_key, KEY_SIZE);
+	relay.ticket = read_blob_rest(value, TICKET_MAX_SIZE);
+	if (relay.leg > 1)
 		reader_fail(value, ERR_MALFORMED);
-}
-
-static void route_certificate(struct reader *value, void *m)
-{
-	((struct route_direction *)m)->certificate = read_blob(value, reader_left(value));
-}
-
-static void route_lease(struct reader *value, void *m)
-{
-	((struct route_direction *)m)->lease = read_blob(value, reader_left(value));
-}
-
-static void route_observed(struct reader *value, void *m)
-{
-	((struct route_direction *)m)->observed = read_addr(value);
-}
-
-static void route_candidate(struct reader *value, void *m)
-{
-	candidates_read(value, &((struct route_direction *)m)->candidates);
-}
-
-static void route_relay(struct reader *value, void *m)
-{
-	struct route_direction *route = m;
-	struct relay_grant *relay = &route->relay;
-
-	read_text(value, relay->name, NAME_MAX_SIZE);
-	relay->addresses.count = read_u8(value);
-	if (relay->addresses.count == 0 || relay->addresses.count > SERVER_ADDRESSES_MAX) {
-		reader_fail(value, ERR_MALFORMED);
-		return;
+	if (value->err == OK && !m->has_relay) {
+		m->relay = relay;
+		m->has_relay = true;
 	}
-	for (int i = 0; i < relay->addresses.count; i++)
-		relay->addresses.list[i] = read_addr(value);
-	relay->leg = read_u8(value);
-	read_bytes(value, relay->leg_key, KEY_SIZE);
-	relay->ticket = read_blob(value, read_u16(value));
-	if (relay->leg > 1 || relay->ticket.size > TICKET_MAX_SIZE || !text_is_name(relay->name))
-		reader_fail(value, ERR_MALFORMED);
-	route->has_relay = true;
 }
 
-/* In NTMobile's papers the requester is told apart by an address; here by a flag, so that its transaction ends. */
-static void route_requested(struct reader *value, void *m)
-{
-	uint8_t requested = read_u8(value);
-
-	((struct route_direction *)m)->requested = requested == 1;
-	if (requested > 1)
-		reader_fail(value, ERR_MALFORMED);
-}
-
-static const struct field_rule route_rules[] = {
-	{FIELD_PATH_ID, true, false, route_path_id},
-	{FIELD_TEMP_KEY, true, false, route_temp_key},
-	{FIELD_SUITE, true, false, route_suite},
-	{FIELD_CERTIFICATE, true, false, route_certificate},
-	{FIELD_LEASE, true, false, route_lease},
-	{FIELD_OBSERVED, false, false, route_observed},
-	{FIELD_CANDIDATE, false, true, route_candidate},
-	{FIELD_RELAY, false, false, route_relay},
-	{FIELD_REQUESTED, true, false, route_requested},
-};
-
-/* The largest message there is: about 950 bytes. */
+/* Seeds of the unknown field are lengths: PathID and keys must not leak through it. */
 void route_direction_encode(const struct route_direction *m, struct writer *w)
 {
 	field_put_u64(w, FIELD_PATH_ID | FIELD_CRITICAL, m->path_id);
@@ -217,69 +134,86 @@ void route_direction_encode(const struct route_direction *m, struct writer *w)
 	field_put_u8(w, FIELD_SUITE | FIELD_CRITICAL, m->suite);
 	field_put_bytes(w, FIELD_CERTIFICATE | FIELD_CRITICAL, m->certificate.data, m->certificate.size);
 	field_put_bytes(w, FIELD_LEASE | FIELD_CRITICAL, m->lease.data, m->lease.size);
-	observed_encode(&m->observed, w);
+	field_put_addr(w, FIELD_OBSERVED, &m->observed);
 	candidates_encode(&m->candidates, w);
 	if (m->has_relay)
 		put_relay(w, &m->relay);
-	field_put_u8(w, FIELD_REQUESTED, m->requested);
-	field_put_unknown(w, (uint32_t)m->path_id);
+	if (m->requested)
+		field_put_bytes(w, FIELD_REQUESTED, NULL, 0);
+	field_put_unknown(w, (uint32_t)m->certificate.size);
 }
 
-/* Documents and ticket are borrowed from r. */
+static bool take_route_direction(void *message, uint8_t type, struct reader *value)
+{
+	struct route_direction *m = message;
+
+	switch (type) {
+	case FIELD_PATH_ID: m->path_id = read_u64(value); return true;
+	case FIELD_TEMP_KEY: read_bytes(value, m->temp_key, KEY_SIZE); return true;
+	case FIELD_SUITE: m->suite = read_u8(value); return true;
+	case FIELD_CERTIFICATE: m->certificate = read_blob_rest(value, CERTIFICATE_MAX_SIZE); return true;
+	case FIELD_LEASE: m->lease = read_blob_rest(value, LEASE_MAX_SIZE); return true;
+	case FIELD_OBSERVED: m->observed = read_addr(value); return true;
+	case FIELD_CANDIDATE: candidates_take(&m->candidates, value); return true;
+	case FIELD_RELAY: take_relay(m, value); return true;
+	case FIELD_REQUESTED: m->requested = true; return true;
+	default: return false;
+	}
+}
+
+/* An unknown suite fails closed (T18). Certificate, lease and ticket are not looked into. */
 enum err route_direction_decode(struct reader *r, struct route_direction *ret)
 {
+	static const struct field_rules rules = {
+		.mandatory = 1ull << FIELD_PATH_ID | 1ull << FIELD_TEMP_KEY | 1ull << FIELD_SUITE |
+			     1ull << FIELD_CERTIFICATE | 1ull << FIELD_LEASE,
+		.repeatable = 1ull << FIELD_CANDIDATE | 1ull << FIELD_RELAY,
+		.take = take_route_direction,
+	};
 	struct route_direction m = {0};
-	enum err err = body_decode(r, route_rules, sizeof route_rules / sizeof route_rules[0], &m);
+	uint64_t seen;
+	enum err err = fields_decode(r, &rules, &m, &seen);
 
-	if (err == OK && (m.certificate.size > CERTIFICATE_MAX_SIZE || m.lease.size > LEASE_MAX_SIZE))
-		err = ERR_MALFORMED;
-	if (err == OK)
-		*ret = m;
-	return err;
+	if (err != OK)
+		return err;
+	if (m.suite != SUITE_AES256_GCM && m.suite != SUITE_CHACHA20_POLY1305)
+		return ERR_MALFORMED;
+	*ret = m;
+	return OK;
 }
 
-static void update_path_id(struct reader *value, void *m)
-{
-	((struct route_update *)m)->path_id = read_u64(value);
-}
-
-static void update_move_epoch(struct reader *value, void *m)
-{
-	((struct route_update *)m)->move_epoch = read_u32(value);
-}
-
-static void update_observed(struct reader *value, void *m)
-{
-	((struct route_update *)m)->observed = read_addr(value);
-}
-
-static void update_candidate(struct reader *value, void *m)
-{
-	candidates_read(value, &((struct route_update *)m)->candidates);
-}
-
-static const struct field_rule update_rules[] = {
-	{FIELD_PATH_ID, true, false, update_path_id},
-	{FIELD_MOVE_EPOCH, true, false, update_move_epoch},
-	{FIELD_OBSERVED, false, false, update_observed},
-	{FIELD_CANDIDATE, false, true, update_candidate},
-};
-
-/* Only what may have changed. */
+/* A peer's new location, for when its NAT keeps its own word from arriving. */
 void route_update_encode(const struct route_update *m, struct writer *w)
 {
 	field_put_u64(w, FIELD_PATH_ID | FIELD_CRITICAL, m->path_id);
 	field_put_u32(w, FIELD_MOVE_EPOCH, m->move_epoch);
-	observed_encode(&m->observed, w);
+	field_put_addr(w, FIELD_OBSERVED, &m->observed);
 	candidates_encode(&m->candidates, w);
 	field_put_unknown(w, m->move_epoch);
 }
 
-/* Idempotent: the whole list each time. */
+static bool take_route_update(void *message, uint8_t type, struct reader *value)
+{
+	struct route_update *m = message;
+
+	switch (type) {
+	case FIELD_PATH_ID: m->path_id = read_u64(value); return true;
+	case FIELD_MOVE_EPOCH: m->move_epoch = read_u32(value); return true;
+	case FIELD_OBSERVED: m->observed = read_addr(value); return true;
+	case FIELD_CANDIDATE: candidates_take(&m->candidates, value); return true;
+	default: return false;
+	}
+}
+
+/* Addresses told here are candidates, no more (E8). */
 enum err route_update_decode(struct reader *r, struct route_update *ret)
 {
+	static const struct field_rules rules = {.mandatory = 1ull << FIELD_PATH_ID | 1ull << FIELD_MOVE_EPOCH,
+						 .repeatable = 1ull << FIELD_CANDIDATE,
+						 .take = take_route_update};
 	struct route_update m = {0};
-	enum err err = body_decode(r, update_rules, sizeof update_rules / sizeof update_rules[0], &m);
+	uint64_t seen;
+	enum err err = fields_decode(r, &rules, &m, &seen);
 
 	if (err == OK)
 		*ret = m;

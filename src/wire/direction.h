@@ -36,7 +36,7 @@ struct route_direction {
 	struct candidates candidates;   /* the peer's host candidates */
 	bool has_relay;
 	struct relay_grant relay;
-	bool requested;                 /* the receiver asked for it (its Direction Request's transaction id is repeated) */
+	bool requested;                 /* the receiver asked for it: its Direction Request's transaction is repeated */
 };
 
 /* The peer of tunnel path_id moved; its coordinator heard first. */

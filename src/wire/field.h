@@ -1,6 +1,7 @@
 /*
  * field.h: the body of every message is a list of fields: type (8 bit, top bit: critical), length (16 bit), value.
- * Unknown optional fields are skipped, unknown critical ones are ERR_CRITICAL, a repeated singular one is ERR_MALFORMED (security 4).
+ * Unknown optional fields are skipped, unknown critical ones are ERR_CRITICAL, a repeated singular one is
+ * ERR_MALFORMED (security 4). Encoders mark critical what a receiver must not act without.
  */
 #pragma once
 
@@ -12,7 +13,7 @@ enum { FIELD_CRITICAL = 0x80 };
 
 /* One name space for all messages; a field means the same wherever it stands. */
 enum field_type {
-	FIELD_PAD = 0x00,             /* zeros; may repeat */
+	FIELD_PAD = 0x00,             /* zeros; may repeat, in every message */
 	FIELD_CERTIFICATE = 0x01,
 	FIELD_LEASE = 0x02,
 	FIELD_CANDIDATE = 0x03,       /* may repeat, at most CANDIDATES_MAX */
@@ -35,8 +36,19 @@ enum field_type {
 	FIELD_DATA = 0x14,            /* echo payload */
 	FIELD_REVOKED = 0x15,         /* may repeat: NodeID */
 	FIELD_MTU = 0x16,             /* u16 */
-	FIELD_REQUESTED = 0x17,       /* u8: 1 to the end that asked for the direction, 0 to the other */
-	FIELD_FIRST_FREE = 0x18,      /* first number without a meaning: what is sent to test tolerance starts here */
+	FIELD_REQUESTED = 0x17,       /* empty: the receiver's own Direction Request led to this */
+	/* Login frames. */
+	FIELD_ROLE = 0x18,            /* u8 enum login_role */
+	FIELD_SECRET = 0x19,
+	FIELD_IDENTITY_KEY = 0x1a,
+	FIELD_STATIC_KEY = 0x1b,
+	FIELD_WISH = 0x1c,            /* text: name as a person typed it */
+	FIELD_SERVER_ADDRESS = 0x1d,  /* transport address; may repeat, at most SERVER_ADDRESSES_MAX */
+	FIELD_PROOF = 0x1e,
+	FIELD_NETWORK = 0x1f,         /* network document */
+	FIELD_TEXT = 0x20,            /* one line for a person */
+	FIELD_FIRST_FREE = 0x21,      /* next number to give away; beyond 0x3f fields_decode needs a wider mask */
+	FIELD_TOLERANCE = 0x60,       /* 0x60..0x7f never get a meaning: sent so that skipping stays tested */
 };
 
 /* Reason codes on the wire; not enum err. */
@@ -63,18 +75,48 @@ void field_put_u64(struct writer *w, uint8_t type, uint64_t value);
 void field_put_bytes(struct writer *w, uint8_t type, const void *bytes, size_t size);
 /* An unknown optional field derived from `seed`, so that tolerance is exercised by every exchange (security 4). */
 void field_put_unknown(struct writer *w, uint32_t seed);
-/* u8 family (4, 6), u16 port, 4 or 16 bytes. */
+/*
+ * Zeros, so that at least `size` bytes lie between offset `from` and the writer's position; nothing when they do
+ * already.
+ */
+void field_put_pad(struct writer *w, size_t from, size_t size);
+/* Nothing for an address of family 0: it is not known. */
+void field_put_addr(struct writer *w, uint8_t type, const struct addr *addr);
+void field_put_ip(struct writer *w, uint8_t type, const struct ip *ip);
+/* The text fills the field; nothing for an empty one. */
+void field_put_text(struct writer *w, uint8_t type, const char *text);
+/* u8 family (4, 6), u16 port, 4 or 16 bytes. A v4-mapped address is ERR_MALFORMED: it would be a second encoding. */
 void write_addr(struct writer *w, const struct addr *addr);
 struct addr read_addr(struct reader *r);
 /* u8 family, 4 or 16 bytes. */
 void write_ip(struct writer *w, const struct ip *ip);
 struct ip read_ip(struct reader *r);
-/* u8 length, bytes. ret has room for max + 1 and is zero-terminated; inner zeros and longer text are ERR_MALFORMED. */
+/*
+ * u8 length, bytes. ret has room for max + 1 and is zero-terminated; longer text and all but printable ASCII are
+ * ERR_MALFORMED.
+ */
 void write_text(struct writer *w, const char *text);
 void read_text(struct reader *r, char *ret, size_t max);
+/* The same for text that fills the rest of the reader. */
+void read_text_rest(struct reader *r, char *ret, size_t max);
+/* As read_text, and the text must satisfy name_is_valid. */
+void read_name(struct reader *r, char *ret, size_t max);
+/* Labels of 1 to 63 lower-case letters, digits and inner hyphens, separated by dots. */
+bool name_is_valid(const char *name);
+/* All that is left must be one value of at most max bytes: for credentials and tickets inside fields. */
+struct blob read_blob_rest(struct reader *r, size_t max);
 
 /*
- * The next field: false at the end or on error (see r->err). *ret_type lacks the critical bit; *ret_critical has it; *ret_value covers
- * exactly the value.
+ * The next field: false at the end or on error (see r->err). *ret_type lacks the critical bit; *ret_critical has it;
+ * *ret_value covers exactly the value.
  */
 bool field_next(struct reader *r, uint8_t *ret_type, bool *ret_critical, struct reader *ret_value);
+
+/* What fields_decode has to know of a message; masks have bit 1 << type. */
+struct field_rules {
+	uint64_t mandatory, repeatable;
+	/* Reads one field, to its end, into the message; false when the type is none of this message's. */
+	bool (*take)(void *message, uint8_t type, struct reader *value);
+};
+/* Reads all fields by the rules above. *ret_seen has bit 1 << type for every field that was taken. */
+must_use enum err fields_decode(struct reader *r, const struct field_rules *rules, void *message, uint64_t *ret_seen);

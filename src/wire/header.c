@@ -1,6 +1,6 @@
 #include "wire/header.h"
 
-/* Exactly HEADER_SIZE bytes. */
+/* Every datagram starts with these. */
 void header_encode(const struct header *header, struct writer *w)
 {
 	write_u8(w, header->type);
@@ -9,7 +9,7 @@ void header_encode(const struct header *header, struct writer *w)
 	write_u64(w, header->path_id);
 }
 
-static bool is_known_type(uint8_t type)
+static bool is_known(uint8_t type)
 {
 	if (type & PACKET_SEALED)
 		return (type & SEALED_RESERVED) == 0;
@@ -17,21 +17,18 @@ static bool is_known_type(uint8_t type)
 	       (type >= PACKET_RELAY_BIND && type <= PACKET_RELAY_BOUND);
 }
 
-/* Reserved bits are zero until a later version gives them a meaning. */
+/* Leaves r behind the header: what follows depends on the type. */
 enum err header_decode(struct reader *r, struct header *ret)
 {
-	struct header header;
+	struct header header = {.type = read_u8(r)};
 
-	header.type = read_u8(r);
 	header.path = read_u8(r);
 	header.counter = read_u48(r);
 	header.path_id = read_u64(r);
+	if (!is_known(header.type) || header.path >= (header.type & PACKET_SEALED ? PATHS_MAX : 1))
+		reader_fail(r, ERR_MALFORMED);
 	if (r->err != OK)
 		return r->err;
-	if (!is_known_type(header.type) || header.path >= ((header.type & PACKET_SEALED) ? PATHS_MAX : 1)) {
-		reader_fail(r, ERR_MALFORMED);
-		return ERR_MALFORMED;
-	}
 	*ret = header;
 	return OK;
 }
@@ -39,5 +36,6 @@ enum err header_decode(struct reader *r, struct header *ret)
 /* What two nodes say to each other. */
 bool packet_is_end_to_end(uint8_t type)
 {
-	return (type & PACKET_SEALED) || type == PACKET_TUNNEL_REQUEST || type == PACKET_TUNNEL_RESPONSE || type == PACKET_HOLE_PUNCHING;
+	return type & PACKET_SEALED || type == PACKET_TUNNEL_REQUEST || type == PACKET_TUNNEL_RESPONSE ||
+	       type == PACKET_HOLE_PUNCHING;
 }

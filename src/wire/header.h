@@ -1,5 +1,6 @@
 /*
- * header.h: the 16 bytes that start every datagram (design 5). The same for every type, so that a relay finds PathID at one offset.
+ * header.h: the 16 bytes that start every datagram (design 5). The same for every type, so that a relay finds PathID
+ * at one offset.
  *
  *   0        1        2 .. 7            8 .. 15
  *   type     path     counter (48 bit)  PathID (64 bit)
@@ -32,7 +33,7 @@ enum packet_type {
 enum sealed_flags {
 	SEALED_RESPONDER = 0x40, /* sent by the end that answered the handshake */
 	SEALED_CONTROL = 0x20,   /* a message of wire/, not an inner IP packet */
-	SEALED_PARTIAL = 0x10,   /* the inner transport checksum is the pseudo header's only; the tag covers the bytes */
+	SEALED_PARTIAL = 0x10,   /* the inner transport checksum is the pseudo header's only: the tag covers it all */
 	SEALED_EPOCH = 0x03,
 	SEALED_RESERVED = 0x0c,  /* zero */
 };
@@ -46,7 +47,10 @@ struct header {
 
 /* w gets exactly HEADER_SIZE bytes. */
 void header_encode(const struct header *header, struct writer *w);
-/* Shape only; ERR_MALFORMED for reserved bits or path >= PATHS_MAX of a sealed packet. */
+/*
+ * Shape only, r is left behind the header. ERR_MALFORMED for unknown types, reserved bits, path >= PATHS_MAX of a
+ * sealed packet and path > 0 of another.
+ */
 must_use enum err header_decode(struct reader *r, struct header *ret);
 
 /* Types that a relay carries between two bound legs. */

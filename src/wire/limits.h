@@ -35,6 +35,8 @@ enum {
 	SERVER_ADDRESSES_MAX = 4,      /* transport addresses of one server */
 	RELAYS_MAX = 16,               /* in one network document */
 	COORDINATORS_MAX = 16,
+	REVOKED_MAX = 256,             /* NodeIDs in one network document: 4 KiB of its 16 */
+	ECHO_MAX = 1000,               /* bytes of an echo: with headers and tag below MESSAGE_MAX */
 	TICKET_MAX_SIZE = 256,
 	CERTIFICATE_MAX_SIZE = 640,
 	LEASE_MAX_SIZE = 256,

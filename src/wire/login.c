@@ -2,47 +2,35 @@
 
 #include <string.h>
 
-#include "wire/body.h"
+#include "wire/field.h"
 
-/* u32 length of what follows the length, then the type. The hole is filled when the body is known. */
+enum { LENGTH_SIZE = 4 };
+
 static size_t frame_begin(struct writer *w, uint8_t type)
 {
-	size_t at = w->at;
+	size_t begun = w->at;
 
 	write_u32(w, 0);
 	write_u8(w, type);
-	return at;
+	return begun;
 }
 
+/* A frame over LOGIN_FRAME_MAX fails the writer: no receiver would take it. */
 static void frame_end(struct writer *w, size_t begun)
 {
-	size_t size = w->at - begun - 4;
+	struct writer length;
 
 	if (w->err != OK)
 		return;
-	write_u16_at(w, begun, (uint16_t)(size >> 16));
-	write_u16_at(w, begun + 2, (uint16_t)size);
+	if (w->at - begun > LOGIN_FRAME_MAX) {
+		w->err = ERR_SIZE;
+		return;
+	}
+	length = writer_over(w->data + begun, LENGTH_SIZE);
+	write_u32(&length, (uint32_t)(w->at - begun - LENGTH_SIZE));
 }
 
-/* Too large a length is refused before anything of it is buffered. */
-enum err login_frame_next(const uint8_t *data, size_t size, uint8_t *ret_type, struct blob *ret_body, size_t *ret_consumed)
-{
-	struct reader r = reader_over(data, size);
-	uint32_t length = read_u32(&r);
-
-	if (r.err != OK)
-		return ERR_TRUNCATED;
-	if (length == 0 || length > LOGIN_FRAME_MAX)
-		return ERR_MALFORMED;
-	if (reader_left(&r) < length)
-		return ERR_TRUNCATED;
-	*ret_type = read_u8(&r);
-	*ret_body = read_blob(&r, length - 1);
-	*ret_consumed = r.at;
-	return OK;
-}
-
-/* Body as it is. */
+/* Without body, or with a document that has an encoding of its own. */
 void login_frame_encode(uint8_t type, struct blob body, struct writer *w)
 {
 	size_t begun = frame_begin(w, type);
@@ -51,102 +39,168 @@ void login_frame_encode(uint8_t type, struct blob body, struct writer *w)
 	frame_end(w, begun);
 }
 
-/* A whole frame. */
+/* ERR_TRUNCATED asks for more bytes; a length that no frame has ends the connection at once. */
+enum err login_frame_next(const uint8_t *data, size_t size, uint8_t *ret_type, struct blob *ret_body,
+			  size_t *ret_consumed)
+{
+	struct reader r = reader_over(data, size);
+	uint32_t length = read_u32(&r);
+	struct blob body;
+	uint8_t type;
+
+	if (r.err == OK && (length == 0 || length > LOGIN_FRAME_MAX - LENGTH_SIZE))
+		return ERR_MALFORMED;
+	type = read_u8(&r);
+	body = read_blob(&r, length - 1);
+	if (r.err != OK)
+		return r.err;
+	*ret_type = type;
+	*ret_body = body;
+	*ret_consumed = r.at;
+	return OK;
+}
+
+/* The wished name goes as typed: the account server can tell the person what is wrong with it. */
 void login_request_encode(const struct login_request *m, struct writer *w)
 {
 	size_t begun = frame_begin(w, FRAME_LOGIN_REQUEST);
 
-	write_u8(w, PROTOCOL_VERSION);
-	write_u8(w, m->role);
-	write_bytes(w, m->secret, JOIN_SECRET_SIZE);
-	write_bytes(w, m->identity_key, KEY_SIZE);
-	write_bytes(w, m->static_key, KEY_SIZE);
-	write_text(w, m->name);
-	write_u8(w, m->addresses.count);
-	for (int i = 0; i < m->addresses.count; i++)
-		write_addr(w, &m->addresses.list[i]);
-	write_bytes(w, m->proof, SIGNATURE_SIZE);
+	field_put_u8(w, FIELD_ROLE, m->role);
+	field_put_bytes(w, FIELD_SECRET, m->secret, JOIN_SECRET_SIZE);
+	field_put_bytes(w, FIELD_IDENTITY_KEY, m->identity_key, KEY_SIZE);
+	field_put_bytes(w, FIELD_STATIC_KEY, m->static_key, KEY_SIZE);
+	field_put_text(w, FIELD_WISH, m->name);
+	for (uint8_t i = 0; i < m->addresses.count && i < SERVER_ADDRESSES_MAX; i++)
+		field_put_addr(w, FIELD_SERVER_ADDRESS, &m->addresses.list[i]);
+	field_put_bytes(w, FIELD_PROOF, m->proof, SIGNATURE_SIZE);
+	field_put_unknown(w, (uint32_t)(w->at - begun));
 	frame_end(w, begun);
 }
 
-/* The body of a frame. */
+static void take_address(struct server_addresses *addresses, struct reader *value)
+{
+	if (addresses->count == SERVER_ADDRESSES_MAX)
+		reader_fail(value, ERR_MALFORMED);
+	else
+		addresses->list[addresses->count++] = read_addr(value);
+}
+
+static bool take_login_request(void *message, uint8_t type, struct reader *value)
+{
+	struct login_request *m = message;
+
+	switch (type) {
+	case FIELD_ROLE: m->role = read_u8(value); return true;
+	case FIELD_SECRET: read_bytes(value, m->secret, JOIN_SECRET_SIZE); return true;
+	case FIELD_IDENTITY_KEY: read_bytes(value, m->identity_key, KEY_SIZE); return true;
+	case FIELD_STATIC_KEY: read_bytes(value, m->static_key, KEY_SIZE); return true;
+	case FIELD_WISH: read_text_rest(value, m->name, NAME_MAX_SIZE); return true;
+	case FIELD_SERVER_ADDRESS: take_address(&m->addresses, value); return true;
+	case FIELD_PROOF: read_bytes(value, m->proof, SIGNATURE_SIZE); return true;
+	default: return false;
+	}
+}
+
+/* Secret, wish and proof are the account server's to judge. */
 enum err login_request_decode(struct reader *r, struct login_request *ret)
 {
+	static const struct field_rules rules = {
+		.mandatory = 1ull << FIELD_ROLE | 1ull << FIELD_SECRET | 1ull << FIELD_IDENTITY_KEY |
+			     1ull << FIELD_STATIC_KEY | 1ull << FIELD_PROOF,
+		.repeatable = 1ull << FIELD_SERVER_ADDRESS,
+		.take = take_login_request,
+	};
 	struct login_request m = {0};
-	enum err err;
+	uint64_t seen;
+	enum err err = fields_decode(r, &rules, &m, &seen);
 
-	if (read_u8(r) != PROTOCOL_VERSION)
-		reader_fail(r, ERR_MALFORMED);
-	m.role = read_u8(r);
-	read_bytes(r, m.secret, JOIN_SECRET_SIZE);
-	read_bytes(r, m.identity_key, KEY_SIZE);
-	read_bytes(r, m.static_key, KEY_SIZE);
-	read_text(r, m.name, NAME_MAX_SIZE);
-	m.addresses.count = read_u8(r);
-	if (m.role > ROLE_RELAY || m.addresses.count > SERVER_ADDRESSES_MAX || !text_is_name(m.name))
-		reader_fail(r, ERR_MALFORMED);
-	for (int i = 0; r->err == OK && i < m.addresses.count; i++)
-		m.addresses.list[i] = read_addr(r);
-	read_bytes(r, m.proof, SIGNATURE_SIZE);
-	err = reader_finish(r);
+	if (err == OK && m.role > ROLE_RELAY)
+		err = ERR_MALFORMED;
 	if (err == OK)
 		*ret = m;
 	return err;
 }
 
-/* A whole frame. */
+/* Servers have no certificate: they are listed in the network document. */
 void login_response_encode(const struct login_response *m, struct writer *w)
 {
 	size_t begun = frame_begin(w, FRAME_LOGIN_RESPONSE);
 
-	write_u16(w, (uint16_t)m->certificate_size);
-	write_bytes(w, m->certificate, m->certificate_size);
-	write_u16(w, (uint16_t)m->network_size);
-	write_bytes(w, m->network, m->network_size);
+	if (m->certificate_size)
+		field_put_bytes(w, FIELD_CERTIFICATE, m->certificate, m->certificate_size);
+	field_put_bytes(w, FIELD_NETWORK, m->network, m->network_size);
+	field_put_unknown(w, (uint32_t)m->network_size);
 	frame_end(w, begun);
 }
 
-static size_t read_document(struct reader *r, uint8_t *ret, size_t max)
+static void take_copy(struct reader *value, uint8_t *ret, size_t max, size_t *ret_size)
 {
-	size_t size = read_u16(r);
+	struct blob blob = read_blob_rest(value, max);
 
-	if (size > max) {
-		reader_fail(r, ERR_MALFORMED);
-		return 0;
+	if (blob.size == 0) {
+		reader_fail(value, ERR_MALFORMED);
+		return;
 	}
-	read_bytes(r, ret, size);
-	return size;
+	memcpy(ret, blob.data, blob.size);
+	*ret_size = blob.size;
 }
 
-/* Decoded straight into *ret because of its size. */
+static bool take_login_response(void *message, uint8_t type, struct reader *value)
+{
+	struct login_response *m = message;
+
+	switch (type) {
+	case FIELD_CERTIFICATE:
+		take_copy(value, m->certificate, CERTIFICATE_MAX_SIZE, &m->certificate_size);
+		return true;
+	case FIELD_NETWORK: take_copy(value, m->network, NETWORK_MAX_SIZE, &m->network_size); return true;
+	default: return false;
+	}
+}
+
+/* The documents are copied, not looked into. */
 enum err login_response_decode(struct reader *r, struct login_response *ret)
 {
-	ret->certificate_size = read_document(r, ret->certificate, sizeof ret->certificate);
-	ret->network_size = read_document(r, ret->network, sizeof ret->network);
-	return reader_finish(r);
+	static const struct field_rules rules = {.mandatory = 1ull << FIELD_NETWORK, .take = take_login_response};
+	struct login_response m = {0};
+	uint64_t seen;
+	enum err err = fields_decode(r, &rules, &m, &seen);
+
+	if (err == OK)
+		*ret = m;
+	return err;
 }
 
-/* A whole frame. */
+/* A code for programs, a line for people. */
 void login_refusal_encode(const struct login_refusal *m, struct writer *w)
 {
 	size_t begun = frame_begin(w, FRAME_REFUSAL);
 
-	write_u8(w, m->reason);
-	write_text(w, m->text);
+	field_put_u8(w, FIELD_REASON, m->reason);
+	field_put_text(w, FIELD_TEXT, m->text);
+	field_put_unknown(w, m->reason);
 	frame_end(w, begun);
 }
 
-/* Only printable ASCII reaches a terminal. */
+static bool take_login_refusal(void *message, uint8_t type, struct reader *value)
+{
+	struct login_refusal *m = message;
+
+	switch (type) {
+	case FIELD_REASON: m->reason = read_u8(value); return true;
+	case FIELD_TEXT: read_text_rest(value, m->text, sizeof m->text - 1); return true;
+	default: return false;
+	}
+}
+
+/* The text is printable, whoever wrote it: it goes to a terminal. */
 enum err login_refusal_decode(struct reader *r, struct login_refusal *ret)
 {
-	struct login_refusal m = {.reason = read_u8(r)};
-	enum err err;
+	static const struct field_rules rules = {.mandatory = 1ull << FIELD_REASON, .take = take_login_refusal};
+	struct login_refusal m = {0};
+	uint64_t seen;
+	enum err err = fields_decode(r, &rules, &m, &seen);
 
-	read_text(r, m.text, sizeof m.text - 1);
-	for (size_t i = 0; m.text[i]; i++)
-		if (m.text[i] < ' ' || m.text[i] > '~')
-			reader_fail(r, ERR_MALFORMED);
-	err = reader_finish(r);
 	if (err == OK)
 		*ret = m;
 	return err;

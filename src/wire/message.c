@@ -1,6 +1,6 @@
 #include "wire/message.h"
 
-/* Type and transaction. */
+/* Starts every message; fields follow. */
 void message_header_encode(uint8_t type, uint32_t transaction, struct writer *w)
 {
 	write_u8(w, type);
@@ -10,19 +10,20 @@ void message_header_encode(uint8_t type, uint32_t transaction, struct writer *w)
 static bool is_known(uint8_t type)
 {
 	return (type >= MESSAGE_REGISTRATION_REQUEST && type <= MESSAGE_ROUTE_UPDATE) ||
-	       (type >= MESSAGE_TUNNEL_REQUEST && type <= MESSAGE_ECHO_RESPONSE) || (type >= MESSAGE_ACK && type <= MESSAGE_CLOSE);
+	       (type >= MESSAGE_TUNNEL_REQUEST && type <= MESSAGE_ECHO_RESPONSE) ||
+	       (type >= MESSAGE_ACK && type <= MESSAGE_CLOSE);
 }
 
-/* Unknown types are for later versions: dropped, not answered. */
+/* Leaves r at the first field. */
 enum err message_header_decode(struct reader *r, struct message_header *ret)
 {
-	struct message_header header = {.type = read_u8(r), .transaction = 0};
+	struct message_header header = {.type = read_u8(r)};
 
 	header.transaction = read_u32(r);
+	if (!is_known(header.type))
+		reader_fail(r, ERR_UNKNOWN);
 	if (r->err != OK)
 		return r->err;
-	if (!is_known(header.type))
-		return ERR_UNKNOWN;
 	*ret = header;
 	return OK;
 }

@@ -1,139 +1,169 @@
 #include <string.h>
 
-#include "wire/body.h"
 #include "wire/credential.h"
+#include "wire/field.h"
 
-enum { NETWORK_VERSION = 1 };
-
-static void write_addresses(struct writer *w, const struct server_addresses *addresses)
+/* Count and addresses; a count over the limit fails the writer's reader, not memory. */
+void write_server_addresses(struct writer *w, const struct server_addresses *addresses)
 {
 	write_u8(w, addresses->count);
-	for (int i = 0; i < addresses->count; i++)
+	for (uint8_t i = 0; i < addresses->count && i < SERVER_ADDRESSES_MAX; i++)
 		write_addr(w, &addresses->list[i]);
 }
 
-static void read_addresses(struct reader *r, struct server_addresses *ret)
+/* Empty after a failure. */
+void read_server_addresses(struct reader *r, struct server_addresses *ret)
 {
-	ret->count = read_u8(r);
-	if (ret->count > SERVER_ADDRESSES_MAX) {
-		ret->count = 0;
+	struct server_addresses addresses = {.count = read_u8(r)};
+
+	if (addresses.count > SERVER_ADDRESSES_MAX) {
 		reader_fail(r, ERR_MALFORMED);
+		addresses.count = 0;
 	}
-	for (int i = 0; i < ret->count; i++)
-		ret->list[i] = read_addr(r);
+	for (uint8_t i = 0; i < addresses.count; i++)
+		addresses.list[i] = read_addr(r);
+	*ret = r->err == OK ? addresses : (struct server_addresses){0};
 }
 
-static void write_prefix(struct writer *w, const struct prefix *prefix)
+/* u8 family (0: none), address, u8 bits; nothing after the family of none. */
+static void write_pool(struct writer *w, const struct prefix *pool)
 {
-	write_ip(w, &prefix->ip);
-	write_u8(w, prefix->bits);
+	write_ip(w, &pool->ip);
+	if (pool->ip.family)
+		write_u8(w, pool->bits);
 }
 
-static struct prefix read_prefix(struct reader *r, uint8_t family)
+static bool has_host_bits(const struct prefix *prefix)
 {
-	struct prefix prefix = {.ip = read_ip(r), .bits = 0};
+	uint8_t any = 0;
 
-	prefix.bits = read_u8(r);
-	if (prefix.ip.family != family || prefix.bits > ip_size(&prefix.ip) * 8)
+	for (size_t i = 0; i < ip_size(&prefix->ip); i++) {
+		size_t before = 8 * i;
+		uint8_t mask = prefix->bits <= before	    ? 0xff
+			       : prefix->bits >= before + 8 ? 0
+							    : (uint8_t)(0xff >> (prefix->bits - before));
+
+		any |= prefix->ip.bytes[i] & mask;
+	}
+	return any != 0;
+}
+
+static struct prefix read_pool(struct reader *r, uint8_t family)
+{
+	struct prefix pool = {0};
+	struct reader ahead = *r;
+
+	if (read_u8(&ahead) == 0) {
+		*r = ahead;
+		return pool;
+	}
+	pool.ip = read_ip(r);
+	pool.bits = read_u8(r);
+	if (pool.ip.family != family || pool.bits > 8 * ip_size(&pool.ip) || has_host_bits(&pool))
 		reader_fail(r, ERR_MALFORMED);
-	for (size_t bit = prefix.bits; r->err == OK && bit < ip_size(&prefix.ip) * 8; bit++)
-		if (prefix.ip.bytes[bit / 8] >> (7 - bit % 8) & 1)
-			reader_fail(r, ERR_MALFORMED);
-	return prefix;
+	return pool;
 }
 
-static void write_coordinator(struct writer *w, const struct coordinator_entry *c)
+static void write_coordinator(struct writer *w, const struct coordinator_entry *entry)
 {
-	write_text(w, c->zone);
-	write_bytes(w, c->static_key, KEY_SIZE);
-	write_bytes(w, c->sign_key, KEY_SIZE);
-	write_prefix(w, &c->pool4);
-	write_prefix(w, &c->pool6);
-	write_addresses(w, &c->addresses);
+	write_text(w, entry->zone);
+	write_bytes(w, entry->static_key, KEY_SIZE);
+	write_bytes(w, entry->sign_key, KEY_SIZE);
+	write_pool(w, &entry->pool4);
+	write_pool(w, &entry->pool6);
+	write_server_addresses(w, &entry->addresses);
 }
 
 static void read_coordinator(struct reader *r, struct coordinator_entry *ret)
 {
-	read_text(r, ret->zone, ZONE_MAX_SIZE);
+	read_name(r, ret->zone, ZONE_MAX_SIZE);
 	read_bytes(r, ret->static_key, KEY_SIZE);
 	read_bytes(r, ret->sign_key, KEY_SIZE);
-	ret->pool4 = read_prefix(r, 4);
-	ret->pool6 = read_prefix(r, 6);
-	read_addresses(r, &ret->addresses);
-	if (ret->zone[0] == '\0' || !text_is_name(ret->zone))
-		reader_fail(r, ERR_MALFORMED);
+	ret->pool4 = read_pool(r, 4);
+	ret->pool6 = read_pool(r, 6);
+	read_server_addresses(r, &ret->addresses);
 }
 
-static void write_relay(struct writer *w, const struct relay_entry *relay)
+static void write_relay(struct writer *w, const struct relay_entry *entry)
 {
-	write_text(w, relay->name);
-	write_bytes(w, relay->static_key, KEY_SIZE);
-	write_addresses(w, &relay->addresses);
+	write_text(w, entry->name);
+	write_bytes(w, entry->static_key, KEY_SIZE);
+	write_server_addresses(w, &entry->addresses);
 }
 
 static void read_relay(struct reader *r, struct relay_entry *ret)
 {
-	read_text(r, ret->name, NAME_MAX_SIZE);
+	read_name(r, ret->name, NAME_MAX_SIZE);
 	read_bytes(r, ret->static_key, KEY_SIZE);
-	read_addresses(r, &ret->addresses);
-	if (ret->name[0] == '\0' || !text_is_name(ret->name))
-		reader_fail(r, ERR_MALFORMED);
+	read_server_addresses(r, &ret->addresses);
 }
 
-/* Signature last, over all before it. */
+static bool counts_fit(const struct network *network)
+{
+	return network->coordinator_count <= COORDINATORS_MAX && network->relay_count <= RELAYS_MAX &&
+	       network->revoked_count <= REVOKED_MAX;
+}
+
+/* Layout: docs/protocol.md, documents. */
 void network_encode(const struct network *network, struct writer *w)
 {
+	if (!counts_fit(network)) {
+		w->err = w->err == OK ? ERR_SIZE : w->err;
+		return;
+	}
 	write_u8(w, DOCUMENT_NETWORK);
-	write_u8(w, NETWORK_VERSION);
+	write_u8(w, DOCUMENT_VERSION);
 	write_u64(w, network->epoch);
 	write_u64(w, network->issued_s);
 	write_u8(w, network->version_floor);
 	write_u8(w, network->coordinator_count);
-	for (int i = 0; i < network->coordinator_count; i++)
+	for (uint8_t i = 0; i < network->coordinator_count; i++)
 		write_coordinator(w, &network->coordinators[i]);
 	write_u8(w, network->relay_count);
-	for (int i = 0; i < network->relay_count; i++)
+	for (uint8_t i = 0; i < network->relay_count; i++)
 		write_relay(w, &network->relays[i]);
 	write_u16(w, network->revoked_count);
-	for (int i = 0; i < network->revoked_count; i++)
+	for (uint16_t i = 0; i < network->revoked_count; i++)
 		write_bytes(w, network->revoked[i].bytes, NODE_ID_SIZE);
 	write_bytes(w, network->signature, SIGNATURE_SIZE);
 }
 
-static void read_lists(struct reader *r, struct network *ret)
+/* A count over its limit ends the reading before anything is stored. */
+static size_t read_count(struct reader *r, size_t count, size_t max)
 {
-	ret->coordinator_count = read_u8(r);
-	if (ret->coordinator_count > COORDINATORS_MAX)
+	if (count > max)
 		reader_fail(r, ERR_MALFORMED);
-	for (int i = 0; r->err == OK && i < ret->coordinator_count; i++)
-		read_coordinator(r, &ret->coordinators[i]);
-	ret->relay_count = read_u8(r);
-	if (ret->relay_count > RELAYS_MAX)
-		reader_fail(r, ERR_MALFORMED);
-	for (int i = 0; r->err == OK && i < ret->relay_count; i++)
-		read_relay(r, &ret->relays[i]);
-	ret->revoked_count = read_u16(r);
-	if (ret->revoked_count > sizeof ret->revoked / sizeof ret->revoked[0])
-		reader_fail(r, ERR_MALFORMED);
-	for (int i = 0; r->err == OK && i < ret->revoked_count; i++)
-		read_bytes(r, ret->revoked[i].bytes, NODE_ID_SIZE);
+	return r->err == OK ? count : 0;
 }
 
-/* Decoded straight into *ret because of its size; zeroed on failure. */
-enum err network_decode(struct reader *r, struct network *ret)
+static void read_network(struct reader *r, struct network *ret)
 {
-	enum err err;
-
-	memset(ret, 0, sizeof *ret);
-	if (read_u8(r) != DOCUMENT_NETWORK || read_u8(r) != NETWORK_VERSION)
+	if (read_u8(r) != DOCUMENT_NETWORK || read_u8(r) != DOCUMENT_VERSION)
 		reader_fail(r, ERR_MALFORMED);
 	ret->epoch = read_u64(r);
 	ret->issued_s = read_u64(r);
 	ret->version_floor = read_u8(r);
-	read_lists(r, ret);
+	ret->coordinator_count = (uint8_t)read_count(r, read_u8(r), COORDINATORS_MAX);
+	for (uint8_t i = 0; i < ret->coordinator_count; i++)
+		read_coordinator(r, &ret->coordinators[i]);
+	ret->relay_count = (uint8_t)read_count(r, read_u8(r), RELAYS_MAX);
+	for (uint8_t i = 0; i < ret->relay_count; i++)
+		read_relay(r, &ret->relays[i]);
+	ret->revoked_count = (uint16_t)read_count(r, read_u16(r), REVOKED_MAX);
+	for (uint16_t i = 0; i < ret->revoked_count; i++)
+		read_bytes(r, ret->revoked[i].bytes, NODE_ID_SIZE);
 	read_bytes(r, ret->signature, SIGNATURE_SIZE);
+}
+
+/* Bytes only: whether it holds is network_judge's affair. */
+enum err network_decode(struct reader *r, struct network *ret)
+{
+	struct network network = {0};
+	enum err err;
+
+	read_network(r, &network);
 	err = reader_finish(r);
-	if (err != OK)
-		memset(ret, 0, sizeof *ret);
+	if (err == OK)
+		*ret = network;
 	return err;
 }

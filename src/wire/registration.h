@@ -1,4 +1,7 @@
-/* registration.h: a node and its coordinator: Registration, NTM Update, Keep Alive (design 6). Bodies only: message.h has the header. */
+/*
+ * registration.h: a node and its coordinator: Registration, NTM Update, Keep Alive (design 6). Bodies only: message.h
+ * has the header.
+ */
 #pragma once
 
 #include "wire/credential.h"
@@ -50,7 +53,5 @@ void update_response_encode(const struct update_response *m, struct writer *w);
 must_use enum err update_response_decode(struct reader *r, struct update_response *ret);
 /* FIELD_CANDIDATE for each; shared by all messages that carry them. */
 void candidates_encode(const struct candidates *candidates, struct writer *w);
-/* One FIELD_CANDIDATE's value; one more than CANDIDATES_MAX fails the reader. */
-void candidates_read(struct reader *value, struct candidates *candidates);
-/* FIELD_OBSERVED when there is something to tell. */
-void observed_encode(const struct addr *observed, struct writer *w);
+/* Reads one of them while decoding; one too many fails the value's reader. */
+void candidates_take(struct candidates *candidates, struct reader *value);

@@ -2,83 +2,95 @@
 
 enum { TICKET_VERSION = 1 };
 
-/* Sealed afterwards: nobody but the relay reads it. */
+/* TICKET_SIZE bytes. */
 void ticket_encode(const struct ticket *ticket, struct writer *w)
 {
 	write_u8(w, TICKET_VERSION);
 	write_u64(w, ticket->path_id);
-	write_bytes(w, ticket->leg_keys, sizeof ticket->leg_keys);
+	write_bytes(w, ticket->leg_keys[0], KEY_SIZE);
+	write_bytes(w, ticket->leg_keys[1], KEY_SIZE);
 	write_u64(w, ticket->not_before_s);
 	write_u64(w, ticket->not_after_s);
 	write_u32(w, ticket->rate_kbps_max);
 	write_u64(w, ticket->bytes_max);
 }
 
-/* Another version is another format. */
+/* Whether it is valid now is the relay's to judge. */
 enum err ticket_decode(struct reader *r, struct ticket *ret)
 {
-	struct ticket ticket;
-	uint8_t version = read_u8(r);
+	struct ticket ticket = {0};
 	enum err err;
 
+	if (read_u8(r) != TICKET_VERSION)
+		reader_fail(r, ERR_MALFORMED);
 	ticket.path_id = read_u64(r);
-	read_bytes(r, ticket.leg_keys, sizeof ticket.leg_keys);
+	read_bytes(r, ticket.leg_keys[0], KEY_SIZE);
+	read_bytes(r, ticket.leg_keys[1], KEY_SIZE);
 	ticket.not_before_s = read_u64(r);
 	ticket.not_after_s = read_u64(r);
 	ticket.rate_kbps_max = read_u32(r);
 	ticket.bytes_max = read_u64(r);
+	if (ticket.not_after_s < ticket.not_before_s)
+		reader_fail(r, ERR_MALFORMED);
 	err = reader_finish(r);
-	if (err == OK && (version != TICKET_VERSION || ticket.not_after_s < ticket.not_before_s))
-		err = ERR_MALFORMED;
 	if (err == OK)
 		*ret = ticket;
 	return err;
 }
 
-/* Padded to RELAY_BIND_MIN with the MAC, so that a Challenge is never larger. */
+/* Padded, so that no answer of the relay is larger. */
 void relay_bind_encode_unsigned(const struct relay_bind *m, struct writer *w)
 {
-	struct header header = {.type = PACKET_RELAY_BIND, .path_id = m->path_id};
-	size_t start = w->at;
+	size_t from = w->at, size;
 
-	header_encode(&header, w);
+	header_encode(&(struct header){.type = PACKET_RELAY_BIND, .path_id = m->path_id}, w);
 	write_u8(w, m->leg);
 	write_u32(w, m->generation);
-	write_u16(w, (uint16_t)m->ticket.size);
+	write_u16(w, m->ticket.size > UINT16_MAX ? UINT16_MAX : (uint16_t)m->ticket.size);
 	write_bytes(w, m->ticket.data, m->ticket.size);
-	if (w->at - start < RELAY_BIND_MIN - MAC_SIZE)
-		write_zeros(w, RELAY_BIND_MIN - MAC_SIZE - (w->at - start));
+	size = w->at - from;
+	if (size < RELAY_BIND_MIN - MAC_SIZE)
+		write_zeros(w, RELAY_BIND_MIN - MAC_SIZE - size);
 }
 
-static bool rest_is_zero(struct reader *r, size_t size)
+/* Only as much padding as the encoder writes, so that every Bind has one encoding. */
+static void read_padding(struct reader *r, size_t from)
 {
-	struct blob rest = read_blob(r, size);
-	uint8_t all = 0;
+	size_t there = r->at - from, want = there < RELAY_BIND_MIN - MAC_SIZE ? RELAY_BIND_MIN - MAC_SIZE - there : 0;
+	struct blob padding = read_blob(r, want);
 
-	for (size_t i = 0; i < rest.size; i++)
-		all |= rest.data[i];
-	return all == 0;
+	for (size_t i = 0; i < padding.size; i++)
+		if (padding.data[i])
+			reader_fail(r, ERR_MALFORMED);
 }
 
-/* The ticket is borrowed from r. */
+static void read_outer(struct reader *r, uint8_t *ret_type, uint64_t *ret_path_id)
+{
+	struct header header = {0};
+
+	if (header_decode(r, &header) == OK && header.counter != 0)
+		reader_fail(r, ERR_MALFORMED);
+	*ret_type = header.type;
+	*ret_path_id = header.path_id;
+}
+
+/* A whole datagram; the MAC is the caller's to check, over the first signed_size bytes. */
 enum err relay_bind_decode(struct reader *r, struct relay_bind *ret)
 {
-	struct header header;
-	struct relay_bind m;
-	size_t start = r->at;
-	enum err err = header_decode(r, &header);
+	struct relay_bind m = {0};
+	size_t from = r->at, ticket_size;
+	uint8_t type;
+	enum err err;
 
-	if (err == OK && (header.type != PACKET_RELAY_BIND || r->size - start < RELAY_BIND_MIN))
-		err = ERR_MALFORMED;
-	if (err != OK)
-		return err;
-	m.path_id = header.path_id;
+	read_outer(r, &type, &m.path_id);
 	m.leg = read_u8(r);
 	m.generation = read_u32(r);
-	m.ticket = read_blob(r, read_u16(r));
-	if (r->err == OK && (m.leg > 1 || m.ticket.size > TICKET_MAX_SIZE || reader_left(r) < MAC_SIZE || !rest_is_zero(r, reader_left(r) - MAC_SIZE)))
+	ticket_size = read_u16(r);
+	if (type != PACKET_RELAY_BIND || m.leg > 1 || ticket_size > TICKET_MAX_SIZE)
 		reader_fail(r, ERR_MALFORMED);
-	m.signed_size = r->at - start;
+	m.ticket = read_blob(r, ticket_size);
+	read_padding(r, from);
+	m.signed_size = r->at - from;
 	read_bytes(r, m.mac, MAC_SIZE);
 	err = reader_finish(r);
 	if (err == OK)
@@ -86,37 +98,29 @@ enum err relay_bind_decode(struct reader *r, struct relay_bind *ret)
 	return err;
 }
 
-/* Challenge, Answer and Bound have one shape. */
+/* RELAY_CHALLENGE_SIZE - MAC_SIZE bytes. */
 void relay_challenge_encode_unsigned(const struct relay_challenge *m, struct writer *w)
 {
-	struct header header = {.type = m->type, .path_id = m->path_id};
-
-	header_encode(&header, w);
+	header_encode(&(struct header){.type = m->type, .path_id = m->path_id}, w);
 	write_u8(w, m->leg);
 	write_u32(w, m->generation);
 	write_bytes(w, m->cookie, sizeof m->cookie);
 }
 
-/* The MAC covers all but itself. */
+/* Which of the three types makes sense here is the caller's to judge, and the MAC. */
 enum err relay_challenge_decode(struct reader *r, struct relay_challenge *ret)
 {
-	struct header header;
-	struct relay_challenge m;
-	enum err err = header_decode(r, &header);
+	struct relay_challenge m = {0};
+	enum err err;
 
-	if (err == OK && (header.type < PACKET_RELAY_CHALLENGE || header.type > PACKET_RELAY_BOUND))
-		err = ERR_MALFORMED;
-	if (err != OK)
-		return err;
-	m.type = header.type;
-	m.path_id = header.path_id;
+	read_outer(r, &m.type, &m.path_id);
 	m.leg = read_u8(r);
 	m.generation = read_u32(r);
 	read_bytes(r, m.cookie, sizeof m.cookie);
 	read_bytes(r, m.mac, MAC_SIZE);
+	if (m.type < PACKET_RELAY_CHALLENGE || m.type > PACKET_RELAY_BOUND || m.leg > 1)
+		reader_fail(r, ERR_MALFORMED);
 	err = reader_finish(r);
-	if (err == OK && m.leg > 1)
-		err = ERR_MALFORMED;
 	if (err == OK)
 		*ret = m;
 	return err;

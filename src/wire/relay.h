@@ -1,4 +1,7 @@
-/* relay.h: tickets, and how a leg is bound to an address: Bind, Challenge, Answer, Bound (security 3). Whole datagrams. */
+/*
+ * relay.h: tickets, and how a leg is bound to an address: Bind, Challenge, Answer, Bound (security 3). Whole
+ * datagrams.
+ */
 #pragma once
 
 #include "wire/credential.h"
@@ -16,7 +19,7 @@ enum { TICKET_SIZE = 1 + 8 + 2 * KEY_SIZE + 8 + 8 + 4 + 8 };
 void ticket_encode(const struct ticket *ticket, struct writer *w);
 must_use enum err ticket_decode(struct reader *r, struct ticket *ret);
 
-/* header, u8 leg, u32 generation, u16 size + sealed ticket, zero padding to at least RELAY_BIND_MIN, mac(leg key). */
+/* header, u8 leg, u32 generation, u16 size + sealed ticket, zero padding up to RELAY_BIND_MIN, mac(leg key). */
 enum { RELAY_BIND_MIN = 128 };
 struct relay_bind {
 	uint64_t path_id;
@@ -27,7 +30,10 @@ struct relay_bind {
 	size_t signed_size;      /* decoder: bytes of the datagram that the MAC covers */
 };
 
-/* header, u8 leg, u32 generation, cookie[16], mac(leg key). The same shape for Challenge (relay), Answer (node) and Bound (relay). */
+/*
+ * header, u8 leg, u32 generation, cookie[16], mac(leg key). The same shape for Challenge (relay), Answer (node) and
+ * Bound (relay).
+ */
 enum { RELAY_CHALLENGE_SIZE = HEADER_SIZE + 1 + 4 + 16 + MAC_SIZE };
 struct relay_challenge {
 	uint8_t type;            /* PACKET_RELAY_CHALLENGE, _ANSWER or _BOUND */
@@ -38,7 +44,10 @@ struct relay_challenge {
 	uint8_t mac[MAC_SIZE];
 };
 
-/* mac is written last and covers everything before it: the caller computes it over the bytes written so far, then calls write_bytes. */
+/*
+ * mac is written last and covers everything before it: the caller computes it over the bytes written so far, then
+ * calls write_bytes.
+ */
 void relay_bind_encode_unsigned(const struct relay_bind *m, struct writer *w);
 must_use enum err relay_bind_decode(struct reader *r, struct relay_bind *ret);
 void relay_challenge_encode_unsigned(const struct relay_challenge *m, struct writer *w);

@@ -1,190 +1,166 @@
 #include "wire/tunnel.h"
 
-#include <string.h>
-
-#include "wire/body.h"
-
-enum { ECHO_MAX = 1000 };
-
-static void hello_move_epoch(struct reader *value, void *m)
-{
-	((struct tunnel_hello *)m)->move_epoch = read_u32(value);
-}
-
-static void hello_features(struct reader *value, void *m)
-{
-	((struct tunnel_hello *)m)->features = read_u32(value);
-}
-
-static const struct field_rule hello_rules[] = {
-	{FIELD_MOVE_EPOCH, true, false, hello_move_epoch},
-	{FIELD_FEATURES, true, false, hello_features},
-};
-
-/* Request and Response alike. */
+/* Who speaks is proved by the handshake around it. */
 void tunnel_hello_encode(const struct tunnel_hello *m, struct writer *w)
 {
-	size_t start = w->at;
+	size_t from = w->at;
 
 	field_put_u32(w, FIELD_MOVE_EPOCH, m->move_epoch);
 	field_put_u32(w, FIELD_FEATURES, m->features);
 	field_put_unknown(w, m->move_epoch);
-	body_pad(w, start, m->padded_size);
+	field_put_pad(w, from, m->padded_size);
 }
 
-/* Padding is skipped. */
+static bool take_tunnel_hello(void *message, uint8_t type, struct reader *value)
+{
+	struct tunnel_hello *m = message;
+
+	switch (type) {
+	case FIELD_MOVE_EPOCH: m->move_epoch = read_u32(value); return true;
+	case FIELD_FEATURES: m->features = read_u32(value); return true;
+	default: return false;
+	}
+}
+
+/* padded_size is the encoder's and comes out as 0. */
 enum err tunnel_hello_decode(struct reader *r, struct tunnel_hello *ret)
 {
+	static const struct field_rules rules = {.mandatory = 1ull << FIELD_MOVE_EPOCH | 1ull << FIELD_FEATURES,
+						 .take = take_tunnel_hello};
 	struct tunnel_hello m = {0};
-	enum err err = body_decode(r, hello_rules, sizeof hello_rules / sizeof hello_rules[0], &m);
+	uint64_t seen;
+	enum err err = fields_decode(r, &rules, &m, &seen);
 
 	if (err == OK)
 		*ret = m;
 	return err;
 }
 
-static void move_read_epoch(struct reader *value, void *m)
-{
-	((struct move *)m)->move_epoch = read_u32(value);
-}
-
-static void move_candidate(struct reader *value, void *m)
-{
-	candidates_read(value, &((struct move *)m)->candidates);
-}
-
-static void move_observed(struct reader *value, void *m)
-{
-	((struct move *)m)->observed = read_addr(value);
-}
-
-static const struct field_rule move_rules[] = {
-	{FIELD_MOVE_EPOCH, true, false, move_read_epoch},
-	{FIELD_CANDIDATE, false, true, move_candidate},
-	{FIELD_OBSERVED, false, false, move_observed},
-};
-
-/* The whole list each time: idempotent. */
+/* The sender's own word that it moved: what no forwarder can fake (E3). */
 void move_encode(const struct move *m, struct writer *w)
 {
 	field_put_u32(w, FIELD_MOVE_EPOCH | FIELD_CRITICAL, m->move_epoch);
 	candidates_encode(&m->candidates, w);
-	observed_encode(&m->observed, w);
+	field_put_addr(w, FIELD_OBSERVED, &m->observed);
 	field_put_unknown(w, m->move_epoch);
 }
 
-/* The other way. */
+static bool take_move(void *message, uint8_t type, struct reader *value)
+{
+	struct move *m = message;
+
+	switch (type) {
+	case FIELD_MOVE_EPOCH: m->move_epoch = read_u32(value); return true;
+	case FIELD_CANDIDATE: candidates_take(&m->candidates, value); return true;
+	case FIELD_OBSERVED: m->observed = read_addr(value); return true;
+	default: return false;
+	}
+}
+
+/* Whether the epoch rose is for the session's owner to judge. */
 enum err move_decode(struct reader *r, struct move *ret)
 {
+	static const struct field_rules rules = {
+		.mandatory = 1ull << FIELD_MOVE_EPOCH, .repeatable = 1ull << FIELD_CANDIDATE, .take = take_move};
 	struct move m = {0};
-	enum err err = body_decode(r, move_rules, sizeof move_rules / sizeof move_rules[0], &m);
+	uint64_t seen;
+	enum err err = fields_decode(r, &rules, &m, &seen);
 
 	if (err == OK)
 		*ret = m;
 	return err;
 }
 
-static void challenge_bytes(struct reader *value, void *m)
-{
-	read_bytes(value, ((struct path_challenge *)m)->challenge, CHALLENGE_SIZE);
-}
-
-static const struct field_rule challenge_rules[] = {{FIELD_CHALLENGE, true, false, challenge_bytes}};
-
-/* RFC 9000 8.2.1. No unknown field: it must stay smaller than any message that may cause it. */
+/* No unknown field: a challenge must stay smaller than any packet that may cause it (E5). */
 void path_challenge_encode(const struct path_challenge *m, struct writer *w)
 {
 	field_put_bytes(w, FIELD_CHALLENGE, m->challenge, CHALLENGE_SIZE);
 }
 
-/* The other way. */
+static bool take_path_challenge(void *message, uint8_t type, struct reader *value)
+{
+	struct path_challenge *m = message;
+
+	if (type != FIELD_CHALLENGE)
+		return false;
+	read_bytes(value, m->challenge, CHALLENGE_SIZE);
+	return true;
+}
+
+/* 16 bytes, no more, no less. */
 enum err path_challenge_decode(struct reader *r, struct path_challenge *ret)
 {
+	static const struct field_rules rules = {.mandatory = 1ull << FIELD_CHALLENGE, .take = take_path_challenge};
 	struct path_challenge m = {0};
-	enum err err = body_decode(r, challenge_rules, sizeof challenge_rules / sizeof challenge_rules[0], &m);
+	uint64_t seen;
+	enum err err = fields_decode(r, &rules, &m, &seen);
 
 	if (err == OK)
 		*ret = m;
 	return err;
 }
 
-static void response_bytes(struct reader *value, void *m)
-{
-	read_bytes(value, ((struct path_response *)m)->challenge, CHALLENGE_SIZE);
-}
-
-static void response_observed(struct reader *value, void *m)
-{
-	((struct path_response *)m)->observed = read_addr(value);
-}
-
-static const struct field_rule response_rules[] = {
-	{FIELD_CHALLENGE, true, false, response_bytes},
-	{FIELD_OBSERVED, false, false, response_observed},
-};
-
-/* RFC 9000 8.2.2. */
+/* No unknown field here: with an IPv6 address it would need another 16 bytes of padding on every answer. */
 void path_response_encode(const struct path_response *m, struct writer *w)
 {
 	field_put_bytes(w, FIELD_CHALLENGE, m->challenge, CHALLENGE_SIZE);
-	observed_encode(&m->observed, w);
+	field_put_addr(w, FIELD_OBSERVED, &m->observed);
 }
 
-/* The other way. */
+static bool take_path_response(void *message, uint8_t type, struct reader *value)
+{
+	struct path_response *m = message;
+
+	switch (type) {
+	case FIELD_CHALLENGE: read_bytes(value, m->challenge, CHALLENGE_SIZE); return true;
+	case FIELD_OBSERVED: m->observed = read_addr(value); return true;
+	default: return false;
+	}
+}
+
+/* The address is a hint about one's own NAT and may be missing. */
 enum err path_response_decode(struct reader *r, struct path_response *ret)
 {
+	static const struct field_rules rules = {.mandatory = 1ull << FIELD_CHALLENGE, .take = take_path_response};
 	struct path_response m = {0};
-	enum err err = body_decode(r, response_rules, sizeof response_rules / sizeof response_rules[0], &m);
+	uint64_t seen;
+	enum err err = fields_decode(r, &rules, &m, &seen);
 
 	if (err == OK)
 		*ret = m;
 	return err;
 }
 
-static void echo_data(struct reader *value, void *m)
-{
-	struct echo *echo = m;
-
-	if (reader_left(value) > ECHO_MAX)
-		reader_fail(value, ERR_MALFORMED);
-	echo->data = read_blob(value, reader_left(value));
-}
-
-static const struct field_rule echo_rules[] = {{FIELD_DATA, true, false, echo_data}};
-
-/* Comes back as it was. */
+/* No unknown field: an answer is as long as its request, whoever makes it. */
 void echo_encode(const struct echo *m, struct writer *w)
 {
 	field_put_bytes(w, FIELD_DATA, m->data.data, m->data.size);
 }
 
-/* Data is borrowed from r. */
+static bool take_echo(void *message, uint8_t type, struct reader *value)
+{
+	struct echo *m = message;
+
+	if (type != FIELD_DATA)
+		return false;
+	m->data = read_blob_rest(value, ECHO_MAX);
+	return true;
+}
+
+/* The data is a view inside the reader's memory. */
 enum err echo_decode(struct reader *r, struct echo *ret)
 {
+	static const struct field_rules rules = {.mandatory = 1ull << FIELD_DATA, .take = take_echo};
 	struct echo m = {0};
-	enum err err = body_decode(r, echo_rules, sizeof echo_rules / sizeof echo_rules[0], &m);
+	uint64_t seen;
+	enum err err = fields_decode(r, &rules, &m, &seen);
 
 	if (err == OK)
 		*ret = m;
 	return err;
 }
 
-static void rekey_epoch(struct reader *value, void *m)
-{
-	((struct rekey *)m)->epoch = read_u8(value);
-}
-
-static void rekey_handshake(struct reader *value, void *m)
-{
-	((struct rekey *)m)->handshake = read_blob(value, reader_left(value));
-}
-
-static const struct field_rule rekey_rules[] = {
-	{FIELD_EPOCH, true, false, rekey_epoch},
-	{FIELD_HANDSHAKE, true, false, rekey_handshake},
-};
-
-/* Request and Response alike. */
+/* The handshake message is opaque here. */
 void rekey_encode(const struct rekey *m, struct writer *w)
 {
 	field_put_u8(w, FIELD_EPOCH | FIELD_CRITICAL, m->epoch);
@@ -192,72 +168,87 @@ void rekey_encode(const struct rekey *m, struct writer *w)
 	field_put_unknown(w, m->epoch);
 }
 
-/* The handshake message is borrowed from r. */
+static bool take_rekey(void *message, uint8_t type, struct reader *value)
+{
+	struct rekey *m = message;
+
+	switch (type) {
+	case FIELD_EPOCH: m->epoch = read_u8(value); return true;
+	case FIELD_HANDSHAKE: m->handshake = read_blob_rest(value, CONTROL_MAX); return true;
+	default: return false;
+	}
+}
+
+/* The handshake message is a view inside the reader's memory. */
 enum err rekey_decode(struct reader *r, struct rekey *ret)
 {
+	static const struct field_rules rules = {.mandatory = 1ull << FIELD_EPOCH | 1ull << FIELD_HANDSHAKE,
+						 .take = take_rekey};
 	struct rekey m = {0};
-	enum err err = body_decode(r, rekey_rules, sizeof rekey_rules / sizeof rekey_rules[0], &m);
+	uint64_t seen;
+	enum err err = fields_decode(r, &rules, &m, &seen);
 
 	if (err == OK)
 		*ret = m;
 	return err;
 }
 
-static void close_reason(struct reader *value, void *m)
-{
-	((struct close *)m)->reason = read_u8(value);
-}
-
-static const struct field_rule close_rules[] = {{FIELD_REASON, true, false, close_reason}};
-
-/* Only ever inside a session: nobody else can end one (T7). */
+/* Tells why, so that the other end can tell its user. */
 void close_encode(const struct close *m, struct writer *w)
 {
 	field_put_u8(w, FIELD_REASON, m->reason);
 	field_put_unknown(w, m->reason);
 }
 
-/* The other way. */
+static bool take_close(void *message, uint8_t type, struct reader *value)
+{
+	struct close *m = message;
+
+	if (type != FIELD_REASON)
+		return false;
+	m->reason = read_u8(value);
+	return true;
+}
+
+/* An unknown reason closes too. */
 enum err close_decode(struct reader *r, struct close *ret)
 {
+	static const struct field_rules rules = {.mandatory = 1ull << FIELD_REASON, .take = take_close};
 	struct close m = {0};
-	enum err err = body_decode(r, close_rules, sizeof close_rules / sizeof close_rules[0], &m);
+	uint64_t seen;
+	enum err err = fields_decode(r, &rules, &m, &seen);
 
 	if (err == OK)
 		*ret = m;
 	return err;
 }
 
-/* A whole datagram; the MAC is the caller's to compute over what stands before it. */
+/* With whatever stands in mac: the caller computes it over the bytes before it and overwrites it. */
 void hole_punching_encode(const struct hole_punching *m, struct writer *w)
 {
-	struct header header = {.type = PACKET_HOLE_PUNCHING, .counter = m->counter, .path_id = m->path_id};
-
-	header_encode(&header, w);
+	header_encode(&(struct header){.type = PACKET_HOLE_PUNCHING, .counter = m->counter, .path_id = m->path_id}, w);
 	write_u8(w, m->flags);
 	write_bytes(w, m->nonce, sizeof m->nonce);
-	write_bytes(w, m->mac, sizeof m->mac);
+	write_bytes(w, m->mac, MAC_SIZE);
 }
 
-/* Shape only. */
+/* A whole datagram; the MAC is the caller's to check. */
 enum err hole_punching_decode(struct reader *r, struct hole_punching *ret)
 {
+	struct hole_punching m = {0};
 	struct header header;
-	struct hole_punching m;
 	enum err err = header_decode(r, &header);
 
-	if (err == OK && header.type != PACKET_HOLE_PUNCHING)
-		err = ERR_MALFORMED;
 	if (err != OK)
 		return err;
 	m.path_id = header.path_id;
 	m.counter = header.counter;
 	m.flags = read_u8(r);
 	read_bytes(r, m.nonce, sizeof m.nonce);
-	read_bytes(r, m.mac, sizeof m.mac);
+	read_bytes(r, m.mac, MAC_SIZE);
+	if (header.type != PACKET_HOLE_PUNCHING || m.flags & ~HOLE_PUNCHING_ANSWER)
+		reader_fail(r, ERR_MALFORMED);
 	err = reader_finish(r);
-	if (err == OK && (m.flags & ~HOLE_PUNCHING_ANSWER))
-		err = ERR_MALFORMED;
 	if (err == OK)
 		*ret = m;
 	return err;

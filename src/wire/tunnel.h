@@ -1,4 +1,7 @@
-/* tunnel.h: two ends of a tunnel: Tunnel Request/Response payloads, Move, Path Challenge/Response, Echo, Rekey, Close, Hole Punching. */
+/*
+ * tunnel.h: two ends of a tunnel: Tunnel Request/Response payloads, Move, Path Challenge/Response, Echo, Rekey,
+ * Close, Hole Punching.
+ */
 #pragma once
 
 #include "wire/header.h"
@@ -27,7 +30,7 @@ struct path_response {
 };
 
 struct echo {
-	struct blob data;             /* at most 1,000 bytes, borrowed, returned as it came */
+	struct blob data;             /* at most ECHO_MAX bytes, borrowed, returned as it came */
 };
 
 struct rekey {
@@ -55,8 +58,8 @@ void close_encode(const struct close *m, struct writer *w);
 must_use enum err close_decode(struct reader *r, struct close *ret);
 
 /*
- * Hole Punching is a whole datagram: header (counter = number of this probe), u8 flags (1: answer, do not answer again), 15 bytes
- * nonce, 16 bytes MAC over all before it under NegoKey. An answer is as long as what it answers.
+ * Hole Punching is a whole datagram: header (counter = number of this probe), u8 flags (1: answer, do not answer
+ * again), 15 bytes nonce, 16 bytes MAC over all before it under NegoKey. An answer is as long as what it answers.
  */
 enum { HOLE_PUNCHING_SIZE = HEADER_SIZE + 1 + 15 + MAC_SIZE, HOLE_PUNCHING_ANSWER = 1 };
 struct hole_punching {
