@@ -95,7 +95,7 @@ static void test_why(void **state)
 	(void)state;
 	expect(render_why, "{'name':'b','steps':[{'step':'name','ok':true,'detail':'b.ntm.internal'},"
 		"{'step':'direction','ok':false,'detail':'refused','fix':'ask b to come up'}],'reachable':false,'path':''}", false,
-		"name       ok      b.ntm.internal\ndirection  FAILED  refused\n                 -> ask b to come up\nb is not reachable\n");
+		"name       ok      b.ntm.internal\ndirection  FAILED  refused\n                   -> ask b to come up\nb is not reachable\n");
 	expect(render_why, "{'name':'b','steps':[],'reachable':true,'path':'direct'}", false, "b is reachable, path: direct\n");
 }
 
