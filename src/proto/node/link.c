@@ -7,6 +7,7 @@
 #include "wire/message.h"
 #include "wire/tunnel.h"
 
+enum { PAD_REQUEST_TO = 96 }; /* so that the coordinator's answer and challenge together are no larger (E5) */
 #define REGISTER_FRESH_US (8 * USEC_PER_SEC) /* below the time for which a coordinator keeps a half-open session */
 
 /* Nothing known, nothing under way. */
@@ -241,12 +242,24 @@ static void request(struct node *node, struct time_us now, uint8_t type, bool re
 		node_plan(node, now);
 }
 
+static void pad_request(struct writer *w)
+{
+	size_t begun;
+
+	if (w->at + 3 > PAD_REQUEST_TO)
+		return;
+	begun = field_begin(w, FIELD_PAD);
+	write_zeros(w, PAD_REQUEST_TO - w->at);
+	field_end(w, begun);
+}
+
 static void request_keepalive(struct node *node, struct time_us now)
 {
-	uint8_t plaintext[64];
+	uint8_t plaintext[PAD_REQUEST_TO];
 	struct writer w = writer_over(plaintext, sizeof plaintext);
 
 	message_header_encode(MESSAGE_KEEP_ALIVE, ++node->transaction, &w);
+	pad_request(&w);
 	request(node, now, MESSAGE_KEEP_ALIVE, true, &w);
 }
 
@@ -259,6 +272,7 @@ static void request_update(struct node *node, struct time_us now)
 	node_candidates(node, &update.candidates);
 	message_header_encode(MESSAGE_UPDATE_REQUEST, ++node->transaction, &w);
 	update_request_encode(&update, &w);
+	pad_request(&w);
 	request(node, now, MESSAGE_UPDATE_REQUEST, true, &w);
 }
 
@@ -314,6 +328,24 @@ static void receive_update_response(struct node *node, struct time_us now, uint3
 		link->rtt_us = time_since(now, asked.started);
 	link->observed = response.observed;
 	learn_time(link, now, response.network_time_s);
+}
+
+/* The coordinator makes sure that our new address is ours before it sends much there. */
+static void receive_challenge(struct node *node, struct time_us now, uint32_t transaction, struct reader *r)
+{
+	uint8_t plaintext[64];
+	struct writer w = writer_over(plaintext, sizeof plaintext);
+	struct path_challenge challenge;
+	struct path_response response = {0};
+	size_t size;
+
+	if (path_challenge_decode(r, &challenge) != OK)
+		return;
+	memcpy(response.challenge, challenge.challenge, CHALLENGE_SIZE);
+	message_header_encode(MESSAGE_PATH_RESPONSE, transaction, &w);
+	path_response_encode(&response, &w);
+	if (writer_finish(&w, &size) == OK)
+		send_sealed(node, now, (struct blob){plaintext, size});
 }
 
 static void receive_rekey(struct node *node, struct time_us now, uint32_t transaction, struct reader *r)
@@ -372,6 +404,9 @@ static void receive_message(struct node *node, struct time_us now, const uint8_t
 	case MESSAGE_ROUTE_UPDATE:
 		receive_direction(node, now, &header, &r);
 		break;
+	case MESSAGE_PATH_CHALLENGE:
+		receive_challenge(node, now, header.transaction, &r);
+		break;
 	case MESSAGE_REKEY_RESPONSE:
 		receive_rekey(node, now, header.transaction, &r);
 		break;
@@ -429,6 +464,12 @@ static void run_registration(struct node *node, struct time_us now)
 	link->interval_us = link->interval_us * 2 > HANDSHAKE_RETRY_MAX_US ? HANDSHAKE_RETRY_MAX_US : link->interval_us * 2;
 }
 
+/* Half of its time: a coordinator that is away for weeks costs nobody an address. */
+static bool lease_wants_renewal(const struct node *node)
+{
+	return node_network_time(node) > node->lease.issued_s + (node->lease.not_after_s - node->lease.issued_s) / 2;
+}
+
 /* The oldest request that has been waiting says for how long the coordinator has been silent. */
 static bool is_silent(const struct link *link, struct time_us now)
 {
@@ -456,6 +497,8 @@ static void run_session(struct node *node, struct time_us now)
 	if (time_reached(now, link->next_keepalive)) {
 		link->next_keepalive = time_add(now, link->keepalive_us);
 		request_keepalive(node, now);
+		if (lease_wants_renewal(node) && !link->registering)
+			link_register(node, now);
 	}
 	if (keys_begin(node, &link->rekeying, link->session, node->coordinator->static_key, now, plaintext, &size) &&
 	    request_add(&link->requests, MESSAGE_REKEY_REQUEST, node->transaction, (struct blob){plaintext, size}, now, REQUEST_RETRY_US, true) != OK)

@@ -52,8 +52,10 @@ void move_heard(struct node *node, struct peer *peer, struct time_us now, struct
 	struct time_us start = moving->report.at;
 
 	if (addr_equal(&path->route.remote, &moving->report.from.remote) && ip_equal(&path->route.local.ip, &moving->report.from.local.ip) &&
-	    path->kind == moving->report.from_kind && !moving->report.by_peer)
-		return; /* still the old path */
+	    path->kind == moving->report.from_kind && !moving->report.by_peer) {
+		moving->heard_before = now; /* still the old path */
+		return;
+	}
 	moving->active = false;
 	if (moving->heard_before.us > start.us)
 		start = moving->heard_before;
