@@ -63,19 +63,19 @@ struct special {
 };
 
 static const struct special specials[] = {
-	{{{4, {0}}, 8}, false},                             /* this network */
-	{{{4, {127}}, 8}, false},                           /* loopback */
-	{{{4, {169, 254}}, 16}, false},                     /* link local */
-	{{{4, {224}}, 3}, false},                           /* multicast, reserved, broadcast */
-	{{{4, {10}}, 8}, true},                             /* RFC 1918 */
+	{{{4, {0}}, 8}, false},		/* this network */
+	{{{4, {127}}, 8}, false},	/* loopback */
+	{{{4, {169, 254}}, 16}, false}, /* link local */
+	{{{4, {224}}, 3}, false},	/* multicast, reserved, broadcast */
+	{{{4, {10}}, 8}, true},		/* RFC 1918 */
 	{{{4, {172, 16}}, 12}, true},
 	{{{4, {192, 168}}, 16}, true},
-	{{{4, {100, 64}}, 10}, true},                       /* RFC 6598 */
-	{{{6, {0}}, 96}, false},                            /* unspecified, loopback, v4-compatible */
-	{{{6, {[10] = 0xff, [11] = 0xff}}, 96}, false},     /* v4-mapped */
-	{{{6, {0xfe, 0x80}}, 10}, false},                   /* link local */
-	{{{6, {0xff}}, 8}, false},                          /* multicast */
-	{{{6, {0xfc}}, 7}, true},                           /* RFC 4193 */
+	{{{4, {100, 64}}, 10}, true},			/* RFC 6598 */
+	{{{6, {0}}, 96}, false},			/* unspecified, loopback, v4-compatible */
+	{{{6, {[10] = 0xff, [11] = 0xff}}, 96}, false}, /* v4-mapped */
+	{{{6, {0xfe, 0x80}}, 10}, false},		/* link local */
+	{{{6, {0xff}}, 8}, false},			/* multicast */
+	{{{6, {0xfc}}, 7}, true},			/* RFC 4193 */
 };
 
 enum { SPECIALS = sizeof specials / sizeof specials[0] };

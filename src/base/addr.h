@@ -22,8 +22,8 @@ struct addr {
 };
 
 struct prefix {
-	struct ip ip;  /* host bits zero */
-	uint8_t bits;  /* 0..32 or 0..128 */
+	struct ip ip; /* host bits zero */
+	uint8_t bits; /* 0..32 or 0..128 */
 };
 
 /* 4 for IPv4, 16 for IPv6, 0 for none. */

@@ -82,8 +82,7 @@ enum err prefix_parse(const char *text, struct prefix *ret)
 		return ERR_MALFORMED;
 	memcpy(host, text, (size_t)(slash - text));
 	host[slash - text] = '\0';
-	if (ip_parse(host, &prefix.ip) != OK ||
-	    parse_number(slash + 1, ip_size(&prefix.ip) * 8, &bits) != OK)
+	if (ip_parse(host, &prefix.ip) != OK || parse_number(slash + 1, ip_size(&prefix.ip) * 8, &bits) != OK)
 		return ERR_MALFORMED;
 	prefix.bits = (uint8_t)bits;
 	for (size_t bit = bits; bit < ip_size(&prefix.ip) * 8; bit++)
@@ -96,8 +95,7 @@ enum err prefix_parse(const char *text, struct prefix *ret)
 /* "none" for an unset address. */
 const char *ip_format(const struct ip *ip, char text[ADDR_TEXT_MAX])
 {
-	if (ip->family == 0 ||
-	    !inet_ntop(ip->family == 4 ? AF_INET : AF_INET6, ip->bytes, text, ADDR_TEXT_MAX))
+	if (ip->family == 0 || !inet_ntop(ip->family == 4 ? AF_INET : AF_INET6, ip->bytes, text, ADDR_TEXT_MAX))
 		memcpy(text, "none", sizeof "none");
 	return text;
 }

@@ -9,7 +9,8 @@ void map_init(struct map *map, size_t count_max, uint64_t seed)
 
 	while (slots < count_max * 2)
 		slots *= 2;
-	*map = (struct map){.slots = mem_alloc(slots, sizeof *map->slots), .mask = slots - 1, .count_max = count_max, .seed = seed};
+	*map = (struct map){
+		.slots = mem_alloc(slots, sizeof *map->slots), .mask = slots - 1, .count_max = count_max, .seed = seed};
 }
 
 /* The values belong to the caller. */

@@ -1,6 +1,6 @@
 /*
- * map.h: open-addressing hash table from 64-bit keys to pointers, for look-ups on the packet path. Fixed capacity: no allocation after create.
- * Not for keys a stranger chooses freely unless `seed` is secret and random (T32).
+ * map.h: open-addressing hash table from 64-bit keys to pointers, for look-ups on the packet path. Fixed capacity: no
+ * allocation after create. Not for keys a stranger chooses freely unless `seed` is secret and random (T32).
  */
 #pragma once
 

@@ -1,4 +1,5 @@
-/* record.h: a durable fact, as machines emit it and stores keep it: table, key, value. The latest value of a key wins. */
+/* record.h: a durable fact, as machines emit it and stores keep it: table, key, value. The latest value of a key wins.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -7,11 +8,11 @@
 enum { RECORD_KEY_MAX = 64, RECORD_VALUE_MAX = 2048 };
 
 enum record_table {
-	RECORD_LEASE = 1,      /* coordinator: NodeID -> lease facts */
-	RECORD_NODE = 2,       /* account: NodeID -> certificate and state */
-	RECORD_CODE = 3,       /* account: hash of a join secret -> what it allows */
-	RECORD_SERVER = 4,     /* account: static key -> coordinator or relay entry */
-	RECORD_META = 5,       /* any: counters such as serial, epoch */
+	RECORD_LEASE = 1,  /* coordinator: NodeID -> lease facts */
+	RECORD_NODE = 2,   /* account: NodeID -> certificate and state */
+	RECORD_CODE = 3,   /* account: hash of a join secret -> what it allows */
+	RECORD_SERVER = 4, /* account: static key -> coordinator or relay entry */
+	RECORD_META = 5,   /* any: counters such as serial, epoch */
 	RECORD_TABLES
 };
 

@@ -40,7 +40,8 @@ static bool full_name(const struct host *host, const char *name, char ret[FQDN_M
 		size--;
 	if (size == 0 || size > FQDN_MAX_SIZE)
 		return false;
-	written = snprintf(ret, FQDN_MAX_SIZE + 1, memchr(name, '.', size) ? "%.*s" : "%.*s.%s", (int)size, name, status.zone);
+	written = snprintf(ret, FQDN_MAX_SIZE + 1, memchr(name, '.', size) ? "%.*s" : "%.*s.%s", (int)size, name,
+			   status.zone);
 	for (char *p = ret; *p; p++)
 		if (*p >= 'A' && *p <= 'Z')
 			*p = (char)(*p - 'A' + 'a');
@@ -51,7 +52,8 @@ static struct host_task *new_task(struct host *host, uint64_t client, enum host_
 {
 	for (int i = 0; i < HOST_TASKS_MAX; i++)
 		if (host->tasks[i].kind == TASK_NONE) {
-			host->tasks[i] = (struct host_task){.kind = kind, .client = client, .started = now, .next = now, .deadline = TIME_NEVER};
+			host->tasks[i] = (struct host_task){
+				.kind = kind, .client = client, .started = now, .next = now, .deadline = TIME_NEVER};
 			return &host->tasks[i];
 		}
 	send_end(host, client, EXIT_FAILED, "the daemon is busy with other requests; try again");
@@ -66,7 +68,8 @@ static bool find_peer(const struct host *host, struct time_us now, const char *f
 	return false;
 }
 
-static bool start_named(struct host *host, uint64_t client, const json_t *request, enum host_task_kind kind, struct host_task **ret)
+static bool start_named(struct host *host, uint64_t client, const json_t *request, enum host_task_kind kind,
+			struct host_task **ret)
 {
 	const char *name = json_string_value(json_object_get(request, "name"));
 	struct time_us now = clock_now();
@@ -144,7 +147,8 @@ static void verb_handover(struct host *host, uint64_t client, const json_t *requ
 			snprintf(from, sizeof from, "%s", snapshot->addresses[i].ifname);
 	}
 	if (ifindex == 0) {
-		snprintf(error, sizeof error, "%.15s: no such interface, or it has no usable address; see `ip address`", to ? to : "");
+		snprintf(error, sizeof error, "%.15s: no such interface, or it has no usable address; see `ip address`",
+			 to ? to : "");
 		send_end(host, client, EXIT_DENIED, error);
 		return;
 	}
@@ -169,7 +173,9 @@ static void verb_down(struct host *host, uint64_t client, const json_t *request)
 static void verb_join(struct host *host, uint64_t client, const json_t *request)
 {
 	(void)request;
-	send_end(host, client, EXIT_FAILED, "this device has joined a network already; to join another one, stop it and remove its state directory");
+	send_end(host, client, EXIT_FAILED,
+		 "this device has joined a network already; to join another one, stop it and remove its state "
+		 "directory");
 }
 
 static void verb_bugreport(struct host *host, uint64_t client, const json_t *request)
@@ -180,7 +186,8 @@ static void verb_bugreport(struct host *host, uint64_t client, const json_t *req
 	json_object_set_new(document, "schema", json_string("ntm.bugreport/1"));
 	json_object_set_new(document, "version", json_string(NTM_VERSION));
 	json_object_set_new(document, "tun",
-			    json_pack("{ss sb sb}", "name", tun_name(host->tun), "tso", tun_has_tso(host->tun), "uso", tun_has_uso(host->tun)));
+			    json_pack("{ss sb sb}", "name", tun_name(host->tun), "tso", tun_has_tso(host->tun), "uso",
+				      tun_has_uso(host->tun)));
 	send_json(host, client, document);
 	send_end(host, client, EXIT_DONE, "");
 }
@@ -207,7 +214,8 @@ void host_control_line(void *ctx, const struct stream_peer *peer, char *line, si
 			host_drain(host);
 			return;
 		}
-	send_end(host, peer->token, EXIT_USAGE, "the node daemon does not know this request; are `ntm` and `ntmd` of the same version?");
+	send_end(host, peer->token, EXIT_USAGE,
+		 "the node daemon does not know this request; are `ntm` and `ntmd` of the same version?");
 	json_decref(request);
 }
 
@@ -232,13 +240,15 @@ static void end_task(struct host *host, struct host_task *task, int code, const 
 
 static void end_ping(struct host *host, struct host_task *task)
 {
-	json_t *summary = json_pack("{ss ss si si}", "schema", "ntm.ping/1", "name", task->name, "sent", (int)task->sent, "received", (int)task->received);
+	json_t *summary = json_pack("{ss ss si si}", "schema", "ntm.ping/1", "name", task->name, "sent",
+				    (int)task->sent, "received", (int)task->received);
 	char error[2 * FQDN_MAX_SIZE + 120] = "";
 	int code = EXIT_DONE;
 
 	if (task->received > 0)
-		json_object_update_new(summary, json_pack("{sI sI sI}", "rtt_min_us", (json_int_t)task->rtt_min_us, "rtt_avg_us",
-							  (json_int_t)(task->rtt_sum_us / task->received), "rtt_max_us", (json_int_t)task->rtt_max_us));
+		json_object_update_new(summary, json_pack("{sI sI sI}", "rtt_min_us", (json_int_t)task->rtt_min_us,
+							  "rtt_avg_us", (json_int_t)(task->rtt_sum_us / task->received),
+							  "rtt_max_us", (json_int_t)task->rtt_max_us));
 	send_json(host, task->client, summary);
 	if (task->refused) {
 		code = task->reason == REASON_OFFLINE || task->reason == REASON_BUSY ? EXIT_UNREACHABLE : EXIT_DENIED;
@@ -248,7 +258,8 @@ static void end_ping(struct host *host, struct host_task *task)
 		snprintf(error, sizeof error, "%s: no answer; `ntm why %s` tells more", task->name, task->name);
 	} else if (task->direct && task->relayed_only) {
 		code = EXIT_RELAYED;
-		snprintf(error, sizeof error, "%s: reachable, but only through a relay; `ntm why %s` tells more", task->name, task->name);
+		snprintf(error, sizeof error, "%s: reachable, but only through a relay; `ntm why %s` tells more",
+			 task->name, task->name);
 	}
 	end_task(host, task, code, error);
 }
@@ -268,7 +279,8 @@ static void run_ping(struct host *host, struct host_task *task, struct time_us n
 	if (task->awaiting && time_reached(now, task->deadline)) {
 		task->awaiting = false;
 		send_json(host, task->client,
-			  json_pack("{ss si ss sb}", "schema", "ntm.ping/1", "seq", (int)task->sent, "name", task->name, "timeout", 1));
+			  json_pack("{ss si ss sb}", "schema", "ntm.ping/1", "seq", (int)task->sent, "name", task->name,
+				    "timeout", 1));
 	}
 	if (task->refused || is_ping_done(task) || (task->sent == 0 && time_reached(now, task->deadline))) {
 		end_ping(host, task);
@@ -276,7 +288,8 @@ static void run_ping(struct host *host, struct host_task *task, struct time_us n
 	}
 	if (!time_reached(now, task->next) || task->awaiting)
 		return;
-	err = node_ping(host->node, now, task->name, (uint64_t)(task - host->tasks) << 32 | (uint32_t)task->client, task->sent + 1);
+	err = node_ping(host->node, now, task->name, (uint64_t)(task - host->tasks) << 32 | (uint32_t)task->client,
+			task->sent + 1);
 	if (err == ERR_STATE) {
 		task->next = time_add(now, CONTACT_POLL_US);
 		(void)!node_contact(host->node, now, task->name);
@@ -298,17 +311,23 @@ static void run_why(struct host *host, struct host_task *task, struct time_us no
 	char error[FQDN_MAX_SIZE + 80];
 
 	task->next = time_add(now, CONTACT_POLL_US);
-	if (!task->refused && !time_reached(now, task->deadline) && !(up && time_since(now, task->started) > USEC_PER_SEC / 2))
+	if (!task->refused && !time_reached(now, task->deadline) &&
+	    !(up && time_since(now, task->started) > USEC_PER_SEC / 2))
 		return;
 	send_json(host, task->client, document_why(host, task, now, &reachable));
 	snprintf(error, sizeof error, "%s: not reachable: the first step that failed tells why", task->name);
-	end_task(host, task, reachable ? EXIT_DONE : task->reason == REASON_UNKNOWN_NAME ? EXIT_DENIED : EXIT_UNREACHABLE, reachable ? "" : error);
+	end_task(host, task,
+		 reachable			       ? EXIT_DONE
+		 : task->reason == REASON_UNKNOWN_NAME ? EXIT_DENIED
+						       : EXIT_UNREACHABLE,
+		 reachable ? "" : error);
 }
 
 static void end_handover(struct host *host, struct host_task *task, int64_t gap_us)
 {
-	send_json(host, task->client, json_pack("{ss ss ss sI}", "schema", "ntm.handover/1", "from", task->from, "to", task->name, "gap_us",
-						(json_int_t)gap_us));
+	send_json(host, task->client,
+		  json_pack("{ss ss ss sI}", "schema", "ntm.handover/1", "from", task->from, "to", task->name, "gap_us",
+			    (json_int_t)gap_us));
 	end_task(host, task, EXIT_DONE, "");
 }
 
@@ -324,7 +343,8 @@ static void run_handover(struct host *host, struct host_task *task, struct time_
 	if (!any)
 		end_handover(host, task, 0);
 	else if (time_reached(now, task->deadline))
-		end_task(host, task, EXIT_TIMED_OUT, "no peer has answered over that interface yet; tunnels stay where they work");
+		end_task(host, task, EXIT_TIMED_OUT,
+			 "no peer has answered over that interface yet; tunnels stay where they work");
 }
 
 /* Polled while there are tasks; nothing wakes up otherwise. */
@@ -353,7 +373,8 @@ static void echo_received(struct host *host, const struct node_event *event)
 	size_t index = (size_t)(event->token >> 32);
 	struct host_task *task = index < HOST_TASKS_MAX ? &host->tasks[index] : NULL;
 
-	if (!task || task->kind != TASK_PING || (uint32_t)task->client != (uint32_t)event->token || event->sequence <= task->answered_sequence)
+	if (!task || task->kind != TASK_PING || (uint32_t)task->client != (uint32_t)event->token ||
+	    event->sequence <= task->answered_sequence)
 		return;
 	task->answered_sequence = event->sequence;
 	task->received++;
@@ -393,13 +414,15 @@ void host_control_event(struct host *host, const struct node_event *event)
 
 		if (event->type == NODE_EVENT_HANDOVER && task->kind == TASK_HANDOVER && !event->handover.by_peer)
 			end_handover(host, task, event->handover.gap_us);
-		if (event->type == NODE_EVENT_PEER_REFUSED && (task->kind == TASK_PING || task->kind == TASK_WHY) && strcmp(task->name, event->peer) == 0) {
+		if (event->type == NODE_EVENT_PEER_REFUSED && (task->kind == TASK_PING || task->kind == TASK_WHY) &&
+		    strcmp(task->name, event->peer) == 0) {
 			task->refused = true;
 			task->reason = event->reason;
 			task->next = event->at;
 		}
 	}
 	if (event->type == NODE_EVENT_REFUSED)
-		log_print(LOG_SEVERITY_ERROR, "refused", "coordinator: registration refused: %s", document_reason(event->reason));
+		log_print(LOG_SEVERITY_ERROR, "refused", "coordinator: registration refused: %s",
+			  document_reason(event->reason));
 	tell_watchers(host, event);
 }

@@ -60,7 +60,8 @@ static json_t *route_json(enum path_kind kind, const struct route *route)
 
 	if (!addr_is_set(&route->remote))
 		return json_null();
-	snprintf(text, sizeof text, "%s %s > %s", kind_name(kind), ip_format(&route->local.ip, local), addr_format(&route->remote, remote));
+	snprintf(text, sizeof text, "%s %s > %s", kind_name(kind), ip_format(&route->local.ip, local),
+		 addr_format(&route->remote, remote));
 	return json_string(text);
 }
 
@@ -73,17 +74,20 @@ static json_t *handover_json(const struct handover *handover)
 {
 	char text[INSTANT_MAX];
 
-	return json_pack("{ss so so sI si si ss}", "at", instant(handover->at, text), "from", route_json(handover->from_kind, &handover->from), "to",
-			 route_json(handover->to_kind, &handover->to), "gap_us", (json_int_t)handover->gap_us, "replayed_packets",
-			 (int)handover->replayed_packets, "lost_packets", (int)handover->lost_packets, "moved", handover->by_peer ? "peer" : "self");
+	return json_pack("{ss so so sI si si ss}", "at", instant(handover->at, text), "from",
+			 route_json(handover->from_kind, &handover->from), "to",
+			 route_json(handover->to_kind, &handover->to), "gap_us", (json_int_t)handover->gap_us,
+			 "replayed_packets", (int)handover->replayed_packets, "lost_packets",
+			 (int)handover->lost_packets, "moved", handover->by_peer ? "peer" : "self");
 }
 
 static json_t *path_json(const struct node_peer_status *peer, const struct node_path_status *path)
 {
-	return json_pack("{ss so so so sb sb so si si}", "kind", kind_name(path->kind), "local", addr_json(&path->route.local), "remote",
-			 addr_json(&path->route.remote), "relay", path->kind == PATH_RELAY ? json_string(peer->relay) : json_null(), "active",
-			 path->active, "valid", path->valid, "rtt_us", optional_us(path->rtt_us), "loss_permille", (int)path->loss_permille, "mtu",
-			 (int)path->mtu);
+	return json_pack("{ss so so so sb sb so si si}", "kind", kind_name(path->kind), "local",
+			 addr_json(&path->route.local), "remote", addr_json(&path->route.remote), "relay",
+			 path->kind == PATH_RELAY ? json_string(peer->relay) : json_null(), "active", path->active,
+			 "valid", path->valid, "rtt_us", optional_us(path->rtt_us), "loss_permille",
+			 (int)path->loss_permille, "mtu", (int)path->mtu);
 }
 
 static const char *peer_state(enum node_peer_state state)
@@ -100,22 +104,25 @@ static json_t *peer_json(const struct node_peer_status *peer)
 	for (int i = 0; i < peer->path_count; i++)
 		if (peer->paths[i].valid || peer->paths[i].active)
 			json_array_append_new(paths, path_json(peer, &peer->paths[i]));
-	return json_pack("{ss ss so so so ss so si so sI sI sI sI sI ss}", "name", peer->name, "fqdn", peer->fqdn, "id", id_json(&peer->id), "v4",
-			 ip_json(&peer->v4), "v6", ip_json(&peer->v6), "state", peer_state(peer->state), "paths", paths, "handovers",
-			 (int)peer->handovers, "last_handover", peer->has_last_handover ? handover_json(&peer->last_handover) : json_null(),
-			 "rx_bytes", (json_int_t)peer->rx_bytes, "tx_bytes", (json_int_t)peer->tx_bytes, "rx_packets",
+	return json_pack("{ss ss so so so ss so si so sI sI sI sI sI ss}", "name", peer->name, "fqdn", peer->fqdn, "id",
+			 id_json(&peer->id), "v4", ip_json(&peer->v4), "v6", ip_json(&peer->v6), "state",
+			 peer_state(peer->state), "paths", paths, "handovers", (int)peer->handovers, "last_handover",
+			 peer->has_last_handover ? handover_json(&peer->last_handover) : json_null(), "rx_bytes",
+			 (json_int_t)peer->rx_bytes, "tx_bytes", (json_int_t)peer->tx_bytes, "rx_packets",
 			 (json_int_t)peer->rx_packets, "tx_packets", (json_int_t)peer->tx_packets, "key_age_s",
 			 (json_int_t)(peer->key_age_us / USEC_PER_SEC), "suite", peer->suite);
 }
 
 static json_t *counters_json(const struct node_counters *c)
 {
-	return json_pack("{sI sI sI sI sI sI sI sI sI sI sI}", "dropped_stranger", (json_int_t)c->dropped_stranger, "dropped_malformed",
-			 (json_int_t)c->dropped_malformed, "dropped_auth", (json_int_t)c->dropped_auth, "dropped_replay",
-			 (json_int_t)c->dropped_replay, "dropped_inner_source", (json_int_t)c->dropped_inner_source, "dropped_no_peer",
-			 (json_int_t)c->dropped_no_peer, "dropped_no_path", (json_int_t)c->dropped_no_path, "dropped_queue_full",
-			 (json_int_t)c->dropped_queue_full, "dropped_too_big", (json_int_t)c->dropped_too_big, "handovers", (json_int_t)c->handovers,
-			 "replayed", (json_int_t)c->replayed);
+	return json_pack("{sI sI sI sI sI sI sI sI sI sI sI}", "dropped_stranger", (json_int_t)c->dropped_stranger,
+			 "dropped_malformed", (json_int_t)c->dropped_malformed, "dropped_auth",
+			 (json_int_t)c->dropped_auth, "dropped_replay", (json_int_t)c->dropped_replay,
+			 "dropped_inner_source", (json_int_t)c->dropped_inner_source, "dropped_no_peer",
+			 (json_int_t)c->dropped_no_peer, "dropped_no_path", (json_int_t)c->dropped_no_path,
+			 "dropped_queue_full", (json_int_t)c->dropped_queue_full, "dropped_too_big",
+			 (json_int_t)c->dropped_too_big, "handovers", (json_int_t)c->handovers, "replayed",
+			 (json_int_t)c->replayed);
 }
 
 /* ntm.status/1. */
@@ -130,12 +137,14 @@ json_t *document_status(const struct host *host, struct time_us now)
 	for (size_t i = 0; i < NODE_PEERS_MAX; i++)
 		if (node_get_peer(host->node, now, i, &peer))
 			json_array_append_new(peers, peer_json(&peer));
-	return json_pack("{ss s{ss ss so so so ss ss so si ss} s{so ss so} so so}", "schema", "ntm.status/1", "node", "name", status.name, "fqdn",
-			 status.fqdn, "id", id_json(&status.id), "v4", ip_json(&status.v4), "v6", ip_json(&status.v6), "state",
-			 host->is_set_up && status.state == NODE_UP ? "up" : "joining", "since", instant(status.since, since), "observed",
-			 addr_json(&status.observed), "listen_port", (int)udp_port(host->udp), "aead", aead_provider_name(host->aead),
-			 "coordinator", "address", addr_json(&status.coordinator), "state", status.coordinator_ok ? "ok" : "unreachable", "rtt_us",
-			 optional_us(status.coordinator_rtt_us), "peers", peers, "counters", counters_json(&status.counters));
+	return json_pack(
+		"{ss s{ss ss so so so ss ss so si ss} s{so ss so} so so}", "schema", "ntm.status/1", "node", "name",
+		status.name, "fqdn", status.fqdn, "id", id_json(&status.id), "v4", ip_json(&status.v4), "v6",
+		ip_json(&status.v6), "state", host->is_set_up && status.state == NODE_UP ? "up" : "joining", "since",
+		instant(status.since, since), "observed", addr_json(&status.observed), "listen_port",
+		(int)udp_port(host->udp), "aead", aead_provider_name(host->aead), "coordinator", "address",
+		addr_json(&status.coordinator), "state", status.coordinator_ok ? "ok" : "unreachable", "rtt_us",
+		optional_us(status.coordinator_rtt_us), "peers", peers, "counters", counters_json(&status.counters));
 }
 
 static const char *event_name(enum node_event_type type)
@@ -182,14 +191,10 @@ json_t *document_event(const struct host *host, const struct node_event *event)
 		json_object_set_new(document, "peer", json_string(event->peer));
 	switch (event->type) {
 	case NODE_EVENT_ADDRESS_ADDED:
-	case NODE_EVENT_ADDRESS_REMOVED:
-		json_object_set_new(document, "address", ip_json(&event->address));
-		break;
+	case NODE_EVENT_ADDRESS_REMOVED: json_object_set_new(document, "address", ip_json(&event->address)); break;
 	case NODE_EVENT_PATH_UP:
 	case NODE_EVENT_PATH_DOWN:
-	case NODE_EVENT_PATH_SELECTED:
-		add_path(document, event);
-		break;
+	case NODE_EVENT_PATH_SELECTED: add_path(document, event); break;
 	case NODE_EVENT_HANDOVER: {
 		json_t *handover = handover_json(&event->handover);
 
@@ -231,14 +236,17 @@ const char *document_reason(uint8_t reason)
 /* ntm.ping/1, one answer. */
 json_t *document_ping(const struct node_event *event)
 {
-	return json_pack("{ss si ss ss so so so sI}", "schema", "ntm.ping/1", "seq", (int)event->sequence, "name", event->peer, "path",
-			 kind_name(event->kind), "relay", event->relay[0] ? json_string(event->relay) : json_null(), "local",
-			 addr_json(&event->route.local), "remote", addr_json(&event->route.remote), "rtt_us", (json_int_t)event->rtt_us);
+	return json_pack("{ss si ss ss so so so sI}", "schema", "ntm.ping/1", "seq", (int)event->sequence, "name",
+			 event->peer, "path", kind_name(event->kind), "relay",
+			 event->relay[0] ? json_string(event->relay) : json_null(), "local",
+			 addr_json(&event->route.local), "remote", addr_json(&event->route.remote), "rtt_us",
+			 (json_int_t)event->rtt_us);
 }
 
 static void add_step(json_t *steps, const char *step, bool ok, const char *detail, const char *fix)
 {
-	json_array_append_new(steps, json_pack("{ss sb ss ss}", "step", step, "ok", ok, "detail", detail, "fix", ok ? "" : fix));
+	json_array_append_new(
+		steps, json_pack("{ss sb ss ss}", "step", step, "ok", ok, "detail", detail, "fix", ok ? "" : fix));
 }
 
 static bool find_peer(const struct host *host, struct time_us now, const char *fqdn, struct node_peer_status *ret)
@@ -259,10 +267,12 @@ static void add_paths(json_t *steps, const struct node_peer_status *peer, bool *
 
 		if (path->rtt_us >= 0)
 			snprintf(rtt, sizeof rtt, ", %.1f ms", (double)path->rtt_us / 1000);
-		snprintf(detail, sizeof detail, "%s > %s: %u asked, %u answered%s%s", ip_format(&path->route.local.ip, local),
-			 addr_format(&path->route.remote, remote), path->challenges_tx, path->challenges_rx, rtt, path->active ? ", in use" : "");
+		snprintf(detail, sizeof detail, "%s > %s: %u asked, %u answered%s%s",
+			 ip_format(&path->route.local.ip, local), addr_format(&path->route.remote, remote),
+			 path->challenges_tx, path->challenges_rx, rtt, path->active ? ", in use" : "");
 		add_step(steps, path->kind == PATH_RELAY ? "relay path" : "candidate", path->valid, detail,
-			 path->kind == PATH_RELAY ? "is the relay reachable over UDP from both ends?" : "a NAT or firewall on the way drops UDP to this address");
+			 path->kind == PATH_RELAY ? "is the relay reachable over UDP from both ends?"
+						  : "a NAT or firewall on the way drops UDP to this address");
 		if (path->active && path->valid) {
 			*ret_reachable = true;
 			*ret_path = kind_name(path->kind);
@@ -283,12 +293,16 @@ json_t *document_why(const struct host *host, const struct host_task *task, stru
 	node_get_status(host->node, now, &status);
 	snprintf(detail, sizeof detail, "%s is a name of zone %s", task->name, status.zone);
 	add_step(steps, "name", true, detail, "");
-	snprintf(detail, sizeof detail, "coordinator %s %s", addr_format(&status.coordinator, text), status.coordinator_ok ? "answers" : "does not answer");
-	add_step(steps, "directory", status.coordinator_ok, detail, "check this machine's network, and that the server runs and its UDP port is open");
+	snprintf(detail, sizeof detail, "coordinator %s %s", addr_format(&status.coordinator, text),
+		 status.coordinator_ok ? "answers" : "does not answer");
+	add_step(steps, "directory", status.coordinator_ok, detail,
+		 "check this machine's network, and that the server runs and its UDP port is open");
 	if (task->refused)
-		add_step(steps, "direction", false, document_reason(task->reason), "check the name with `ntm nodes` on the server, and `ntm status` on that machine");
+		add_step(steps, "direction", false, document_reason(task->reason),
+			 "check the name with `ntm nodes` on the server, and `ntm status` on that machine");
 	else if (!known)
-		add_step(steps, "direction", false, "the coordinator has not answered", "try again when the coordinator is reachable");
+		add_step(steps, "direction", false, "the coordinator has not answered",
+			 "try again when the coordinator is reachable");
 	if (known) {
 		snprintf(detail, sizeof detail, "%s, signed by this network's account server", peer.fqdn);
 		add_step(steps, "certificate", peer.has_certificate, detail, "");
@@ -296,12 +310,14 @@ json_t *document_why(const struct host *host, const struct host_task *task, stru
 		add_step(steps, "lease", true, detail, "");
 		snprintf(detail, sizeof detail, "%s, %d candidates", peer_state(peer.state), peer.candidate_count);
 		if (!task->refused)
-			add_step(steps, "direction", peer.has_session, detail, "no candidate and no relay has answered: see below");
+			add_step(steps, "direction", peer.has_session, detail,
+				 "no candidate and no relay has answered: see below");
 		add_paths(steps, &peer, &reachable, &path);
 		if (peer.has_relay)
-			add_step(steps, "relay", peer.relay_bound, peer.relay, "is the relay's UDP port reachable from here?");
+			add_step(steps, "relay", peer.relay_bound, peer.relay,
+				 "is the relay's UDP port reachable from here?");
 	}
 	*ret_reachable = reachable;
-	return json_pack("{ss ss so sb so}", "schema", "ntm.why/1", "name", task->name, "steps", steps, "reachable", reachable, "path",
-			 path ? json_string(path) : json_null());
+	return json_pack("{ss ss so sb so}", "schema", "ntm.why/1", "name", task->name, "steps", steps, "reachable",
+			 reachable, "path", path ? json_string(path) : json_null());
 }

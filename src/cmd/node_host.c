@@ -107,7 +107,8 @@ static void watch_ready(struct source *source, uint32_t events)
 
 	(void)events;
 	if (net_watch_ready(host->watch) != OK)
-		log_print(LOG_SEVERITY_WARNING, "netlink", "netlink: cannot read the machine's addresses (%s)", strerror(errno));
+		log_print(LOG_SEVERITY_WARNING, "netlink", "netlink: cannot read the machine's addresses (%s)",
+			  strerror(errno));
 	host_drain(host);
 }
 
@@ -126,8 +127,10 @@ static void locals_changed(void *ctx, const struct net_snapshot *snapshot)
 
 			if (address->is_default != (pass == 0))
 				continue;
-			locals[count] = (struct node_local){
-				.ip = address->ip, .ifindex = address->ifindex, .mtu = address->mtu, .is_default = address->is_default};
+			locals[count] = (struct node_local){.ip = address->ip,
+							    .ifindex = address->ifindex,
+							    .mtu = address->mtu,
+							    .is_default = address->is_default};
 			snprintf(locals[count++].ifname, sizeof locals[0].ifname, "%.15s", address->ifname);
 		}
 	node_input_locals(host->node, clock_now(), locals, count);
@@ -144,7 +147,8 @@ static void routes_changed(void *ctx)
 	if (net_setup_check(&host->setup, &repaired, error) != OK)
 		log_print(LOG_SEVERITY_ERROR, "routes", "routes: cannot be repaired: %s", error);
 	else if (repaired)
-		log_print(LOG_SEVERITY_WARNING, "routes", "routes: something had removed our rules or routes; they are back");
+		log_print(LOG_SEVERITY_WARNING, "routes",
+			  "routes: something had removed our rules or routes; they are back");
 }
 
 /* Not re-entered by the node: only notes. */
@@ -170,8 +174,8 @@ static enum err open_sockets(struct host *host, char error[HOST_ERROR_MAX])
 	char text[ADDR_TEXT_MAX];
 
 	if (err != OK)
-		return server_fail(error, err, "UDP %s: %s; choose another with --listen", addr_format(&params.local, text),
-				   err == ERR_IO ? strerror(errno) : err_text(err));
+		return server_fail(error, err, "UDP %s: %s; choose another with --listen",
+				   addr_format(&params.local, text), err == ERR_IO ? strerror(errno) : err_text(err));
 	return tun_open(host->settings.tun, &host->tun, error);
 }
 
@@ -196,7 +200,8 @@ static enum err open_node(struct host *host, char error[HOST_ERROR_MAX])
 	err = node_create(&config, &env, clock_now(), &host->node);
 	wipe(&config.static_keys, sizeof config.static_keys);
 	if (err != OK)
-		return server_fail(error, err, "%s: certificate or network document is not valid (%s); join again with a new code",
+		return server_fail(error, err,
+				   "%s: certificate or network document is not valid (%s); join again with a new code",
 				   host->settings.state, err_text(err));
 	return OK;
 }
@@ -220,14 +225,20 @@ static void got_signal(void *ctx, int number)
 static enum err open_loop(struct host *host, char error[HOST_ERROR_MAX])
 {
 	static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
-	struct net_watch_params watch = {
-		.ifindex_excluded = tun_ifindex(host->tun), .ctx = host, .changed = locals_changed, .routes_changed = routes_changed};
-	struct stream_params stream = {
-		.path = host->settings.socket, .group = host->settings.group, .ctx = host, .line = host_control_line, .closed = host_control_closed};
+	struct net_watch_params watch = {.ifindex_excluded = tun_ifindex(host->tun),
+					 .ctx = host,
+					 .changed = locals_changed,
+					 .routes_changed = routes_changed};
+	struct stream_params stream = {.path = host->settings.socket,
+				       .group = host->settings.group,
+				       .ctx = host,
+				       .line = host_control_line,
+				       .closed = host_control_closed};
 	enum err err = OK;
 
 	host->loop = loop_create();
-	if (!host->loop || loop_signals(host->loop, signals, sizeof signals / sizeof signals[0], host, got_signal) != OK ||
+	if (!host->loop ||
+	    loop_signals(host->loop, signals, sizeof signals / sizeof signals[0], host, got_signal) != OK ||
 	    add_source(host, &host->udp_source[0], udp_fd(host->udp, 4), udp4_ready) != OK ||
 	    add_source(host, &host->udp_source[1], udp_fd(host->udp, 6), udp6_ready) != OK ||
 	    add_source(host, &host->tun_source, tun_fd(host->tun), tun_ready) != OK)
@@ -267,7 +278,8 @@ static struct net_setup make_setup(const struct host *host, const struct node_st
 		.mark = host->settings.mark,
 	};
 
-	for (int i = 0; i < host->membership.network.coordinator_count && setup.prefix_count + 2 <= NET_PREFIXES_MAX; i++) {
+	for (int i = 0; i < host->membership.network.coordinator_count && setup.prefix_count + 2 <= NET_PREFIXES_MAX;
+	     i++) {
 		setup.prefixes[setup.prefix_count++] = host->membership.network.coordinators[i].pool4;
 		setup.prefixes[setup.prefix_count++] = host->membership.network.coordinators[i].pool6;
 	}
@@ -306,7 +318,8 @@ static void set_up(struct host *host)
 	host->is_set_up = true;
 	if (host->settings.dns != DNS_OFF && !host->stub && node_stub_open(host, &host->stub, error) != OK)
 		log_print(LOG_SEVERITY_WARNING, "dns", "DNS stub: %s; names will not be answered", error);
-	log_print(LOG_SEVERITY_INFO, "up", "%s: %s, %s, %s", status.fqdn, tun_name(host->tun), ip_format(&status.v4, v4), ip_format(&status.v6, v6));
+	log_print(LOG_SEVERITY_INFO, "up", "%s: %s, %s, %s", status.fqdn, tun_name(host->tun),
+		  ip_format(&status.v4, v4), ip_format(&status.v6, v6));
 	give_up_privileges(host);
 }
 

@@ -1,4 +1,5 @@
-/* node_host.h: the node daemon's insides: one node machine, driven on one loop by UDP, TUN, netlink, control socket and DNS stub. */
+/* node_host.h: the node daemon's insides: one node machine, driven on one loop by UDP, TUN, netlink, control socket and
+ * DNS stub. */
 #pragma once
 
 #include <jansson.h>
@@ -56,7 +57,7 @@ struct host {
 	struct tun *tun;
 	struct net_watch *watch;
 	struct net_setup setup;
-	bool is_set_up;              /* addresses and routes are in the kernel */
+	bool is_set_up; /* addresses and routes are in the kernel */
 	bool setup_pending, lease_pending;
 	struct stream_server *stream;
 	struct node_stub *stub;
@@ -65,7 +66,7 @@ struct host {
 	struct metrics_server *metrics;
 	struct host_task tasks[HOST_TASKS_MAX];
 	uint64_t watchers[HOST_WATCHERS_MAX];
-	bool announced;              /* whoever started us was told that we are up */
+	bool announced; /* whoever started us was told that we are up */
 	bool stop, reload;
 	struct time_us joined_at;
 };
@@ -76,7 +77,8 @@ must_use enum err membership_load(const char *dir, struct membership *ret, char 
 must_use enum err membership_save(const char *dir, const struct membership *membership, char error[HOST_ERROR_MAX]);
 must_use enum err membership_save_lease(const char *dir, struct blob lease, char error[HOST_ERROR_MAX]);
 /* Logs in with settings->join and keeps what came of it. Returns an exit code. */
-int membership_join(const struct settings *settings, const struct server_keys *keys, struct membership *ret, char error[HOST_ERROR_MAX]);
+int membership_join(const struct settings *settings, const struct server_keys *keys, struct membership *ret,
+		    char error[HOST_ERROR_MAX]);
 
 /* node_host.c */
 must_use enum err host_open(struct host *host, char error[HOST_ERROR_MAX]);
@@ -105,4 +107,3 @@ must_use enum err node_stub_open(struct host *host, struct node_stub **ret, char
 void node_stub_close(struct node_stub *stub); /* accepts NULL */
 /* Sends the answers that the node has ready. */
 void node_stub_drain(struct node_stub *stub, struct node *node);
-

@@ -45,7 +45,9 @@ enum err membership_load(const char *dir, struct membership *ret, char error[HOS
 		return err;
 	memset(ret, 0, sizeof *ret);
 	if (decode(bytes, size, ret) != OK)
-		return server_fail(error, ERR_MALFORMED, "%s/%s is damaged; join again with a new code after removing it", dir, FILE_MEMBERSHIP);
+		return server_fail(error, ERR_MALFORMED,
+				   "%s/%s is damaged; join again with a new code after removing it", dir,
+				   FILE_MEMBERSHIP);
 	if (server_file_read(dir, FILE_LEASE, ret->lease, sizeof ret->lease, &ret->lease_size, ignored) != OK)
 		ret->lease_size = 0;
 	return OK;
@@ -95,7 +97,8 @@ static void guess_name(char *ret, size_t capacity)
 }
 
 /* Blocking: nothing else runs before a device has joined. */
-int membership_join(const struct settings *settings, const struct server_keys *keys, struct membership *ret, char error[HOST_ERROR_MAX])
+int membership_join(const struct settings *settings, const struct server_keys *keys, struct membership *ret,
+		    char error[HOST_ERROR_MAX])
 {
 	struct login_params params = {.role = ROLE_NODE, .identity = keys->sign, .mark = settings->mark};
 	struct login_result *result = calloc(1, sizeof *result);

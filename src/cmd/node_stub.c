@@ -1,4 +1,5 @@
-/* The DNS stub's socket on the node's virtual addresses, and systemd-resolved's hint to use it for the zone. resolv.conf is never touched. */
+/* The DNS stub's socket on the node's virtual addresses, and systemd-resolved's hint to use it for the zone.
+ * resolv.conf is never touched. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <spawn.h>
@@ -22,7 +23,7 @@ struct asker {
 };
 
 struct node_stub {
-	struct source sources[2];   /* IPv4, IPv6 */
+	struct source sources[2]; /* IPv4, IPv6 */
 	struct host *host;
 	uint64_t next_token;
 	struct asker askers[STUB_ASKERS]; /* by token modulo: the oldest gives way */
@@ -34,7 +35,8 @@ static void receive(struct node_stub *stub, int fd)
 
 	for (int i = 0; i < 32; i++) {
 		struct asker asker = {.fd = fd, .remote_size = sizeof asker.remote};
-		ssize_t size = recvfrom(fd, query, sizeof query, MSG_DONTWAIT, (struct sockaddr *)&asker.remote, &asker.remote_size);
+		ssize_t size = recvfrom(fd, query, sizeof query, MSG_DONTWAIT, (struct sockaddr *)&asker.remote,
+					&asker.remote_size);
 
 		if (size < 0)
 			break;
@@ -68,7 +70,8 @@ static int open_socket(const struct ip *ip)
 		return -1;
 	memcpy(&v4.sin_addr, ip->bytes, 4);
 	memcpy(&v6.sin6_addr, ip->bytes, 16);
-	result = ip->family == 4 ? bind(fd, (struct sockaddr *)&v4, sizeof v4) : bind(fd, (struct sockaddr *)&v6, sizeof v6);
+	result = ip->family == 4 ? bind(fd, (struct sockaddr *)&v4, sizeof v4)
+				 : bind(fd, (struct sockaddr *)&v6, sizeof v6);
 	if (result != 0) {
 		close(fd);
 		return -1;
@@ -84,7 +87,8 @@ static void run_resolvectl(char *const argv[])
 		(void)waitpid(child, NULL, 0);
 }
 
-/* Per domain only, and only where systemd-resolved runs (design 8). It forgets the link's settings when the link goes. */
+/* Per domain only, and only where systemd-resolved runs (design 8). It forgets the link's settings when the link goes.
+ */
 static void tell_resolved(const struct host *host, const struct node_status *status)
 {
 	char v4[ADDR_TEXT_MAX], zone[ZONE_MAX_SIZE + 2], name[TUN_NAME_MAX];
@@ -147,7 +151,10 @@ void node_stub_drain(struct node_stub *stub, struct node *node)
 	while (node_next_dns(node, &token, answer, &size)) {
 		const struct asker *asker = &stub->askers[token % STUB_ASKERS];
 
-		if (asker->token == token && asker->remote_size > 0 && sendto(asker->fd, answer, size, MSG_DONTWAIT, (const struct sockaddr *)&asker->remote, asker->remote_size) < 0)
-			log_print(LOG_SEVERITY_DEBUG, "dns", "DNS stub: an answer could not be sent: %s", strerror(errno));
+		if (asker->token == token && asker->remote_size > 0 &&
+		    sendto(asker->fd, answer, size, MSG_DONTWAIT, (const struct sockaddr *)&asker->remote,
+			   asker->remote_size) < 0)
+			log_print(LOG_SEVERITY_DEBUG, "dns", "DNS stub: an answer could not be sent: %s",
+				  strerror(errno));
 	}
 }

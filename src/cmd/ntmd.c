@@ -32,7 +32,9 @@ static int load(struct host *host, char error[HOST_ERROR_MAX])
 		return EXIT_FAILED;
 	if (settings->join && settings->join[0])
 		return membership_join(settings, &host->keys, &host->membership, error);
-	snprintf(error, HOST_ERROR_MAX, "%s: this device has not joined a network; get a code with `ntm invite` and run `ntm up CODE`", settings->state);
+	snprintf(error, HOST_ERROR_MAX,
+		 "%s: this device has not joined a network; get a code with `ntm invite` and run `ntm up CODE`",
+		 settings->state);
 	return EXIT_NOT_JOINED;
 }
 
@@ -60,7 +62,8 @@ int main(int argc, char **argv)
 		return code;
 	}
 	log_print(LOG_SEVERITY_INFO, "start", "ntmd %s: UDP %s, zone %s", NTM_VERSION,
-		  addr_format(&(struct addr){host.settings.listen.ip, udp_port(host.udp)}, listen), host.membership.network.coordinators[0].zone);
+		  addr_format(&(struct addr){host.settings.listen.ip, udp_port(host.udp)}, listen),
+		  host.membership.network.coordinators[0].zone);
 	code = host_run(&host);
 	host_close(&host);
 	return code;

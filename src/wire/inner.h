@@ -1,6 +1,6 @@
 /*
- * inner.h: the IP packets inside the tunnel: just enough of IPv4, IPv6, TCP and UDP to route them, to cut and join superpackets, and to answer
- * them with ICMP. Pure functions on bytes; checksums per RFC 1071.
+ * inner.h: the IP packets inside the tunnel: just enough of IPv4, IPv6, TCP and UDP to route them, to cut and join
+ * superpackets, and to answer them with ICMP. Pure functions on bytes; checksums per RFC 1071.
  */
 #pragma once
 
@@ -16,11 +16,11 @@ enum { TCP_FIN = 0x01, TCP_SYN = 0x02, TCP_RST = 0x04, TCP_PSH = 0x08, TCP_ACK =
 
 /* Where things are in a packet; offsets from its first byte. */
 struct inner {
-	uint8_t version;          /* 4 or 6 */
-	uint8_t protocol;         /* of the byte at `transport`; IPv6 extension headers are not walked */
+	uint8_t version;  /* 4 or 6 */
+	uint8_t protocol; /* of the byte at `transport`; IPv6 extension headers are not walked */
 	bool is_fragment;
-	uint16_t total_size;      /* as the IP header says; at most the size given */
-	uint16_t network_size;    /* IP header with options */
+	uint16_t total_size;	  /* as the IP header says; at most the size given */
+	uint16_t network_size;	  /* IP header with options */
 	const uint8_t *src, *dst; /* 4 or 16 bytes inside the packet */
 };
 
@@ -29,7 +29,8 @@ must_use enum err inner_parse(const uint8_t *bytes, size_t size, struct inner *r
 /* Header bytes up to the transport payload for TCP and UDP; 0 for other protocols, fragments and truncated headers. */
 size_t inner_header_size(const struct inner *inner, const uint8_t *bytes);
 
-/* Sum of the pseudo header with the given transport length, folded, not inverted, in network order: what CHECKSUM_PARTIAL leaves. */
+/* Sum of the pseudo header with the given transport length, folded, not inverted, in network order: what
+ * CHECKSUM_PARTIAL leaves. */
 uint16_t inner_pseudo_sum(const struct inner *inner, size_t transport_size);
 /* Recomputes the IPv4 header checksum; nothing for IPv6. */
 void inner_fix_network_checksum(uint8_t *bytes, const struct inner *inner);
@@ -39,9 +40,10 @@ void inner_complete_checksum(uint8_t *bytes, const struct inner *inner);
 size_t inner_checksum_offset(uint8_t protocol);
 
 /*
- * ICMP or ICMPv6 error in answer to the packet: "packet too big" with mtu (RFC 1191, RFC 8201) or "host unreachable" when mtu is 0. Source is the
- * packet's destination, so that the kernel takes it for the path's word. Returns bytes written to ret (at most INNER_ICMP_MAX), 0 when the packet
- * must not be answered (RFC 1122 3.2.2: errors, fragments, multicast).
+ * ICMP or ICMPv6 error in answer to the packet: "packet too big" with mtu (RFC 1191, RFC 8201) or "host unreachable"
+ * when mtu is 0. Source is the packet's destination, so that the kernel takes it for the path's word. Returns bytes
+ * written to ret (at most INNER_ICMP_MAX), 0 when the packet must not be answered (RFC 1122 3.2.2: errors, fragments,
+ * multicast).
  */
 enum { INNER_ICMP_MAX = 1280 };
 size_t inner_icmp_error(const uint8_t *bytes, size_t size, uint16_t mtu, uint8_t ret[INNER_ICMP_MAX]);

@@ -1,4 +1,5 @@
-/* Carrying a Route Direction out: Tunnel Requests to every candidate and the relay in parallel, hole punching meanwhile, one session at the end. */
+/* Carrying a Route Direction out: Tunnel Requests to every candidate and the relay in parallel, hole punching
+ * meanwhile, one session at the end. */
 #include <string.h>
 
 #include "crypto/hash.h"
@@ -13,11 +14,13 @@ static bool own_request_wins(const struct node *node, const struct peer *peer)
 	return node_id_compare(&node->certificate.id, &peer->id) < 0;
 }
 
-/* Writes the hello that both handshake messages carry; padded so that an answer and a first challenge are never larger than the request. */
+/* Writes the hello that both handshake messages carry; padded so that an answer and a first challenge are never larger
+ * than the request. */
 static enum err write_hello(const struct node *node, uint8_t type, size_t padded_size, uint8_t *ret, size_t *ret_size)
 {
 	struct writer w = writer_over(ret, HANDSHAKE_PAYLOAD_MAX);
-	struct tunnel_hello hello = {.move_epoch = node->move_epoch, .features = node->features, .padded_size = padded_size};
+	struct tunnel_hello hello = {
+		.move_epoch = node->move_epoch, .features = node->features, .padded_size = padded_size};
 
 	message_header_encode(type, 0, &w);
 	tunnel_hello_encode(&hello, &w);
@@ -56,7 +59,8 @@ static enum err begin_request(struct node *node, struct peer *peer)
 		return err;
 	handshake_mac1_key(peer->certificate.static_key, contact->nego_key, mac1_key);
 	random_fill(&node->env.random, seed, sizeof seed);
-	err = handshake_begin(&contact->handshake, &setup, (struct blob){payload, size}, contact->request, &contact->request_size);
+	err = handshake_begin(&contact->handshake, &setup, (struct blob){payload, size}, contact->request,
+			      &contact->request_size);
 	wipe(seed, sizeof seed);
 	contact->initiating = err == OK;
 	return err;
@@ -138,7 +142,8 @@ static void send_everywhere(struct node *node, struct peer *peer, struct time_us
 }
 
 /* Small packets that open the NATs between the larger, rarer requests. */
-static void send_probe(struct node *node, struct peer *peer, struct time_us now, const struct route *route, uint8_t flags)
+static void send_probe(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
+		       uint8_t flags)
 {
 	struct contact *contact = &peer->contact;
 	uint8_t bytes[HOLE_PUNCHING_SIZE];
@@ -168,7 +173,8 @@ static void run_contact_leg(struct node *node, struct peer *peer, struct time_us
 		if (peer_relay_route(node, &contact->leg, &route))
 			(void)outbox_put(&node->outbox, now, &route, bytes, size);
 	if (leg_is_bound(&contact->leg) && !contact->leg_was_bound) {
-		contact->leg_was_bound = true; /* now the relay carries the request: do not wait for the next repetition */
+		contact->leg_was_bound =
+			true; /* now the relay carries the request: do not wait for the next repetition */
 		if (contact->initiating && peer_relay_route(node, &contact->leg, &route))
 			(void)outbox_put(&node->outbox, now, &route, contact->request, contact->request_size);
 	}
@@ -192,7 +198,8 @@ void contact_run(struct node *node, struct peer *peer, struct time_us now)
 	if (contact->initiating && time_reached(now, contact->next_try)) {
 		send_everywhere(node, peer, now, contact->request, contact->request_size);
 		contact->next_try = time_add(now, contact->interval_us);
-		contact->interval_us = contact->interval_us * 2 > HANDSHAKE_RETRY_MAX_US ? HANDSHAKE_RETRY_MAX_US : contact->interval_us * 2;
+		contact->interval_us = contact->interval_us * 2 > HANDSHAKE_RETRY_MAX_US ? HANDSHAKE_RETRY_MAX_US
+											 : contact->interval_us * 2;
 	}
 	if (contact->probes_left > 0 && time_reached(now, contact->next_probe)) {
 		contact->probes_left--;
@@ -236,8 +243,8 @@ static void adopt_leg(struct node *node, struct peer *peer, struct time_us now)
 }
 
 /* The handshake has ended: the session replaces an older one, and every candidate is probed under the new keys. */
-static void establish(struct node *node, struct peer *peer, struct time_us now, bool is_initiator, const struct session_keys *keys,
-		      const struct tunnel_hello *hello, const struct route *route)
+static void establish(struct node *node, struct peer *peer, struct time_us now, bool is_initiator,
+		      const struct session_keys *keys, const struct tunnel_hello *hello, const struct route *route)
 {
 	struct contact *contact = &peer->contact;
 	struct session *old = peer->session;
@@ -272,20 +279,21 @@ static void establish(struct node *node, struct peer *peer, struct time_us now, 
 }
 
 /* The same first message gets the same answer to wherever it came from. */
-static bool answer_again(struct node *node, struct peer *peer, struct time_us now, const struct route *route, uint64_t path_id,
-			 const uint8_t request_hash[32])
+static bool answer_again(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
+			 uint64_t path_id, const uint8_t request_hash[32])
 {
 	const struct answered *answered = &peer->answered;
 
-	if (answered->response_size == 0 || answered->path_id != path_id || memcmp(answered->request_hash, request_hash, 32) != 0)
+	if (answered->response_size == 0 || answered->path_id != path_id ||
+	    memcmp(answered->request_hash, request_hash, 32) != 0)
 		return false;
 	(void)outbox_put(&node->outbox, now, route, answered->response, answered->response_size);
 	return true;
 }
 
 /* Runs the responder's half; the answer is kept. */
-static enum err answer_request(struct node *node, struct peer *peer, const uint8_t *bytes, size_t size, struct tunnel_hello *ret_hello,
-			       struct session_keys *ret_keys)
+static enum err answer_request(struct node *node, struct peer *peer, const uint8_t *bytes, size_t size,
+			       struct tunnel_hello *ret_hello, struct session_keys *ret_keys)
 {
 	struct contact *contact = &peer->contact;
 	uint8_t payload[MESSAGE_MAX], mac1_key[KEY_SIZE], seed[KEY_SIZE];
@@ -310,8 +318,8 @@ static enum err answer_request(struct node *node, struct peer *peer, const uint8
 	if (err == OK) {
 		handshake_mac1_key(peer->certificate.static_key, contact->nego_key, mac1_key);
 		random_fill(&node->env.random, seed, sizeof seed);
-		err = handshake_answer(&h, &setup, (struct blob){payload, payload_size}, peer->answered.response, &peer->answered.response_size,
-				       ret_keys);
+		err = handshake_answer(&h, &setup, (struct blob){payload, payload_size}, peer->answered.response,
+				       &peer->answered.response_size, ret_keys);
 		wipe(seed, sizeof seed);
 	}
 	wipe(&h, sizeof h);
@@ -319,7 +327,8 @@ static enum err answer_request(struct node *node, struct peer *peer, const uint8
 }
 
 /* Tunnel Request. Ours goes on when it wins the collision: the other end will answer it. */
-void contact_request_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size)
+void contact_request_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
+			      const uint8_t *bytes, size_t size)
 {
 	struct contact *contact = &peer->contact;
 	struct session_keys keys;
@@ -331,7 +340,8 @@ void contact_request_received(struct node *node, struct peer *peer, struct time_
 	hash(bytes, size, digest);
 	if (header_decode(&r, &header) != OK || answer_again(node, peer, now, route, header.path_id, digest))
 		return;
-	if (!contact->used || contact->path_id != header.path_id || handshake_mac1_check(bytes, size, contact->own_mac1_key) != OK) {
+	if (!contact->used || contact->path_id != header.path_id ||
+	    handshake_mac1_check(bytes, size, contact->own_mac1_key) != OK) {
 		node->counters.dropped_stranger++;
 		return;
 	}
@@ -352,7 +362,8 @@ void contact_request_received(struct node *node, struct peer *peer, struct time_
 }
 
 /* Tunnel Response. */
-void contact_response_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size)
+void contact_response_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
+			       const uint8_t *bytes, size_t size)
 {
 	struct contact *contact = &peer->contact;
 	struct session_keys keys;
@@ -361,12 +372,15 @@ void contact_response_received(struct node *node, struct peer *peer, struct time
 	size_t payload_size;
 
 	if (!contact->used || !contact->initiating || handshake_mac1_check(bytes, size, contact->own_mac1_key) != OK) {
-		if (peer->session && path_find(peer, route)) /* the copy that took the longer way: proof of that way is left to challenges */
+		if (peer->session &&
+		    path_find(peer,
+			      route)) /* the copy that took the longer way: proof of that way is left to challenges */
 			return;
 		node->counters.dropped_stranger++;
 		return;
 	}
-	if (handshake_finish(&contact->handshake, &node->static_keys, bytes, size, payload, &payload_size, &keys) != OK ||
+	if (handshake_finish(&contact->handshake, &node->static_keys, bytes, size, payload, &payload_size, &keys) !=
+		    OK ||
 	    read_hello(payload, payload_size, MESSAGE_TUNNEL_RESPONSE, &hello) != OK) {
 		node->counters.dropped_auth++;
 		return;
@@ -376,7 +390,8 @@ void contact_response_received(struct node *node, struct peer *peer, struct time
 }
 
 /* Hole Punching: an authentic one tells where the peer's packets come from; one answer each, no larger. */
-void contact_probe_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size)
+void contact_probe_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
+			    const uint8_t *bytes, size_t size)
 {
 	struct contact *contact = &peer->contact;
 	struct reader r = reader_over(bytes, size);

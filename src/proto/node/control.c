@@ -122,8 +122,8 @@ static enum err receive_rekey_request(const struct received *m)
 	enum err err = rekey_decode(m->body, &request);
 
 	if (err == OK)
-		err = keys_answer(m->node, &m->peer->rekeying, m->peer->session, m->peer->certificate.static_key, m->now, m->transaction,
-				  &request, answer, &size);
+		err = keys_answer(m->node, &m->peer->rekeying, m->peer->session, m->peer->certificate.static_key,
+				  m->now, m->transaction, &request, answer, &size);
 	if (err == OK)
 		peer_send(m->node, m->peer, m->now, m->route, (struct blob){answer, size});
 	return err;
@@ -180,7 +180,8 @@ static const struct {
 };
 
 /* Types that are not in the table have no business between nodes. */
-void control_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size)
+void control_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
+		      const uint8_t *bytes, size_t size)
 {
 	struct reader r = reader_over(bytes, size);
 	struct received m = {.node = node, .peer = peer, .now = now, .route = route, .body = &r};

@@ -29,8 +29,8 @@ enum err cut_begin(struct cut *cut, const struct packet *packet, const struct in
 {
 	size_t header = packet->gso == PACKET_GSO_NONE ? 0 : inner_header_size(inner, packet->bytes);
 
-	if (packet->gso != PACKET_GSO_NONE &&
-	    (header == 0 || packet->gso_size == 0 || header > sizeof cut->header || (packet->gso == PACKET_GSO_UDP) != (inner->protocol == PROTOCOL_UDP)))
+	if (packet->gso != PACKET_GSO_NONE && (header == 0 || packet->gso_size == 0 || header > sizeof cut->header ||
+					       (packet->gso == PACKET_GSO_UDP) != (inner->protocol == PROTOCOL_UDP)))
 		return ERR_MALFORMED;
 	*cut = (struct cut){
 		.bytes = packet->bytes,
@@ -68,7 +68,7 @@ static void write_header(const struct cut *cut, uint8_t *to, size_t size)
 	if (cut->protocol == PROTOCOL_TCP) {
 		put32(transport + 4, cut->sequence + (uint32_t)cut->at);
 		if (cut->at + size < cut->payload_size)
-			transport[13] &= (uint8_t)~(TCP_FIN | TCP_PSH);
+			transport[13] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 		if (cut->at > 0)
 			transport[13] &= (uint8_t)~TCP_CWR;
 	} else {

@@ -1,6 +1,7 @@
 /*
- * cut.h: cuts a superpacket into segments without copying its payload. The header of each segment is written over the tail of the one before it, so
- * every segment is contiguous in the packet's own buffer: the caller must have sealed a segment before it asks for the next.
+ * cut.h: cuts a superpacket into segments without copying its payload. The header of each segment is written over the
+ * tail of the one before it, so every segment is contiguous in the packet's own buffer: the caller must have sealed a
+ * segment before it asks for the next.
  */
 #pragma once
 

@@ -29,7 +29,8 @@ void direction_received(struct node *node, struct time_us now, const struct rout
 void direction_refused(struct node *node, struct time_us now, const struct direction_refusal *refusal)
 {
 	struct node_event event = {.type = NODE_EVENT_PEER_REFUSED, .address = refusal->ip, .reason = refusal->reason};
-	struct peer *peer = refusal->name[0] ? peer_by_name(node, refusal->name) : peer_by_inner(node, refusal->ip.family, refusal->ip.bytes);
+	struct peer *peer = refusal->name[0] ? peer_by_name(node, refusal->name)
+					     : peer_by_inner(node, refusal->ip.family, refusal->ip.bytes);
 
 	memcpy(event.peer, refusal->name, sizeof event.peer);
 	if (peer && !peer->session && !peer->contact.used)
@@ -45,7 +46,8 @@ void direction_refused(struct node *node, struct time_us now, const struct direc
 	node_emit(node, &event);
 }
 
-/* Candidates, no more: only the peer's own packets move a tunnel (E8). Probing them opens our NAT for what the peer sends. */
+/* Candidates, no more: only the peer's own packets move a tunnel (E8). Probing them opens our NAT for what the peer
+ * sends. */
 void direction_updated(struct node *node, struct time_us now, const struct route_update *update)
 {
 	struct peer *peer = map_get(&node->by_path_id, update->path_id);

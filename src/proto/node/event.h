@@ -1,4 +1,5 @@
-/* event.h: what a node tells its driver: state changes for logs, metrics and tests, and snapshots for people. Values; text is zero-terminated. */
+/* event.h: what a node tells its driver: state changes for logs, metrics and tests, and snapshots for people. Values;
+ * text is zero-terminated. */
 #pragma once
 
 #include "base/datagram.h"
@@ -8,33 +9,34 @@
 enum path_kind { PATH_DIRECT, PATH_RELAY };
 
 enum node_event_type {
-	NODE_EVENT_ADDRESSED,        /* virtual addresses known for the first time: set up the TUN, `lease` may be persisted */
-	NODE_EVENT_LEASE,            /* lease renewed: persist */
+	NODE_EVENT_ADDRESSED, /* virtual addresses known for the first time: set up the TUN, `lease` may be persisted */
+	NODE_EVENT_LEASE,     /* lease renewed: persist */
 	NODE_EVENT_COORDINATOR_UP,
 	NODE_EVENT_COORDINATOR_DOWN,
-	NODE_EVENT_REFUSED,          /* the coordinator refused registration: reason */
-	NODE_EVENT_ADDRESS_ADDED,    /* address */
+	NODE_EVENT_REFUSED,	  /* the coordinator refused registration: reason */
+	NODE_EVENT_ADDRESS_ADDED, /* address */
 	NODE_EVENT_ADDRESS_REMOVED,
 	NODE_EVENT_PEER_UP,
-	NODE_EVENT_PEER_DOWN,        /* reason */
-	NODE_EVENT_PEER_REFUSED,     /* Direction Refusal: name, reason */
-	NODE_EVENT_PATH_UP,          /* validated: kind, route */
+	NODE_EVENT_PEER_DOWN,	 /* reason */
+	NODE_EVENT_PEER_REFUSED, /* Direction Refusal: name, reason */
+	NODE_EVENT_PATH_UP,	 /* validated: kind, route */
 	NODE_EVENT_PATH_DOWN,
-	NODE_EVENT_PATH_SELECTED,    /* data flows on it from now on */
-	NODE_EVENT_HANDOVER,         /* handover */
+	NODE_EVENT_PATH_SELECTED, /* data flows on it from now on */
+	NODE_EVENT_HANDOVER,	  /* handover */
 	NODE_EVENT_REKEY,
-	NODE_EVENT_ECHO,             /* token, sequence, rtt_us, kind, route */
+	NODE_EVENT_ECHO, /* token, sequence, rtt_us, kind, route */
 };
 
 /* A finished move, ours or the peer's. */
 struct handover {
-	struct time_us at;           /* when it began */
+	struct time_us at; /* when it began */
 	struct route from, to;
 	enum path_kind from_kind, to_kind;
-	bool by_peer;                /* the peer moved; else we did */
-	int64_t gap_us;              /* from the last packet heard on the old path (or the move, when that is later) to the first on the new one */
+	bool by_peer;	/* the peer moved; else we did */
+	int64_t gap_us; /* from the last packet heard on the old path (or the move, when that is later) to the first on
+			   the new one */
 	uint32_t replayed_packets;
-	uint32_t lost_packets;       /* sealed packets that could not be kept for replay */
+	uint32_t lost_packets; /* sealed packets that could not be kept for replay */
 };
 
 struct node_event {
@@ -42,7 +44,7 @@ struct node_event {
 	struct time_us at;
 	char peer[FQDN_MAX_SIZE + 1]; /* empty where it is not about a peer */
 	struct ip address;
-	uint8_t reason;               /* enum reason */
+	uint8_t reason; /* enum reason */
 	enum path_kind kind;
 	struct route route;
 	char relay[NAME_MAX_SIZE + 1];
@@ -56,7 +58,7 @@ enum node_state { NODE_JOINING, NODE_UP };
 enum node_peer_state { NODE_PEER_IDLE, NODE_PEER_CONNECTING, NODE_PEER_UP, NODE_PEER_UNREACHABLE };
 
 struct node_counters {
-	uint64_t dropped_stranger;     /* unknown PathID or failed MAC */
+	uint64_t dropped_stranger; /* unknown PathID or failed MAC */
 	uint64_t dropped_malformed, dropped_auth, dropped_replay;
 	uint64_t dropped_inner_source; /* T12 */
 	uint64_t dropped_no_peer, dropped_queue_full, dropped_no_path, dropped_too_big;
@@ -71,12 +73,12 @@ struct node_status {
 	struct time_us since;
 	char name[NAME_MAX_SIZE + 1], fqdn[FQDN_MAX_SIZE + 1], zone[ZONE_MAX_SIZE + 1];
 	struct node_id id;
-	struct ip v4, v6;              /* family 0 until addressed */
+	struct ip v4, v6; /* family 0 until addressed */
 	bool coordinator_ok;
 	struct addr coordinator;
-	int64_t coordinator_rtt_us;    /* -1: not known */
-	struct addr observed;          /* own server-reflexive address */
-	uint64_t network_time_s;       /* 0: not known */
+	int64_t coordinator_rtt_us; /* -1: not known */
+	struct addr observed;	    /* own server-reflexive address */
+	uint64_t network_time_s;    /* 0: not known */
 	struct node_counters counters;
 };
 
@@ -86,9 +88,9 @@ struct node_path_status {
 	enum path_kind kind;
 	struct route route;
 	bool valid, active;
-	int64_t rtt_us;                /* -1: not known */
+	int64_t rtt_us; /* -1: not known */
 	uint16_t loss_permille;
-	uint16_t mtu;                  /* inner bytes */
+	uint16_t mtu;			       /* inner bytes */
 	uint32_t challenges_tx, challenges_rx; /* sent and answered: what `why` shows for a candidate */
 };
 
@@ -97,7 +99,7 @@ struct node_peer_status {
 	char fqdn[FQDN_MAX_SIZE + 1], name[NAME_MAX_SIZE + 1], relay[NAME_MAX_SIZE + 1];
 	struct node_id id;
 	struct ip v4, v6;
-	uint8_t last_reason;           /* of the last refusal, enum reason */
+	uint8_t last_reason; /* of the last refusal, enum reason */
 	bool has_certificate, has_session, relay_bound, has_relay;
 	uint8_t candidate_count;
 	uint8_t path_count;
@@ -107,5 +109,5 @@ struct node_peer_status {
 	struct handover last_handover;
 	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
 	int64_t key_age_us;
-	const char *suite;             /* static text */
+	const char *suite; /* static text */
 };

@@ -1,4 +1,5 @@
-/* Datagrams on their way in: find whose they are, open into the join buffer, join. Cheapest checks first; a stranger's packet is counted and gone. */
+/* Datagrams on their way in: find whose they are, open into the join buffer, join. Cheapest checks first; a stranger's
+ * packet is counted and gone. */
 #include <string.h>
 
 #include "proto/node/machine.h"
@@ -13,8 +14,10 @@ struct heard {
 static bool is_allowed(const struct node *node, const struct peer *peer, const struct inner *inner)
 {
 	if (inner->version == 4)
-		return peer->v4.family && memcmp(inner->src, peer->v4.bytes, 4) == 0 && memcmp(inner->dst, node->lease.v4.bytes, 4) == 0;
-	return peer->v6.family && memcmp(inner->src, peer->v6.bytes, 16) == 0 && memcmp(inner->dst, node->lease.v6.bytes, 16) == 0;
+		return peer->v4.family && memcmp(inner->src, peer->v4.bytes, 4) == 0 &&
+		       memcmp(inner->dst, node->lease.v4.bytes, 4) == 0;
+	return peer->v6.family && memcmp(inner->src, peer->v6.bytes, 16) == 0 &&
+	       memcmp(inner->dst, node->lease.v6.bytes, 16) == 0;
 }
 
 static void count_failure(struct node *node, enum err err)
@@ -28,7 +31,8 @@ static void count_failure(struct node *node, enum err err)
 }
 
 /* An inner packet: opened where it will stay. */
-static enum err open_data(struct node *node, struct peer *peer, struct time_us now, const uint8_t *bytes, size_t size, struct opened *ret)
+static enum err open_data(struct node *node, struct peer *peer, struct time_us now, const uint8_t *bytes, size_t size,
+			  struct opened *ret)
 {
 	uint8_t *place = join_place(&node->join, size);
 	struct inner inner;
@@ -44,7 +48,8 @@ static enum err open_data(struct node *node, struct peer *peer, struct time_us n
 		count_failure(node, err);
 		return err;
 	}
-	if (inner_parse(place, ret->size, &inner) != OK || ret->size - inner.total_size >= PAD_TO || !is_allowed(node, peer, &inner)) {
+	if (inner_parse(place, ret->size, &inner) != OK || ret->size - inner.total_size >= PAD_TO ||
+	    !is_allowed(node, peer, &inner)) {
 		join_cancel(&node->join);
 		node->counters.dropped_inner_source++;
 		return OK; /* authentic all the same: it tells about the path */
@@ -59,11 +64,13 @@ static enum err open_data(struct node *node, struct peer *peer, struct time_us n
 }
 
 /* A control message: rare, opened aside. The path is told first, so that an answer finds it. */
-static enum err open_control(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size)
+static enum err open_control(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
+			     const uint8_t *bytes, size_t size)
 {
 	uint8_t plaintext[CONTROL_MAX];
 	struct opened opened;
-	enum err err = size > MESSAGE_MAX ? ERR_MALFORMED : session_open(peer->session, bytes, size, plaintext, &opened);
+	enum err err =
+		size > MESSAGE_MAX ? ERR_MALFORMED : session_open(peer->session, bytes, size, plaintext, &opened);
 
 	if (err != OK) {
 		count_failure(node, err);
@@ -75,8 +82,8 @@ static enum err open_control(struct node *node, struct peer *peer, struct time_u
 }
 
 /* One sealed packet of a known PathID. */
-static void receive_sealed(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size,
-			   struct heard *heard)
+static void receive_sealed(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
+			   const uint8_t *bytes, size_t size, struct heard *heard)
 {
 	struct opened opened;
 
@@ -117,7 +124,8 @@ static void receive_leg(struct node *node, struct peer *peer, struct time_us now
 }
 
 /* By type. */
-static void receive_one(struct node *node, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size, struct heard *heard)
+static void receive_one(struct node *node, struct time_us now, const struct route *route, const uint8_t *bytes,
+			size_t size, struct heard *heard)
 {
 	struct reader r = reader_over(bytes, size);
 	struct header header;

@@ -102,8 +102,8 @@ static bool continues_tcp(const struct join *join, const uint8_t *first, const u
 	size_t options = join->header_size - join->network_size - 20;
 
 	return memcmp(a, b, 4) == 0 && get32(b + 4) == join->next_sequence && memcmp(a + 8, b + 8, 5) == 0 &&
-	       ((a[13] ^ b[13]) & ~(TCP_FIN | TCP_PSH)) == 0 && memcmp(a + 14, b + 14, 2) == 0 && memcmp(a + 18, b + 18, 2) == 0 &&
-	       memcmp(a + 20, b + 20, options) == 0;
+	       ((a[13] ^ b[13]) & ~(TCP_FIN | TCP_PSH)) == 0 && memcmp(a + 14, b + 14, 2) == 0 &&
+	       memcmp(a + 18, b + 18, 2) == 0 && memcmp(a + 20, b + 20, options) == 0;
 }
 
 /* Does the segment at join->place belong to the open packet? */
@@ -112,11 +112,12 @@ static bool continues(struct join *join, const struct inner *inner, size_t heade
 	const uint8_t *first = last(join)->bytes;
 	size_t payload = inner->total_size - header_size;
 
-	if (!partial || inner->version != join->version || inner->protocol != join->protocol || header_size != join->header_size ||
-	    inner->network_size != join->network_size || payload == 0 || payload > last(join)->gso_size ||
-	    last(join)->size + payload > PACKET_TOTAL_MAX)
+	if (!partial || inner->version != join->version || inner->protocol != join->protocol ||
+	    header_size != join->header_size || inner->network_size != join->network_size || payload == 0 ||
+	    payload > last(join)->gso_size || last(join)->size + payload > PACKET_TOTAL_MAX)
 		return false;
-	/* The first packet's header lies apart from the place unless it is tiny: compare against the saved tail otherwise. */
+	/* The first packet's header lies apart from the place unless it is tiny: compare against the saved tail
+	 * otherwise. */
 	if (last(join)->size < 2 * join->header_size)
 		return false;
 	if (!same_network_header(join, first, join->place))
@@ -183,7 +184,8 @@ static void start(struct join *join, const struct inner *inner, bool partial, ui
 	join->protocol = inner->protocol;
 	join->version = inner->version;
 	join->segments = 1;
-	join->next_sequence = inner->protocol == PROTOCOL_TCP ? get32(bytes + inner->network_size + 4) + packet->gso_size : 0;
+	join->next_sequence =
+		inner->protocol == PROTOCOL_TCP ? get32(bytes + inner->network_size + 4) + packet->gso_size : 0;
 }
 
 /* Joins, or moves the segment to a place of its own and restores what it lay on. */
@@ -228,9 +230,12 @@ static void seal_up(struct packet *packet)
 		inner_fix_network_checksum(bytes, &inner);
 		if (inner.protocol == PROTOCOL_UDP)
 			put16(bytes + inner.network_size + 4, packet->size - inner.network_size);
-		packet->gso = inner.protocol == PROTOCOL_UDP ? PACKET_GSO_UDP : inner.version == 4 ? PACKET_GSO_TCP4 : PACKET_GSO_TCP6;
+		packet->gso = inner.protocol == PROTOCOL_UDP ? PACKET_GSO_UDP
+			      : inner.version == 4	     ? PACKET_GSO_TCP4
+							     : PACKET_GSO_TCP6;
 	}
-	put16(bytes + packet->checksum_start + packet->checksum_offset, inner_pseudo_sum(&inner, packet->size - inner.network_size));
+	put16(bytes + packet->checksum_start + packet->checksum_offset,
+	      inner_pseudo_sum(&inner, packet->size - inner.network_size));
 }
 
 /* In order of arrival. */

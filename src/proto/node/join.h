@@ -1,7 +1,7 @@
 /*
- * join.h: joins opened segments of one flow into superpackets, the reverse of cut.h. Each segment is opened in place: its payload lands right behind
- * the payload before it, its header on top of that payload's tail, which is saved and put back. So opening is the only copy.
- * Nothing waits: what has arrived in one call goes out after it.
+ * join.h: joins opened segments of one flow into superpackets, the reverse of cut.h. Each segment is opened in place:
+ * its payload lands right behind the payload before it, its header on top of that payload's tail, which is saved and
+ * put back. So opening is the only copy. Nothing waits: what has arrived in one call goes out after it.
  */
 #pragma once
 
@@ -10,7 +10,7 @@
 
 enum {
 	JOIN_PACKETS_MAX = 2048, /* more than 65,535 / (OVERHEAD_SIZE + 1) segments of one GRO buffer */
-	JOIN_ARENA = 512 << 10,  /* their bytes, with room before and after each */
+	JOIN_ARENA = 512 << 10,	 /* their bytes, with room before and after each */
 	JOIN_HEADER_MAX = 120,
 };
 
@@ -18,7 +18,7 @@ struct join {
 	uint8_t *arena;
 	struct packet *packets;
 	size_t count, taken;
-	size_t fresh;            /* arena offset for the next packet that is not joined */
+	size_t fresh; /* arena offset for the next packet that is not joined */
 	bool join_udp;
 	/* The packet that may still grow: the last one. */
 	bool open;

@@ -6,7 +6,8 @@
 #include "proto/node/machine.h"
 #include "wire/message.h"
 
-static enum err write_rekey(uint8_t type, uint32_t transaction, uint8_t epoch, struct blob handshake, uint8_t *ret, size_t *ret_size)
+static enum err write_rekey(uint8_t type, uint32_t transaction, uint8_t epoch, struct blob handshake, uint8_t *ret,
+			    size_t *ret_size)
 {
 	struct writer w = writer_over(ret, CONTROL_MAX);
 
@@ -16,8 +17,8 @@ static enum err write_rekey(uint8_t type, uint32_t transaction, uint8_t epoch, s
 }
 
 /* One at a time; the request table repeats it. */
-bool keys_begin(struct node *node, struct rekeying *rekeying, const struct session *session, const uint8_t remote_static[KEY_SIZE],
-		struct time_us now, uint8_t *ret, size_t *ret_size)
+bool keys_begin(struct node *node, struct rekeying *rekeying, const struct session *session,
+		const uint8_t remote_static[KEY_SIZE], struct time_us now, uint8_t *ret, size_t *ret_size)
 {
 	uint8_t seed[KEY_SIZE], message[REKEY_REQUEST_SIZE];
 	enum err err;
@@ -30,13 +31,14 @@ bool keys_begin(struct node *node, struct rekeying *rekeying, const struct sessi
 	if (err != OK)
 		return false;
 	rekeying->active = true;
-	return write_rekey(MESSAGE_REKEY_REQUEST, ++node->transaction, session_next_epoch(session), (struct blob){message, sizeof message}, ret,
-			   ret_size) == OK;
+	return write_rekey(MESSAGE_REKEY_REQUEST, ++node->transaction, session_next_epoch(session),
+			   (struct blob){message, sizeof message}, ret, ret_size) == OK;
 }
 
 /* The keys are in place after the first answer, so a repetition must not run the handshake again. */
-enum err keys_answer(struct node *node, struct rekeying *rekeying, struct session *session, const uint8_t remote_static[KEY_SIZE],
-		     struct time_us now, uint32_t transaction, const struct rekey *request, uint8_t *ret, size_t *ret_size)
+enum err keys_answer(struct node *node, struct rekeying *rekeying, struct session *session,
+		     const uint8_t remote_static[KEY_SIZE], struct time_us now, uint32_t transaction,
+		     const struct rekey *request, uint8_t *ret, size_t *ret_size)
 {
 	uint8_t seed[KEY_SIZE];
 	enum err err = OK;
@@ -52,11 +54,13 @@ enum err keys_answer(struct node *node, struct rekeying *rekeying, struct sessio
 		rekeying->answered = true;
 		rekeying->answered_epoch = request->epoch;
 	}
-	return write_rekey(MESSAGE_REKEY_RESPONSE, transaction, request->epoch, (struct blob){rekeying->answer, sizeof rekeying->answer}, ret, ret_size);
+	return write_rekey(MESSAGE_REKEY_RESPONSE, transaction, request->epoch,
+			   (struct blob){rekeying->answer, sizeof rekeying->answer}, ret, ret_size);
 }
 
 /* A forged or late answer changes nothing. */
-enum err keys_finish(struct node *node, struct rekeying *rekeying, struct session *session, const struct rekey *response, struct time_us now)
+enum err keys_finish(struct node *node, struct rekeying *rekeying, struct session *session,
+		     const struct rekey *response, struct time_us now)
 {
 	enum err err;
 

@@ -106,7 +106,8 @@ void link_register(struct node *node, struct time_us now)
 	random_fill(&node->env.random, &setup.path_id, sizeof setup.path_id);
 	random_fill(&node->env.random, seed, sizeof seed);
 	handshake_mac1_key(node->coordinator->static_key, NULL, mac1_key);
-	if (handshake_begin(&link->handshake, &setup, (struct blob){payload, size}, link->request, &link->request_size) == OK) {
+	if (handshake_begin(&link->handshake, &setup, (struct blob){payload, size}, link->request,
+			    &link->request_size) == OK) {
 		link->registering = true;
 		link->request_at = now;
 		link->interval_us = HANDSHAKE_RETRY_US;
@@ -118,7 +119,8 @@ void link_register(struct node *node, struct time_us now)
 
 static void set_up(struct node *node, bool up)
 {
-	struct node_event event = {.type = up ? NODE_EVENT_COORDINATOR_UP : NODE_EVENT_COORDINATOR_DOWN, .route = node->link.route};
+	struct node_event event = {.type = up ? NODE_EVENT_COORDINATOR_UP : NODE_EVENT_COORDINATOR_DOWN,
+				   .route = node->link.route};
 
 	if (node->link.up == up)
 		return;
@@ -141,7 +143,8 @@ static bool take_lease(struct node *node, struct blob encoded)
 	if (encoded.size > sizeof node->lease_bytes ||
 	    lease_judge(encoded, node->network, &node->certificate.id, node_network_time(node), &lease) != OK)
 		return false;
-	if (node->lease_size == encoded.size && memcmp(node->lease_bytes, encoded.data, encoded.size) == 0 && node->addressed)
+	if (node->lease_size == encoded.size && memcmp(node->lease_bytes, encoded.data, encoded.size) == 0 &&
+	    node->addressed)
 		return true;
 	node->lease = lease;
 	memcpy(node->lease_bytes, encoded.data, encoded.size);
@@ -170,7 +173,8 @@ static void establish(struct node *node, struct time_us now, const struct sessio
 }
 
 /* Registration Response: a forged one leaves everything as it was. */
-static void receive_response(struct node *node, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size)
+static void receive_response(struct node *node, struct time_us now, const struct route *route, const uint8_t *bytes,
+			     size_t size)
 {
 	struct link *link = &node->link;
 	uint8_t payload[MESSAGE_MAX], mac1_key[KEY_SIZE];
@@ -194,7 +198,8 @@ static void receive_response(struct node *node, struct time_us now, const struct
 	}
 	learn_time(link, now, response.network_time_s);
 	if (response.reason != REASON_NONE || !take_lease(node, response.lease)) {
-		struct node_event event = {.type = NODE_EVENT_REFUSED, .reason = response.reason ? response.reason : REASON_BAD_CREDENTIAL};
+		struct node_event event = {.type = NODE_EVENT_REFUSED,
+					   .reason = response.reason ? response.reason : REASON_BAD_CREDENTIAL};
 
 		link->registering = false;
 		link->next_try = time_add(now, 10 * USEC_PER_SEC);
@@ -237,8 +242,8 @@ static void request(struct node *node, struct time_us now, uint8_t type, bool re
 	int64_t interval_us = link->rtt_us > REQUEST_RETRY_US * 2 / 3 ? link->rtt_us * 3 / 2 : REQUEST_RETRY_US;
 	size_t size;
 
-	if (writer_finish(w, &size) == OK &&
-	    request_add(&link->requests, type, node->transaction, (struct blob){w->data, size}, now, interval_us, replace) == OK)
+	if (writer_finish(w, &size) == OK && request_add(&link->requests, type, node->transaction,
+							 (struct blob){w->data, size}, now, interval_us, replace) == OK)
 		node_plan(node, now);
 }
 
@@ -353,12 +358,14 @@ static void receive_rekey(struct node *node, struct time_us now, uint32_t transa
 	struct request asked;
 	struct rekey response;
 
-	if (rekey_decode(r, &response) == OK && keys_finish(node, &node->link.rekeying, node->link.session, &response, now) == OK)
+	if (rekey_decode(r, &response) == OK &&
+	    keys_finish(node, &node->link.rekeying, node->link.session, &response, now) == OK)
 		(void)request_done(&node->link.requests, transaction, &asked);
 }
 
 /* Directions of all kinds; each is acknowledged, whatever becomes of it. */
-static void receive_direction(struct node *node, struct time_us now, const struct message_header *header, struct reader *r)
+static void receive_direction(struct node *node, struct time_us now, const struct message_header *header,
+			      struct reader *r)
 {
 	struct direction_refusal refusal;
 	struct route_direction direction;
@@ -366,7 +373,8 @@ static void receive_direction(struct node *node, struct time_us now, const struc
 	struct request asked;
 
 	if (header->type == MESSAGE_DIRECTION_REFUSAL) {
-		if (request_done(&node->link.requests, header->transaction, &asked) && direction_refusal_decode(r, &refusal) == OK)
+		if (request_done(&node->link.requests, header->transaction, &asked) &&
+		    direction_refusal_decode(r, &refusal) == OK)
 			direction_refused(node, now, &refusal);
 		return;
 	}
@@ -396,26 +404,17 @@ static void receive_message(struct node *node, struct time_us now, const uint8_t
 	}
 	switch (header.type) {
 	case MESSAGE_UPDATE_RESPONSE:
-	case MESSAGE_KEEP_ALIVE_ANSWER:
-		receive_update_response(node, now, header.transaction, &r);
-		break;
+	case MESSAGE_KEEP_ALIVE_ANSWER: receive_update_response(node, now, header.transaction, &r); break;
 	case MESSAGE_DIRECTION_REFUSAL:
 	case MESSAGE_ROUTE_DIRECTION:
-	case MESSAGE_ROUTE_UPDATE:
-		receive_direction(node, now, &header, &r);
-		break;
-	case MESSAGE_PATH_CHALLENGE:
-		receive_challenge(node, now, header.transaction, &r);
-		break;
-	case MESSAGE_REKEY_RESPONSE:
-		receive_rekey(node, now, header.transaction, &r);
-		break;
+	case MESSAGE_ROUTE_UPDATE: receive_direction(node, now, &header, &r); break;
+	case MESSAGE_PATH_CHALLENGE: receive_challenge(node, now, header.transaction, &r); break;
+	case MESSAGE_REKEY_RESPONSE: receive_rekey(node, now, header.transaction, &r); break;
 	case MESSAGE_CLOSE: /* the coordinator goes, or does not want us any more: ask it why by registering */
 		set_up(node, false);
 		link_register(node, now);
 		break;
-	default:
-		node->counters.dropped_malformed++;
+	default: node->counters.dropped_malformed++;
 	}
 }
 
@@ -430,13 +429,15 @@ bool link_input(struct node *node, struct time_us now, const struct route *route
 
 	if (header_decode(&r, &header) != OK)
 		return false;
-	if (header.type == PACKET_REGISTRATION_RESPONSE && link->registering && header.path_id == link->handshake.path_id) {
+	if (header.type == PACKET_REGISTRATION_RESPONSE && link->registering &&
+	    header.path_id == link->handshake.path_id) {
 		receive_response(node, now, route, bytes, size);
 		return true;
 	}
 	if (!(header.type & PACKET_SEALED) || !link->session || header.path_id != session_path_id(link->session))
 		return false;
-	if (size > MESSAGE_MAX || session_open(link->session, bytes, size, plaintext, &opened) != OK || !(opened.flags & SEALED_CONTROL)) {
+	if (size > MESSAGE_MAX || session_open(link->session, bytes, size, plaintext, &opened) != OK ||
+	    !(opened.flags & SEALED_CONTROL)) {
 		node->counters.dropped_auth++;
 		return true;
 	}
@@ -461,7 +462,8 @@ static void run_registration(struct node *node, struct time_us now)
 	}
 	send_request_everywhere(node, now);
 	link->next_try = time_add(now, link->interval_us);
-	link->interval_us = link->interval_us * 2 > HANDSHAKE_RETRY_MAX_US ? HANDSHAKE_RETRY_MAX_US : link->interval_us * 2;
+	link->interval_us =
+		link->interval_us * 2 > HANDSHAKE_RETRY_MAX_US ? HANDSHAKE_RETRY_MAX_US : link->interval_us * 2;
 }
 
 /* Half of its time: a coordinator that is away for weeks costs nobody an address. */
@@ -501,7 +503,8 @@ static void run_session(struct node *node, struct time_us now)
 			link_register(node, now);
 	}
 	if (keys_begin(node, &link->rekeying, link->session, node->coordinator->static_key, now, plaintext, &size) &&
-	    request_add(&link->requests, MESSAGE_REKEY_REQUEST, node->transaction, (struct blob){plaintext, size}, now, REQUEST_RETRY_US, true) != OK)
+	    request_add(&link->requests, MESSAGE_REKEY_REQUEST, node->transaction, (struct blob){plaintext, size}, now,
+			REQUEST_RETRY_US, true) != OK)
 		link->rekeying.active = false;
 	while ((due = request_due(&link->requests, now, &gave_up)) || gave_up) {
 		if (gave_up)
@@ -530,7 +533,8 @@ struct time_us link_deadline(const struct link *link)
 	at = time_min(at, time_min(link->next_keepalive, request_deadline(&link->requests)));
 	for (int i = 0; i < REQUESTS_MAX; i++)
 		if (link->requests.slots[i].used)
-			at = time_min(at, time_add(link->requests.slots[i].started, COORDINATOR_SILENCE_US + USEC_PER_MSEC));
+			at = time_min(
+				at, time_add(link->requests.slots[i].started, COORDINATOR_SILENCE_US + USEC_PER_MSEC));
 	return at;
 }
 

@@ -1,4 +1,5 @@
-/* link.h: the node's session with its coordinator: Registration, Keep Alive, NTM Update, and the way for Direction Requests. */
+/* link.h: the node's session with its coordinator: Registration, Keep Alive, NTM Update, and the way for Direction
+ * Requests. */
 #pragma once
 
 #include "base/datagram.h"
@@ -11,9 +12,9 @@
 struct node;
 
 struct link {
-	struct session *session;     /* NULL before the first registration */
-	bool up;                     /* the coordinator answers */
-	struct route route;          /* where it answered from, and our address then */
+	struct session *session; /* NULL before the first registration */
+	bool up;		 /* the coordinator answers */
+	struct route route;	 /* where it answered from, and our address then */
 	struct rekeying rekeying;
 	struct request_table requests;
 
@@ -28,7 +29,7 @@ struct link {
 	struct time_us heard, next_keepalive;
 	int64_t keepalive_us, rtt_us; /* rtt -1: not known */
 	struct addr observed;
-	uint64_t network_time_s;      /* as told ... */
+	uint64_t network_time_s;	/* as told ... */
 	struct time_us network_time_at; /* ... at this instant */
 };
 
@@ -42,6 +43,7 @@ void link_run(struct node *node, struct time_us now);
 struct time_us link_deadline(const struct link *link);
 /* Takes datagrams of the coordinator's PathIDs; false when it is none of them. */
 bool link_input(struct node *node, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size);
-/* Asks for a tunnel, by name or by address (the other one unset). Repeated until answered; nothing while one for the same is under way. */
+/* Asks for a tunnel, by name or by address (the other one unset). Repeated until answered; nothing while one for the
+ * same is under way. */
 void link_request_direction(struct node *node, struct time_us now, const char *name, const struct ip *ip);
 void link_leave(struct node *node, struct time_us now);

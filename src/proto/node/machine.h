@@ -11,7 +11,7 @@
 #include "proto/session/trust.h"
 
 enum {
-	WAITING_MAX = 64,          /* inner packets held while their tunnel is being directed */
+	WAITING_MAX = 64, /* inner packets held while their tunnel is being directed */
 	WAITING_PACKET_MAX = 2048,
 };
 
@@ -44,7 +44,7 @@ struct node {
 
 	struct node_local locals[NODE_LOCALS_MAX];
 	size_t local_count;
-	int best_local[2];         /* index for IPv4 and IPv6, -1: none */
+	int best_local[2]; /* index for IPv4 and IPv6, -1: none */
 	uint32_t preferred_ifindex;
 	uint32_t move_epoch;
 
@@ -88,17 +88,22 @@ void direction_updated(struct node *node, struct time_us now, const struct route
 void contact_start(struct node *node, struct peer *peer, struct time_us now, const struct route_direction *direction);
 void contact_run(struct node *node, struct peer *peer, struct time_us now);
 struct time_us contact_deadline(const struct peer *peer);
-void contact_request_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size);
-void contact_response_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size);
-void contact_probe_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size);
+void contact_request_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
+			      const uint8_t *bytes, size_t size);
+void contact_response_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
+			       const uint8_t *bytes, size_t size);
+void contact_probe_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
+			    const uint8_t *bytes, size_t size);
 void contact_stop(struct node *node, struct peer *peer);
 
 /* control.c: sealed messages between nodes. */
-void control_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size);
+void control_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
+		      const uint8_t *bytes, size_t size);
 
 /* move.c */
 void move_own(struct node *node, struct time_us now);
-void move_peer(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const struct move *move);
+void move_peer(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
+	       const struct move *move);
 /* The first packet on a new path ends the move. */
 void move_heard(struct node *node, struct peer *peer, struct time_us now, struct path *path);
 /* Replays what was sealed since `since` over the path. */

@@ -1,4 +1,5 @@
-/* Moves: our own and the peer's. Keys stay; every way is told in parallel, the recent packets are replayed behind it (design 7, security 1). */
+/* Moves: our own and the peer's. Keys stay; every way is told in parallel, the recent packets are replayed behind it
+ * (design 7, security 1). */
 #include <string.h>
 
 #include "proto/node/machine.h"
@@ -13,7 +14,8 @@ static struct time_us replay_since(const struct path *path, struct time_us now)
 	return time_add(now, -span_us);
 }
 
-/* The receiver's window drops what had arrived after all. An address that has not been validated gets no more than its budget (E5). */
+/* The receiver's window drops what had arrived after all. An address that has not been validated gets no more than its
+ * budget (E5). */
 void move_replay(struct node *node, struct peer *peer, struct time_us now, struct path *path, struct time_us since)
 {
 	size_t bytes_left = path->valid || path->kind == PATH_RELAY ? SIZE_MAX : peer->burst_left;
@@ -44,15 +46,17 @@ static void begin_report(struct peer *peer, struct time_us now, const struct pat
 	}
 }
 
-/* The gap begins with the last packet heard the old way, or with the move where that is later: before it nothing was interrupted. */
+/* The gap begins with the last packet heard the old way, or with the move where that is later: before it nothing was
+ * interrupted. */
 void move_heard(struct node *node, struct peer *peer, struct time_us now, struct path *path)
 {
 	struct moving *moving = &peer->moving;
 	struct node_event event = {.type = NODE_EVENT_HANDOVER, .kind = path->kind, .route = path->route};
 	struct time_us start = moving->report.at;
 
-	if (addr_equal(&path->route.remote, &moving->report.from.remote) && ip_equal(&path->route.local.ip, &moving->report.from.local.ip) &&
-	    path->kind == moving->report.from_kind && !moving->report.by_peer) {
+	if (addr_equal(&path->route.remote, &moving->report.from.remote) &&
+	    ip_equal(&path->route.local.ip, &moving->report.from.local.ip) && path->kind == moving->report.from_kind &&
+	    !moving->report.by_peer) {
 		moving->heard_before = now; /* still the old path */
 		return;
 	}
@@ -138,7 +142,8 @@ static void send_move(struct node *node, struct peer *peer, struct time_us now)
 	for (int i = 0; i < NODE_PATHS_MAX; i++)
 		if (peer->paths[i].used)
 			peer_send(node, peer, now, &peer->paths[i].route, (struct blob){plaintext, size});
-	peer_request(node, peer, time_add(now, REQUEST_RETRY_US), MESSAGE_MOVE, transaction, (struct blob){plaintext, size});
+	peer_request(node, peer, time_add(now, REQUEST_RETRY_US), MESSAGE_MOVE, transaction,
+		     (struct blob){plaintext, size});
 }
 
 /* The way that most probably works: where the peer was last heard, from our new address. */
@@ -154,7 +159,8 @@ static struct path *best_guess(struct node *node, struct peer *peer, struct time
 	return path_add(node, peer, now, PATH_DIRECT, &route);
 }
 
-/* One peer: data takes the best guess and the relay until the peer is heard on either; the replay windows drop what arrives twice. */
+/* One peer: data takes the best guess and the relay until the peer is heard on either; the replay windows drop what
+ * arrives twice. */
 static void move_one(struct node *node, struct peer *peer, struct time_us now)
 {
 	struct path *old = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
@@ -199,8 +205,10 @@ void move_own(struct node *node, struct time_us now)
 			node->peers[i]->contact.next_try = now;
 }
 
-/* E4: the peer says that it moved. Data follows to where this came from, within the budget until that address has answered. */
-void move_peer(struct node *node, struct peer *peer, struct time_us now, const struct route *route, const struct move *move)
+/* E4: the peer says that it moved. Data follows to where this came from, within the budget until that address has
+ * answered. */
+void move_peer(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
+	       const struct move *move)
 {
 	struct path *old = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
 	struct path before = old ? *old : (struct path){0};
@@ -213,7 +221,8 @@ void move_peer(struct node *node, struct peer *peer, struct time_us now, const s
 	peer->observed = move->observed;
 	begin_report(peer, now, old, true);
 	for (int i = 0; i < NODE_PATHS_MAX; i++)
-		if (peer->paths[i].used && peer->paths[i].kind == PATH_DIRECT && peer->paths[i].valid && &peer->paths[i] != path) {
+		if (peer->paths[i].used && peer->paths[i].kind == PATH_DIRECT && peer->paths[i].valid &&
+		    &peer->paths[i] != path) {
 			peer->paths[i].valid = false; /* asked once more (E2), and left when silent */
 			peer->paths[i].probes_left = 1;
 			peer->paths[i].next_challenge = now;
@@ -229,7 +238,8 @@ void move_peer(struct node *node, struct peer *peer, struct time_us now, const s
 	peer->second = -1;
 	peer->route_tag++;
 	node_emit_path(node, peer, NODE_EVENT_PATH_SELECTED, path);
-	move_replay(node, peer, now, path, old ? time_min(replay_since(&before, now), before.heard) : replay_since(NULL, now));
+	move_replay(node, peer, now, path,
+		    old ? time_min(replay_since(&before, now), before.heard) : replay_since(NULL, now));
 	move_heard(node, peer, now, path);
 	outbound_release(node, peer, now);
 	peer_plan(node, peer, now);

@@ -47,8 +47,8 @@ bool names_next(struct names *names, uint64_t *ret_token, uint8_t *ret_answer, s
 }
 
 /* An answer with the addresses that fit the question (none: NODATA), or with an error. */
-static void answer(struct node *node, uint64_t token, const struct dns_query *query, uint8_t rcode, const struct ip *v4, const struct ip *v6,
-		   const char *pointer)
+static void answer(struct node *node, uint64_t token, const struct dns_query *query, uint8_t rcode, const struct ip *v4,
+		   const struct ip *v6, const char *pointer)
 {
 	struct ready_answer *ready = next_ready(&node->names);
 	struct dns_answer a;
@@ -65,7 +65,8 @@ static void answer(struct node *node, uint64_t token, const struct dns_query *qu
 }
 
 /* Until the coordinator has said who it is. */
-static void wait(struct node *node, struct time_us now, uint64_t token, const struct dns_query *query, const uint8_t *bytes, size_t size)
+static void wait(struct node *node, struct time_us now, uint64_t token, const struct dns_query *query,
+		 const uint8_t *bytes, size_t size)
 {
 	struct waiting_query *slot = NULL;
 
@@ -95,7 +96,8 @@ static void answer_reverse(struct node *node, uint64_t token, const struct dns_q
 }
 
 /* A name of our zone: known at once, or after one round trip to the coordinator that directs the tunnel as well. */
-static void answer_name(struct node *node, struct time_us now, uint64_t token, const struct dns_query *query, const uint8_t *bytes, size_t size)
+static void answer_name(struct node *node, struct time_us now, uint64_t token, const struct dns_query *query,
+			const uint8_t *bytes, size_t size)
 {
 	struct peer *peer = peer_by_name(node, query->name);
 
@@ -122,7 +124,8 @@ void names_query(struct node *node, struct time_us now, uint64_t token, const ui
 		return;
 	if (parsed.rcode != DNS_NOERROR)
 		answer(node, token, &parsed, parsed.rcode, NULL, NULL, NULL);
-	else if (dns_reverse_parse(parsed.name, &reverse) == OK && reverse.bits == ip_size(&reverse.ip) * 8 && node_is_virtual(node, &reverse.ip))
+	else if (dns_reverse_parse(parsed.name, &reverse) == OK && reverse.bits == ip_size(&reverse.ip) * 8 &&
+		 node_is_virtual(node, &reverse.ip))
 		answer_reverse(node, token, &parsed, &reverse.ip);
 	else if (dns_name_in_zone(parsed.name, node->zone))
 		answer_name(node, now, token, &parsed, query, size);
@@ -143,7 +146,9 @@ static void settle(struct node *node, struct waiting_query *slot, uint8_t rcode,
 void names_resolved(struct node *node, struct time_us now, const char *fqdn, uint8_t reason)
 {
 	const struct peer *peer = reason == REASON_NONE ? peer_by_name(node, fqdn) : NULL;
-	uint8_t rcode = reason == REASON_NONE ? DNS_NOERROR : reason == REASON_UNKNOWN_NAME ? DNS_NXDOMAIN : DNS_SERVFAIL;
+	uint8_t rcode = reason == REASON_NONE		? DNS_NOERROR
+			: reason == REASON_UNKNOWN_NAME ? DNS_NXDOMAIN
+							: DNS_SERVFAIL;
 
 	(void)now;
 	for (int i = 0; i < NAMES_WAITING_MAX; i++)

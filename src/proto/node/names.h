@@ -1,4 +1,5 @@
-/* names.h: the stub resolver: answers the network's zone from own state and directs the tunnel while it does (design 8, T22). */
+/* names.h: the stub resolver: answers the network's zone from own state and directs the tunnel while it does (design 8,
+ * T22). */
 #pragma once
 
 #include "base/time.h"

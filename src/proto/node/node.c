@@ -68,7 +68,8 @@ static void init_tables(struct node *node)
 }
 
 /* Nothing is sent before the first node_input_locals. */
-enum err node_create(const struct node_config *config, const struct node_env *env, struct time_us now, struct node **ret)
+enum err node_create(const struct node_config *config, const struct node_env *env, struct time_us now,
+		     struct node **ret)
 {
 	struct node *node = mem_alloc(1, sizeof *node);
 	enum err err;
@@ -155,7 +156,8 @@ static int choose_local(const struct node *node, uint8_t family)
 
 	for (size_t i = 0; i < node->local_count; i++) {
 		const struct node_local *local = &node->locals[i];
-		int rank = 1 + (local->is_default ? 1 : 0) + (node->preferred_ifindex && local->ifindex == node->preferred_ifindex ? 2 : 0);
+		int rank = 1 + (local->is_default ? 1 : 0) +
+			   (node->preferred_ifindex && local->ifindex == node->preferred_ifindex ? 2 : 0);
 
 		if (local->ip.family == family && rank > best_rank) {
 			best = (int)i;
@@ -354,7 +356,8 @@ void node_candidates(const struct node *node, struct candidates *ret)
 bool node_is_virtual(const struct node *node, const struct ip *ip)
 {
 	for (int i = 0; i < node->network->coordinator_count; i++)
-		if (prefix_contains(&node->network->coordinators[i].pool4, ip) || prefix_contains(&node->network->coordinators[i].pool6, ip))
+		if (prefix_contains(&node->network->coordinators[i].pool4, ip) ||
+		    prefix_contains(&node->network->coordinators[i].pool6, ip))
 			return true;
 	return false;
 }

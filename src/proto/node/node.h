@@ -1,9 +1,10 @@
 /*
- * node.h: one overlay node as a pure machine (design 3): datagrams, inner packets, DNS queries, local addresses and time go in; datagrams, packets,
- * DNS answers, records and the next deadline come out. It never blocks, sends, reads a clock or logs. One machine belongs to one thread; several
- * live in one process.
+ * node.h: one overlay node as a pure machine (design 3): datagrams, inner packets, DNS queries, local addresses and
+ * time go in; datagrams, packets, DNS answers, records and the next deadline come out. It never blocks, sends, reads a
+ * clock or logs. One machine belongs to one thread; several live in one process.
  *
- * A driver's turn: node_input_* for what has arrived, then pull node_next_* until each is empty, then wait until node_next_deadline or input.
+ * A driver's turn: node_input_* for what has arrived, then pull node_next_* until each is empty, then wait until
+ * node_next_deadline or input.
  */
 #pragma once
 
@@ -30,27 +31,28 @@ enum { NODE_PEERS_MAX = 256, NODE_LOCALS_MAX = 16 };
 /* Everything is copied. */
 struct node_config {
 	struct dh_keys static_keys;
-	uint8_t authority[KEY_SIZE];        /* account server's Ed25519 key: what certificates are judged by */
-	struct blob certificate;            /* own, encoded */
-	struct blob lease;                  /* last known, encoded; empty on first start */
-	const struct network *network;      /* verified network document */
-	struct aead_provider *aead;         /* borrowed; outlives the node */
-	bool join_udp;                      /* the packet consumer takes UDP superpackets (USO) */
-	uint16_t listen_port;               /* own UDP port, for host candidates */
-	uint32_t move_epoch;                /* start value: must not fall across restarts; 0 is fine for a new PathID */
+	uint8_t authority[KEY_SIZE];   /* account server's Ed25519 key: what certificates are judged by */
+	struct blob certificate;       /* own, encoded */
+	struct blob lease;	       /* last known, encoded; empty on first start */
+	const struct network *network; /* verified network document */
+	struct aead_provider *aead;    /* borrowed; outlives the node */
+	bool join_udp;		       /* the packet consumer takes UDP superpackets (USO) */
+	uint16_t listen_port;	       /* own UDP port, for host candidates */
+	uint32_t move_epoch;	       /* start value: must not fall across restarts; 0 is fine for a new PathID */
 };
 
 /* One usable local address, most preferred first. */
 struct node_local {
 	struct ip ip;
 	uint32_t ifindex;
-	uint32_t mtu;        /* of the interface, bytes */
-	bool is_default;     /* the kernel would use it towards the internet */
+	uint32_t mtu;	 /* of the interface, bytes */
+	bool is_default; /* the kernel would use it towards the internet */
 	char ifname[16];
 };
 
 /* ERR_AUTH, ERR_MALFORMED or ERR_DENIED when certificate or network do not hold. */
-must_use enum err node_create(const struct node_config *config, const struct node_env *env, struct time_us now, struct node **ret);
+must_use enum err node_create(const struct node_config *config, const struct node_env *env, struct time_us now,
+			      struct node **ret);
 void node_destroy(struct node *node); /* wipes keys; accepts NULL */
 
 /* --- in --- */
@@ -78,9 +80,11 @@ struct time_us node_next_deadline(const struct node *node);
 
 /* --- what people ask for --- */
 
-/* Begin to direct a tunnel to a name (FQDN, or label of the own zone). ERR_UNKNOWN: not a name of this network. Outcome: events, node_peer_*. */
+/* Begin to direct a tunnel to a name (FQDN, or label of the own zone). ERR_UNKNOWN: not a name of this network.
+ * Outcome: events, node_peer_*. */
 must_use enum err node_contact(struct node *node, struct time_us now, const char *name);
-/* Echo over the tunnel; NODE_EVENT_ECHO carries token and sequence. ERR_STATE: no session yet (call node_contact first). */
+/* Echo over the tunnel; NODE_EVENT_ECHO carries token and sequence. ERR_STATE: no session yet (call node_contact
+ * first). */
 must_use enum err node_ping(struct node *node, struct time_us now, const char *name, uint64_t token, uint32_t sequence);
 /* Prefer the addresses of this interface from now on (0: none): moves all tunnels. ERR_UNKNOWN: it has no address. */
 must_use enum err node_prefer_interface(struct node *node, struct time_us now, uint32_t ifindex);

@@ -1,4 +1,5 @@
-/* Inner packets on their way out: find the peer, cut, seal into the outbox. The packet path: no allocation, no copy but sealing. */
+/* Inner packets on their way out: find the peer, cut, seal into the outbox. The packet path: no allocation, no copy but
+ * sealing. */
 #include <string.h>
 
 #include "proto/node/cut.h"
@@ -26,7 +27,8 @@ static void answer_too_big(struct node *node, const struct packet *packet, uint1
 		inbound_local(node, answer, size);
 }
 
-/* Rounded up, unless that would make the largest packets larger than the path takes. The buffer has room behind the packet. */
+/* Rounded up, unless that would make the largest packets larger than the path takes. The buffer has room behind the
+ * packet. */
 static size_t pad(uint8_t *bytes, size_t size, size_t mtu)
 {
 	size_t padded = (size + PAD_TO - 1) & ~(size_t)(PAD_TO - 1);
@@ -62,11 +64,13 @@ static void note_sent(struct node *node, struct peer *peer, struct path *path, s
 }
 
 /* Seals one packet or all segments of a superpacket. */
-static void send_packet(struct node *node, struct peer *peer, struct time_us now, struct packet *packet, const struct inner *inner)
+static void send_packet(struct node *node, struct peer *peer, struct time_us now, struct packet *packet,
+			const struct inner *inner)
 {
 	struct path *path = &peer->paths[peer->active];
 	struct route routes[OUTBOX_ROUTES] = {path->route};
-	uint8_t route_count = 1, flags = packet->checksum_partial ? SEALED_PARTIAL : 0, number = path_number(path->kind);
+	uint8_t route_count = 1, flags = packet->checksum_partial ? SEALED_PARTIAL : 0,
+		number = path_number(path->kind);
 	struct cut cut;
 	uint8_t *segment;
 	size_t size;
@@ -139,7 +143,8 @@ static void ask_direction(struct node *node, struct peer *peer, struct time_us n
 {
 	struct ip destination = ip_from_bytes(inner->version, inner->dst);
 
-	if (peer && (peer->contact.used || (peer->last_direction.us && time_since(now, peer->last_direction) < DIRECTION_AGAIN_US)))
+	if (peer && (peer->contact.used ||
+		     (peer->last_direction.us && time_since(now, peer->last_direction) < DIRECTION_AGAIN_US)))
 		return;
 	if (peer)
 		peer->last_direction = now;
@@ -152,8 +157,8 @@ void outbound_packet(struct node *node, struct time_us now, struct packet *packe
 	struct inner inner;
 	struct peer *peer;
 
-	if (inner_parse(packet->bytes, packet->size, &inner) != OK || inner.total_size != packet->size || !node->addressed ||
-	    !is_own_source(node, &inner)) {
+	if (inner_parse(packet->bytes, packet->size, &inner) != OK || inner.total_size != packet->size ||
+	    !node->addressed || !is_own_source(node, &inner)) {
 		node->counters.dropped_malformed++;
 		return;
 	}
@@ -178,8 +183,8 @@ static bool is_for(const struct waiting *slot, const struct ip *destination)
 {
 	struct inner inner;
 
-	return slot->used && inner_parse(slot->bytes + PACKET_ROOM, slot->size, &inner) == OK && inner.version == destination->family &&
-	       memcmp(inner.dst, destination->bytes, ip_size(destination)) == 0;
+	return slot->used && inner_parse(slot->bytes + PACKET_ROOM, slot->size, &inner) == OK &&
+	       inner.version == destination->family && memcmp(inner.dst, destination->bytes, ip_size(destination)) == 0;
 }
 
 /* In the order in which they were held, near enough: slots are filled from the first. */
@@ -194,7 +199,9 @@ void outbound_release(struct node *node, struct peer *peer, struct time_us now)
 		slot->used = false;
 		if (time_since(now, slot->at) > WAITING_PATIENCE_US)
 			continue;
-		packet = (struct packet){.bytes = slot->bytes + PACKET_ROOM, .size = slot->size, .checksum_partial = slot->checksum_partial};
+		packet = (struct packet){.bytes = slot->bytes + PACKET_ROOM,
+					 .size = slot->size,
+					 .checksum_partial = slot->checksum_partial};
 		outbound_packet(node, now, &packet);
 	}
 }

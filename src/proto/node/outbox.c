@@ -54,9 +54,10 @@ static bool fits_train(const struct outbox *box, size_t size, const void *owner,
 {
 	const struct outbox_entry *train = last_entry(box);
 
-	return train && owner && !train->closed && train->owner == owner && train->tag == tag && train->sent_count == 0 &&
-	       size <= train->segment_size && train->segments < SEGMENTS_MAX && train->size + size <= OUTBOX_TRAIN_MAX &&
-	       train->offset + train->size == box->head && box->head + size <= OUTBOX_ARENA;
+	return train && owner && !train->closed && train->owner == owner && train->tag == tag &&
+	       train->sent_count == 0 && size <= train->segment_size && train->segments < SEGMENTS_MAX &&
+	       train->size + size <= OUTBOX_TRAIN_MAX && train->offset + train->size == box->head &&
+	       box->head + size <= OUTBOX_ARENA;
 }
 
 /* Extends the open train or opens room for a new one, wrapping at the end of the arena. */
@@ -76,7 +77,8 @@ uint8_t *outbox_reserve(struct outbox *box, size_t size, const void *owner, uint
 }
 
 /* What was reserved is now a datagram. */
-void outbox_commit(struct outbox *box, struct time_us now, const struct route *routes, uint8_t route_count, const void *owner, uint64_t tag)
+void outbox_commit(struct outbox *box, struct time_us now, const struct route *routes, uint8_t route_count,
+		   const void *owner, uint64_t tag)
 {
 	struct outbox_entry *train;
 
@@ -122,8 +124,8 @@ static bool is_safe(const struct outbox *box, const struct outbox_entry *entry)
 }
 
 /* Bytes are not copied: a new entry points at the old ones. */
-uint32_t outbox_replay(struct outbox *box, struct time_us now, const void *owner, struct time_us since, const struct route *route,
-		       size_t *bytes_left, uint32_t *ret_lost)
+uint32_t outbox_replay(struct outbox *box, struct time_us now, const void *owner, struct time_us since,
+		       const struct route *route, size_t *bytes_left, uint32_t *ret_lost)
 {
 	uint64_t last = box->end;
 	uint32_t replayed = 0, lost = 0;

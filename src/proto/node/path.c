@@ -24,7 +24,8 @@ static uint16_t path_mtu(const struct node *node, const struct route *route)
 	uint32_t mtu = 1500, outer = route->remote.ip.family == 4 ? 28 : 48;
 
 	for (size_t i = 0; i < node->local_count; i++)
-		if (ip_equal(&node->locals[i].ip, &route->local.ip) && node->locals[i].mtu >= 1280 && node->locals[i].mtu < 65535)
+		if (ip_equal(&node->locals[i].ip, &route->local.ip) && node->locals[i].mtu >= 1280 &&
+		    node->locals[i].mtu < 65535)
 			mtu = node->locals[i].mtu;
 	mtu -= outer + OVERHEAD_SIZE;
 	return (uint16_t)(mtu < 1280 ? 1280 : mtu);
@@ -36,7 +37,8 @@ struct path *path_find(struct peer *peer, const struct route *route)
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
 		struct path *path = &peer->paths[i];
 
-		if (path->used && addr_equal(&path->route.remote, &route->remote) && ip_equal(&path->route.local.ip, &route->local.ip))
+		if (path->used && addr_equal(&path->route.remote, &route->remote) &&
+		    ip_equal(&path->route.local.ip, &route->local.ip))
 			return path;
 	}
 	return NULL;
@@ -52,7 +54,8 @@ static struct path *find_slot(struct node *node, struct peer *peer, struct time_
 
 		if (!path->used)
 			return path;
-		if (i == peer->active || i == peer->second || path->valid || path->kind == PATH_RELAY || path->probes_left > 0)
+		if (i == peer->active || i == peer->second || path->valid || path->kind == PATH_RELAY ||
+		    path->probes_left > 0)
 			continue;
 		if (!worst || path->heard.us < worst->heard.us)
 			worst = path;
@@ -63,7 +66,8 @@ static struct path *find_slot(struct node *node, struct peer *peer, struct time_
 }
 
 /* A new path is probed a few times, then left alone (T26). */
-struct path *path_add(struct node *node, struct peer *peer, struct time_us now, enum path_kind kind, const struct route *route)
+struct path *path_add(struct node *node, struct peer *peer, struct time_us now, enum path_kind kind,
+		      const struct route *route)
 {
 	struct path *path = path_find(peer, route);
 
@@ -71,7 +75,8 @@ struct path *path_add(struct node *node, struct peer *peer, struct time_us now, 
 		path = find_slot(node, peer, now);
 		if (!path)
 			return NULL;
-		*path = (struct path){.used = true, .kind = kind, .route = *route, .rtt_us = -1, .next_challenge = TIME_NEVER};
+		*path = (struct path){
+			.used = true, .kind = kind, .route = *route, .rtt_us = -1, .next_challenge = TIME_NEVER};
 		path->mtu = path_mtu(node, route);
 	}
 	if (!path->valid) {
@@ -222,7 +227,8 @@ void path_challenge(struct node *node, struct peer *peer, struct path *path, str
 	path->challenge_at = now;
 	path->challenges_tx++;
 	node->counters.challenges_tx++;
-	path->next_challenge = time_add(now, path->rtt_us > CHALLENGE_INTERVAL_US ? path->rtt_us * 5 / 4 : CHALLENGE_INTERVAL_US);
+	path->next_challenge =
+		time_add(now, path->rtt_us > CHALLENGE_INTERVAL_US ? path->rtt_us * 5 / 4 : CHALLENGE_INTERVAL_US);
 	peer_plan(node, peer, path->next_challenge);
 }
 

@@ -1,6 +1,6 @@
 /*
- * path.h: the ways to reach one peer: validated by Path Challenge (RFC 9000 8.2, security 1), measured, left when silent, chosen among.
- * A path is (own address, remote address), or our leg at a relay.
+ * path.h: the ways to reach one peer: validated by Path Challenge (RFC 9000 8.2, security 1), measured, left when
+ * silent, chosen among. A path is (own address, remote address), or our leg at a relay.
  */
 #pragma once
 
@@ -15,20 +15,20 @@ struct path {
 	bool used;
 	enum path_kind kind;
 	struct route route;
-	bool valid;                 /* a challenge was answered, or a bound leg; and not silent since */
-	bool is_suggested;          /* learned from a packet, not from a list: E5 applies until valid */
-	int64_t rtt_us;             /* smoothed (RFC 6298); -1: not known */
-	struct time_us heard;       /* last authenticated packet over it; us 0: never */
-	bool awaiting;              /* something was sent since then */
+	bool valid;	      /* a challenge was answered, or a bound leg; and not silent since */
+	bool is_suggested;    /* learned from a packet, not from a list: E5 applies until valid */
+	int64_t rtt_us;	      /* smoothed (RFC 6298); -1: not known */
+	struct time_us heard; /* last authenticated packet over it; us 0: never */
+	bool awaiting;	      /* something was sent since then */
 	struct time_us awaiting_since;
-	uint16_t mtu;               /* largest inner packet */
+	uint16_t mtu; /* largest inner packet */
 	uint8_t challenge[CHALLENGE_SIZE];
-	bool challenge_open;        /* sent, unanswered */
+	bool challenge_open;			     /* sent, unanswered */
 	struct time_us challenge_at, next_challenge; /* next: TIME_NEVER when none is planned */
-	uint8_t unanswered;         /* challenges in a row */
-	uint8_t probes_left;        /* while not valid: then silence (T26) */
+	uint8_t unanswered;			     /* challenges in a row */
+	uint8_t probes_left;			     /* while not valid: then silence (T26) */
 	uint32_t challenges_tx, challenges_rx;
-	uint16_t loss_permille;     /* smoothed over challenges */
+	uint16_t loss_permille; /* smoothed over challenges */
 };
 
 /* How long silence is normal on this path: max(3 RTT, 250 ms). */
@@ -36,8 +36,10 @@ int64_t path_silence_us(const struct path *path);
 
 /* The peer's path with this local IP and remote address, or NULL. */
 struct path *path_find(struct peer *peer, const struct route *route);
-/* Finds or makes one and plans probes; NULL when the table is full of better ones. kind is PATH_RELAY for the relay's address. */
-struct path *path_add(struct node *node, struct peer *peer, struct time_us now, enum path_kind kind, const struct route *route);
+/* Finds or makes one and plans probes; NULL when the table is full of better ones. kind is PATH_RELAY for the relay's
+ * address. */
+struct path *path_add(struct node *node, struct peer *peer, struct time_us now, enum path_kind kind,
+		      const struct route *route);
 /* Paths from every usable local address to every address the peer may have. */
 void path_add_all(struct node *node, struct peer *peer, struct time_us now);
 void path_drop(struct node *node, struct peer *peer, struct path *path, struct time_us now);

@@ -45,7 +45,8 @@ struct peer *peer_by_name(struct node *node, const char *name)
 	for (int i = 0; i < NODE_PEERS_MAX; i++) {
 		const char *fqdn = node->peers[i] ? node->peers[i]->certificate.fqdn : NULL;
 
-		if (fqdn && strncmp(fqdn, name, size) == 0 && (fqdn[size] == '\0' || (fqdn[size] == '.' && !strchr(name, '.'))))
+		if (fqdn && strncmp(fqdn, name, size) == 0 &&
+		    (fqdn[size] == '\0' || (fqdn[size] == '.' && !strchr(name, '.'))))
 			return node->peers[i];
 	}
 	return NULL;
@@ -59,7 +60,8 @@ static struct peer *find_evictable(struct node *node)
 	for (int i = 0; i < NODE_PEERS_MAX; i++) {
 		struct peer *peer = node->peers[i];
 
-		if (peer && time_since(node->now, peer->last_data) > 60 * USEC_PER_SEC && (!oldest || peer->last_data.us < oldest->last_data.us))
+		if (peer && time_since(node->now, peer->last_data) > 60 * USEC_PER_SEC &&
+		    (!oldest || peer->last_data.us < oldest->last_data.us))
 			oldest = peer;
 	}
 	return oldest;
@@ -148,7 +150,8 @@ void peer_destroy(struct node *node, struct peer *peer)
 }
 
 /* The only writer of peer->state. */
-void peer_set_state(struct node *node, struct peer *peer, struct time_us now, enum node_peer_state state, uint8_t reason)
+void peer_set_state(struct node *node, struct peer *peer, struct time_us now, enum node_peer_state state,
+		    uint8_t reason)
 {
 	enum node_peer_state old = peer->state;
 
@@ -176,9 +179,12 @@ bool peer_has_path(const struct peer *peer)
 	return peer->session && peer->active >= 0;
 }
 
-static bool send_over(struct node *node, struct peer *peer, struct time_us now, const struct path *path, const struct route *route, struct blob plaintext)
+static bool send_over(struct node *node, struct peer *peer, struct time_us now, const struct path *path,
+		      const struct route *route, struct blob plaintext)
 {
-	uint8_t number = path_number(path ? path->kind : peer_is_relay(peer, &route->remote) ? PATH_RELAY : PATH_DIRECT);
+	uint8_t number = path_number(path				   ? path->kind
+				     : peer_is_relay(peer, &route->remote) ? PATH_RELAY
+									   : PATH_DIRECT);
 	uint8_t *room = outbox_reserve(&node->outbox, plaintext.size + OVERHEAD_SIZE, NULL, 0);
 
 	if (!room || session_seal(peer->session, number, SEALED_CONTROL, plaintext.data, plaintext.size, room) != OK)
@@ -188,7 +194,8 @@ static bool send_over(struct node *node, struct peer *peer, struct time_us now, 
 }
 
 /* During a move control messages take every way that data takes. */
-bool peer_send(struct node *node, struct peer *peer, struct time_us now, const struct route *route, struct blob plaintext)
+bool peer_send(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
+	       struct blob plaintext)
 {
 	bool sent = false;
 
@@ -197,9 +204,11 @@ bool peer_send(struct node *node, struct peer *peer, struct time_us now, const s
 	if (route)
 		return send_over(node, peer, now, path_find(peer, route), route, plaintext);
 	if (peer->active >= 0)
-		sent = send_over(node, peer, now, &peer->paths[peer->active], &peer->paths[peer->active].route, plaintext);
+		sent = send_over(node, peer, now, &peer->paths[peer->active], &peer->paths[peer->active].route,
+				 plaintext);
 	if (peer->second >= 0)
-		sent |= send_over(node, peer, now, &peer->paths[peer->second], &peer->paths[peer->second].route, plaintext);
+		sent |= send_over(node, peer, now, &peer->paths[peer->second], &peer->paths[peer->second].route,
+				  plaintext);
 	return sent;
 }
 
@@ -211,7 +220,8 @@ static int64_t request_interval_us(const struct peer *peer)
 }
 
 /* A full table drops the request: the ones in it are of the same urgency, and all are repeated by their causes. */
-void peer_request(struct node *node, struct peer *peer, struct time_us now, uint8_t type, uint32_t transaction, struct blob plaintext)
+void peer_request(struct node *node, struct peer *peer, struct time_us now, uint8_t type, uint32_t transaction,
+		  struct blob plaintext)
 {
 	if (request_add(&peer->requests, type, transaction, plaintext, now, request_interval_us(peer), true) == OK)
 		peer_plan(node, peer, now);

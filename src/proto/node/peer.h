@@ -1,4 +1,5 @@
-/* peer.h: what a node knows about one other node: who it is, the session with it, the paths to it, the direction being carried out. */
+/* peer.h: what a node knows about one other node: who it is, the session with it, the paths to it, the direction being
+ * carried out. */
 #pragma once
 
 #include "proto/node/keys.h"
@@ -42,7 +43,7 @@ struct answered {
 /* A move in progress: until the first packet from the peer on a new path. */
 struct moving {
 	bool active;
-	struct handover report;      /* so far */
+	struct handover report;	     /* so far */
 	struct time_us heard_before; /* last packet on the old path */
 };
 
@@ -53,7 +54,7 @@ struct peer {
 	enum node_peer_state state;
 	uint8_t last_reason;
 
-	struct session *session;     /* NULL until the first handshake has ended */
+	struct session *session; /* NULL until the first handshake has ended */
 	struct contact contact;
 	struct answered answered;
 	struct rekeying rekeying;
@@ -65,20 +66,20 @@ struct peer {
 
 	struct candidates candidates; /* the peer's, from its coordinator or itself */
 	struct addr observed;
-	uint32_t move_epoch;          /* the peer's, highest authenticated */
-	uint32_t burst_left;          /* E5: bytes that may still go to an unvalidated address */
+	uint32_t move_epoch; /* the peer's, highest authenticated */
+	uint32_t burst_left; /* E5: bytes that may still go to an unvalidated address */
 
 	struct path paths[NODE_PATHS_MAX];
-	int active, second;           /* indices of paths that data takes; -1: none. second: only during moves */
-	uint64_t route_tag;           /* changes whenever the routes of data do */
+	int active, second; /* indices of paths that data takes; -1: none. second: only during moves */
+	uint64_t route_tag; /* changes whenever the routes of data do */
 
 	struct moving moving;
 	uint32_t handovers;
 	bool has_last_handover;
 	struct handover last_handover;
 
-	struct time_us deadline;      /* when peer_run has something to do */
-	struct time_us last_data;     /* inner packets, either way */
+	struct time_us deadline;       /* when peer_run has something to do */
+	struct time_us last_data;      /* inner packets, either way */
 	struct time_us last_direction; /* when one was last asked for */
 	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
 };
@@ -91,10 +92,12 @@ struct peer *peer_by_id(struct node *node, const struct node_id *id);
 struct peer *peer_by_inner(struct node *node, uint8_t version, const uint8_t *address);
 /* By label or FQDN. */
 struct peer *peer_by_name(struct node *node, const char *name);
-/* Finds or makes the peer of a judged certificate and lease, evicting the longest idle one when full; NULL when none may go. */
+/* Finds or makes the peer of a judged certificate and lease, evicting the longest idle one when full; NULL when none
+ * may go. */
 struct peer *peer_obtain(struct node *node, const struct certificate *certificate, const struct lease *lease);
 void peer_destroy(struct node *node, struct peer *peer);
-void peer_set_state(struct node *node, struct peer *peer, struct time_us now, enum node_peer_state state, uint8_t reason);
+void peer_set_state(struct node *node, struct peer *peer, struct time_us now, enum node_peer_state state,
+		    uint8_t reason);
 /* The peer must be looked at no later than `at`. */
 void peer_plan(struct node *node, struct peer *peer, struct time_us at);
 /* Everything of the peer that time drives. */
@@ -111,7 +114,10 @@ static inline uint8_t path_number(enum path_kind kind)
 	return kind == PATH_RELAY ? 1 : 0;
 }
 
-/* Seals a control message and sends it over one route, or over all routes of data when route is NULL. False when nothing could be sent. */
-bool peer_send(struct node *node, struct peer *peer, struct time_us now, const struct route *route, struct blob plaintext);
+/* Seals a control message and sends it over one route, or over all routes of data when route is NULL. False when
+ * nothing could be sent. */
+bool peer_send(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
+	       struct blob plaintext);
 /* Sends a message until it is acknowledged. */
-void peer_request(struct node *node, struct peer *peer, struct time_us now, uint8_t type, uint32_t transaction, struct blob plaintext);
+void peer_request(struct node *node, struct peer *peer, struct time_us now, uint8_t type, uint32_t transaction,
+		  struct blob plaintext);

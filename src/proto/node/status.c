@@ -82,7 +82,8 @@ enum err node_ping(struct node *node, struct time_us now, const char *name, uint
 	write_u64(&d, (uint64_t)now.us);
 	message_header_encode(MESSAGE_ECHO_REQUEST, ++node->transaction, &w);
 	echo_encode(&(struct echo){.data = {data, sizeof data}}, &w);
-	if (writer_finish(&w, &size) != OK || !peer_send(node, peer, now, &peer->paths[peer->active].route, (struct blob){plaintext, size}))
+	if (writer_finish(&w, &size) != OK ||
+	    !peer_send(node, peer, now, &peer->paths[peer->active].route, (struct blob){plaintext, size}))
 		return ERR_FULL;
 	return OK;
 }
@@ -150,7 +151,8 @@ bool node_get_peer(const struct node *node, struct time_us now, size_t index, st
 		.has_certificate = true,
 		.has_session = peer->session != NULL,
 		.has_relay = peer->has_relay || peer->contact.has_relay,
-		.relay_bound = (peer->has_relay && leg_is_bound(&peer->leg)) || (peer->contact.has_relay && leg_is_bound(&peer->contact.leg)),
+		.relay_bound = (peer->has_relay && leg_is_bound(&peer->leg)) ||
+			       (peer->contact.has_relay && leg_is_bound(&peer->contact.leg)),
 		.candidate_count = (uint8_t)(peer->candidates.count + addr_is_set(&peer->observed)),
 		.handovers = peer->handovers,
 		.has_last_handover = peer->has_last_handover,

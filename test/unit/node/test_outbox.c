@@ -9,7 +9,8 @@
 
 #include "proto/node/outbox.h"
 
-static const struct route way = {.remote = {{4, {192, 0, 2, 1}}, 1000}}, other = {.remote = {{4, {192, 0, 2, 2}}, 1000}};
+static const struct route way = {.remote = {{4, {192, 0, 2, 1}}, 1000}},
+			  other = {.remote = {{4, {192, 0, 2, 2}}, 1000}};
 static const char owner;
 
 static bool put(struct outbox *box, int64_t at_us, size_t size, uint8_t fill)
@@ -84,7 +85,8 @@ static void pending_bytes_are_never_overwritten(void **state)
 
 static uint32_t replay(struct outbox *box, int64_t since_us, size_t budget, uint32_t *ret_lost)
 {
-	return outbox_replay(box, (struct time_us){1000}, &owner, (struct time_us){since_us}, &other, &budget, ret_lost);
+	return outbox_replay(box, (struct time_us){1000}, &owner, (struct time_us){since_us}, &other, &budget,
+			     ret_lost);
 }
 
 static void the_recent_past_is_replayed_once(void **state)

@@ -77,7 +77,12 @@ static size_t make(uint8_t *p, int version, int protocol, size_t options, size_t
 static size_t round_trip(uint8_t *original, size_t size, enum packet_gso gso, uint16_t gso_size, bool join_udp)
 {
 	static uint8_t work[PACKET_ROOM + BUFFER + PACKET_ROOM];
-	struct packet packet = {.bytes = work + PACKET_ROOM, .size = size, .gso = gso, .gso_size = gso_size, .checksum_partial = true}, out;
+	struct packet packet = {.bytes = work + PACKET_ROOM,
+				.size = size,
+				.gso = gso,
+				.gso_size = gso_size,
+				.checksum_partial = true},
+		      out;
 	struct inner inner;
 	struct cut cut;
 	struct join join;
@@ -123,9 +128,11 @@ static void superpackets_come_back_as_they_were(void **state)
 		int version = next(&random) & 1 ? 4 : 6;
 		uint16_t gso_size = (uint16_t)(200 + next(&random) % 1200);
 		size_t payload = gso_size + 1u + next(&random) % (60000 - gso_size), options = next(&random) % 4 * 4;
-		size_t size = make(packet, version, PROTOCOL_TCP, options, payload, next(&random), TCP_ACK | (i & 1 ? TCP_PSH : 0));
+		size_t size = make(packet, version, PROTOCOL_TCP, options, payload, next(&random),
+				   TCP_ACK | (i & 1 ? TCP_PSH : 0));
 
-		assert_int_equal(round_trip(packet, size, version == 4 ? PACKET_GSO_TCP4 : PACKET_GSO_TCP6, gso_size, false), 1);
+		assert_int_equal(
+			round_trip(packet, size, version == 4 ? PACKET_GSO_TCP4 : PACKET_GSO_TCP6, gso_size, false), 1);
 	}
 }
 
@@ -144,8 +151,10 @@ static void plain_packets_stay_alone(void **state)
 	static uint8_t packet[BUFFER];
 
 	(void)state;
-	assert_int_equal(round_trip(packet, make(packet, 4, PROTOCOL_TCP, 0, 0, 1, TCP_SYN), PACKET_GSO_NONE, 0, false), 1);
-	assert_int_equal(round_trip(packet, make(packet, 6, PROTOCOL_TCP, 8, 1, 1, TCP_ACK), PACKET_GSO_NONE, 0, false), 1);
+	assert_int_equal(round_trip(packet, make(packet, 4, PROTOCOL_TCP, 0, 0, 1, TCP_SYN), PACKET_GSO_NONE, 0, false),
+			 1);
+	assert_int_equal(round_trip(packet, make(packet, 6, PROTOCOL_TCP, 8, 1, 1, TCP_ACK), PACKET_GSO_NONE, 0, false),
+			 1);
 }
 
 static void fin_and_push_end_a_superpacket(void **state)
@@ -239,9 +248,12 @@ static void the_arena_has_an_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(superpackets_come_back_as_they_were), cmocka_unit_test(udp_superpackets_join_only_where_wanted),
-		cmocka_unit_test(plain_packets_stay_alone),            cmocka_unit_test(fin_and_push_end_a_superpacket),
-		cmocka_unit_test(a_forged_segment_leaves_no_trace),    cmocka_unit_test(flows_do_not_mix),
+		cmocka_unit_test(superpackets_come_back_as_they_were),
+		cmocka_unit_test(udp_superpackets_join_only_where_wanted),
+		cmocka_unit_test(plain_packets_stay_alone),
+		cmocka_unit_test(fin_and_push_end_a_superpacket),
+		cmocka_unit_test(a_forged_segment_leaves_no_trace),
+		cmocka_unit_test(flows_do_not_mix),
 		cmocka_unit_test(the_arena_has_an_end),
 	};
 
