@@ -118,6 +118,11 @@ class LabError(Exception):
     """Something that a test waited for or demanded did not hold; the text says what."""
 
 
+def run_name():
+    """What tells the things of this process from those of other runs."""
+    return str(os.getpid() % 100000)
+
+
 def program(name):
     """Where a built program is."""
     return os.path.join(BUILD, name)
@@ -158,10 +163,16 @@ class Process:
         self.log = open(log_path, "a", encoding="utf-8")
         self.log.write(f"$ {' '.join(command)}\n")
         self.log.flush()
-        self.child = subprocess.Popen(command, stdin=stdin if stdin is not None else subprocess.DEVNULL, stdout=subprocess.PIPE,
+        self.child = subprocess.Popen(command, stdin=stdin if stdin is not None else subprocess.DEVNULL, stdout=self.output_to(),
                                       stderr=subprocess.STDOUT, text=True, errors="replace",
                                       env={**os.environ, **(env or {})}, start_new_session=True)
         self.pid = self.child.pid
+        self.follow()
+
+    def output_to(self):
+        return subprocess.PIPE
+
+    def follow(self):
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 
@@ -225,6 +236,17 @@ class Process:
     def kill(self):
         self.signal(signal.SIGKILL)
         return self.child.wait(5)
+
+
+class Detached(Process):
+    """A program that may outlive the lab's own process: it writes its log itself."""
+
+    def output_to(self):
+        return self.log
+
+    def follow(self):
+        self.reader = threading.Thread(target=self.child.wait, daemon=True)
+        self.reader.start()
 
 
 class Events(Process):
@@ -462,6 +484,8 @@ class Node(Host):
     def start_daemon(self, code=None, *options):
         """ntmd in the lab's care, so that its log and its process id are known."""
         env = {"NTM_JOIN": code} if code else {}
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(self.socket_path)  # of one that was killed: its presence says that the new one is ready
         words = [program("ntmd"), "--foreground", *self.common(), "--tun", "ntm0", "--dns", "stub", "--name", self.name, *options]
         self.daemon = self.start("ntmd", *words, env=env)
         return self.daemon
@@ -524,16 +548,18 @@ class Server(Host):
         inet.ip(f"link set {port} master srv", f"link set {port} up")
         self.ip("link set eth0 up", f"addr add {self.v4}/24 dev eth0", f"addr add {self.v6}/64 dev eth0 nodad",
                 "route add default via 198.51.100.1", "route add ::/0 via 2001:db8:5::1")
-        self.state, self.socket_path = lab.path(f"{name}-state"), lab.socket_name(name)
+        self.state, self.socket_path = lab.path(f"{name}-state"), lab.socket_name(name, "server")
         self.daemon = None
 
     def serve(self, *options, dns=True):
-        """ntm-server: all roles in one process."""
-        words = [program("ntm-server"), "--foreground", "--state", self.state, "--socket", self.socket_path,
+        """ntm serve: all roles in one process."""
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(self.socket_path)
+        words = [program("ntm"), "serve", "--state", self.state, "--socket", self.socket_path,
                  "--advertise", f"{self.v4},[{self.v6}]"]
         if dns:
             words += ["--dns-listen", "[::]:53"]
-        self.daemon = self.start("ntm-server", *words, *options)
+        self.daemon = self.start("ntm-server", *words, *options, kind=Detached if self.lab.keep else Process)
         self.wait_serving()
         return self.daemon
 
@@ -557,7 +583,7 @@ class Lab:
     """The topology, as a context manager. nats: kind by network letter; delays: one-way milliseconds on an uplink by letter."""
 
     def __init__(self, name="lab", nodes=("a", "b"), nats=None, delays=None, servers=("s",), keep=False):
-        self.run = f"{os.getpid() % 100000}"
+        self.run = run_name()
         self.name, self.keep = name, keep
         self.directory = os.path.join(LABS, f"{self.run}-{name}")
         self.processes, self.namespaces = [], []
@@ -568,9 +594,11 @@ class Lab:
     def path(self, name):
         return os.path.join(self.directory, name)
 
-    def socket_name(self, host):
-        """Short: a socket's path has 107 bytes at most."""
-        return f"/run/ntm-lab-{self.run}/{host}.sock"
+    def socket_name(self, host, role="ntm"):
+        """A folder a host, as each machine has its own; short, because a socket's path has 107 bytes at most."""
+        folder = f"/run/ntm-lab-{self.run}/{host}"
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+        return f"{folder}/{role}.sock"
 
     def made_namespace(self, ns):
         self.namespaces.append(ns)

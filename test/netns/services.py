@@ -6,7 +6,7 @@ import re
 import subprocess
 import time
 
-from lab import demand, wait_for
+from lab import Detached, demand, wait_for
 
 BLOCK_BYTES = 1 << 20
 
@@ -58,7 +58,7 @@ http {{
 """)
         with open(os.path.join(directory, "hello"), "w", encoding="utf-8") as file:
             file.write(f"I am {host.name}\n")
-        self.process = host.start("nginx", "nginx", "-c", config, "-p", here)
+        self.process = host.start("nginx", "nginx", "-c", config, "-p", here, kind=Detached)
         wait_for(f"nginx on {host.name}", lambda: host.run("curl", "-sf", "http://127.0.0.1/hello").returncode == 0)
 
 

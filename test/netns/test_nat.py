@@ -129,7 +129,7 @@ def test_lab_cleans_up(new_lab):
     """Nothing of a lab is left when it ends: namespaces, files below /etc/netns, processes."""
     with new_lab(nodes=("a",)) as lab:
         process = lab.a.start("forever", "tail", "-f", "/dev/null")
-        namespaces, sockets = list(lab.namespaces), os.path.dirname(lab.socket_name("a"))
+        namespaces, sockets = list(lab.namespaces), os.path.dirname(os.path.dirname(lab.socket_name("a")))
     wait_for("the process to be gone", lambda: not process.running(), 2)
     for ns in namespaces:
         demand(not os.path.exists(f"/run/netns/{ns}") and not os.path.exists(f"/etc/netns/{ns}"), f"{ns} is left")
