@@ -155,12 +155,14 @@ enum err certificate_judge(struct blob encoded, const uint8_t authority[KEY_SIZE
 	return err;
 }
 
-/* May this coordinator lease these addresses? */
+/* May this coordinator lease these addresses? IPv4 is scarce and may be missing. */
 static enum err lease_allowed(const struct lease *lease, const struct coordinator_entry *coordinator)
 {
 	struct ip v6 = node_id_v6(&lease->id, &coordinator->pool6);
 
-	if (!prefix_contains(&coordinator->pool4, &lease->v4) || !prefix_contains(&coordinator->pool6, &lease->v6))
+	if (lease->v4.family && !prefix_contains(&coordinator->pool4, &lease->v4))
+		return ERR_DENIED;
+	if (!prefix_contains(&coordinator->pool6, &lease->v6))
 		return ERR_DENIED;
 	return ip_equal(&v6, &lease->v6) ? OK : ERR_DENIED;
 }
