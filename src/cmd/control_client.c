@@ -30,7 +30,7 @@ enum err control_open(struct control *ret, const char *path)
 		errno = ENAMETOOLONG;
 		return ERR_IO;
 	}
-	strcpy(address.sun_path, path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return ERR_IO;

@@ -2,11 +2,13 @@
  * control_client.h: a program's side of the control socket: one JSON object a line.
  *
  * Request:  {"verb": "ping", ...arguments}
- * Response: documents and events, each with "schema" or "event", then {"end": true, "exit": N, "error": "one line or empty"}.
+ * Response: documents and events, each with "schema" or "event", then {"end": true, "exit": N, "error": "one line or
+ * empty"}.
  *
- * Node:   status · ping {name, count, interval_us, direct} · why {name} · watch · handover {to} · down · join {code, name} · bugreport
- * Server: status · network · invite {name, uses, expires_s, role} -> ntm.invite/1 {code, name, uses, expires, role} ·
- *         nodes -> ntm.nodes/1 {nodes: [{name, fqdn, id, v4, v6, state, last_seen}]} · revoke {name} -> ntm.revoke/1 {name} · down
+ * Node:   status · ping {name, count, interval_us, direct} · why {name} · watch · handover {to} · down · join {code,
+ * name} · bugreport Server: status · network · invite {name, uses, expires_s, role} -> ntm.invite/1 {code, name, uses,
+ * expires, role} · nodes -> ntm.nodes/1 {nodes: [{name, fqdn, id, v4, v6, state, last_seen}]} · revoke {name} ->
+ * ntm.revoke/1 {name} · down
  */
 #pragma once
 
@@ -37,7 +39,7 @@ must_use enum err control_send(struct control *control, json_t *request);
 
 /*
  * The next line; *ret is the caller's. text, when not NULL, gets the line as it came, valid until the next call.
- * ERR_EXPIRED: deadline_ms (of control_now_ms; negative: none) passed. ERR_STATE: a signal came first. ERR_TRUNCATED: the other side closed.
- * ERR_MALFORMED: what came is not our protocol.
+ * ERR_EXPIRED: deadline_ms (of control_now_ms; negative: none) passed. ERR_STATE: a signal came first. ERR_TRUNCATED:
+ * the other side closed. ERR_MALFORMED: what came is not our protocol.
  */
 must_use enum err control_next(struct control *control, int64_t deadline_ms, json_t **ret, const char **ret_text);

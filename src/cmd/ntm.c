@@ -12,8 +12,12 @@ static int check_options(const struct settings *settings, const struct verb *ver
 	for (size_t i = 0; i < OPTIONS_MAX; i++) {
 		const struct option_row *row = &options_table[i];
 
-		if (settings->origin[i].source == SOURCE_COMMAND_LINE && row->verbs && !(row->verbs & 1u << verb_id(verb)))
-			return verb_fail(settings, EXIT_USAGE, "option --%s does not belong to this verb; `ntm %s --help` lists those that do", row->name, verb->name);
+		if (settings->origin[i].source == SOURCE_COMMAND_LINE && row->verbs &&
+		    !(row->verbs & 1u << verb_id(verb)))
+			return verb_fail(
+				settings, EXIT_USAGE,
+				"option --%s does not belong to this verb; `ntm %s --help` lists those that do",
+				row->name, verb->name);
 	}
 	return EXIT_DONE;
 }
@@ -23,10 +27,12 @@ static int check_operands(const struct settings *settings, const struct verb *ve
 	size_t count = settings->operand_count - 1;
 
 	if (count < verb->operands_min)
-		return verb_fail(settings, EXIT_USAGE, "missing argument; usage: ntm %s %s", verb->name, verb->operands);
+		return verb_fail(settings, EXIT_USAGE, "missing argument; usage: ntm %s %s", verb->name,
+				 verb->operands);
 	if (count > verb->operands_max)
-		return verb_fail(settings, EXIT_USAGE, "unexpected argument '%s'; usage: ntm %s%s%s", settings->operands[1 + verb->operands_max], verb->name,
-			*verb->operands ? " " : "", verb->operands);
+		return verb_fail(settings, EXIT_USAGE, "unexpected argument '%s'; usage: ntm %s%s%s",
+				 settings->operands[1 + verb->operands_max], verb->name, *verb->operands ? " " : "",
+				 verb->operands);
 	return EXIT_DONE;
 }
 
@@ -45,7 +51,8 @@ static int fail_unknown(const char *name)
 
 static int run(const struct settings *settings)
 {
-	struct render render = {.out = stdout, .colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"), .now_s = time(NULL)};
+	struct render render = {
+		.out = stdout, .colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"), .now_s = time(NULL)};
 	const struct verb *verb;
 	int code;
 

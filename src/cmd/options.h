@@ -1,9 +1,11 @@
 /*
- * options.h: the settings of every program, from one table (options_table.c): --long-option, NTM_LONG_OPTION and a key of one INI file.
- * The command line wins over the environment, the environment over the file, the file over the default. Adding an option is one field
- * below and one row of the table; help, manual check, completion and `ntm config check` follow from the row.
+ * options.h: the settings of every program, from one table (options_table.c): --long-option, NTM_LONG_OPTION and a key
+ * of one INI file. The command line wins over the environment, the environment over the file, the file over the
+ * default. Adding an option is one field below and one row of the table; help, manual check, completion and `ntm config
+ * check` follow from the row.
  *
- * The file has keys before any section for all programs, and keys under [ntmd], [ntm-server], ... for one program, which win over those.
+ * The file has keys before any section for all programs, and keys under [ntmd], [ntm-server], ... for one program,
+ * which win over those.
  */
 #pragma once
 
@@ -19,12 +21,12 @@ enum { SETTINGS_ERROR_MAX = 512, ADVERTISE_MAX = 4, OPERANDS_MAX = 8, PORT_DEFAU
 enum exit_code {
 	EXIT_DONE = 0,
 	EXIT_FAILED = 1,
-	EXIT_USAGE = 2,       /* usage or configuration */
+	EXIT_USAGE = 2, /* usage or configuration */
 	EXIT_NO_DAEMON = 3,
 	EXIT_NOT_JOINED = 4,
-	EXIT_DENIED = 5,      /* unknown or denied */
+	EXIT_DENIED = 5, /* unknown or denied */
 	EXIT_UNREACHABLE = 6,
-	EXIT_RELAYED = 7,     /* reachable, but relayed, when --direct was asked */
+	EXIT_RELAYED = 7, /* reachable, but relayed, when --direct was asked */
 	EXIT_TIMED_OUT = 8,
 };
 
@@ -44,12 +46,42 @@ enum invite_role { INVITE_NODE, INVITE_COORDINATOR, INVITE_RELAY };
 
 /* One per row of the table, in its order. */
 enum option_id {
-	OPTION_CONFIG, OPTION_STATE, OPTION_SOCKET, OPTION_USER, OPTION_GROUP, OPTION_FOREGROUND, OPTION_LOG_LEVEL, OPTION_LOG_FORMAT, OPTION_METRICS,
-	OPTION_LISTEN, OPTION_ADVERTISE, OPTION_JOIN, OPTION_NAME,
-	OPTION_TUN, OPTION_DNS, OPTION_MARK, OPTION_TABLE,
-	OPTION_ZONE, OPTION_POOL4, OPTION_POOL6, OPTION_DNS_LISTEN,
-	OPTION_JSON, OPTION_WAIT, OPTION_NEW, OPTION_SERVER, OPTION_CHECK, OPTION_COUNT_PINGS, OPTION_INTERVAL, OPTION_DIRECT, OPTION_TO,
-	OPTION_USES, OPTION_EXPIRES, OPTION_ROLE, OPTION_OUTPUT, OPTION_HELP, OPTION_VERSION,
+	OPTION_CONFIG,
+	OPTION_STATE,
+	OPTION_SOCKET,
+	OPTION_USER,
+	OPTION_GROUP,
+	OPTION_FOREGROUND,
+	OPTION_LOG_LEVEL,
+	OPTION_LOG_FORMAT,
+	OPTION_METRICS,
+	OPTION_LISTEN,
+	OPTION_ADVERTISE,
+	OPTION_JOIN,
+	OPTION_NAME,
+	OPTION_TUN,
+	OPTION_DNS,
+	OPTION_MARK,
+	OPTION_TABLE,
+	OPTION_ZONE,
+	OPTION_POOL4,
+	OPTION_POOL6,
+	OPTION_DNS_LISTEN,
+	OPTION_JSON,
+	OPTION_WAIT,
+	OPTION_NEW,
+	OPTION_SERVER,
+	OPTION_CHECK,
+	OPTION_COUNT_PINGS,
+	OPTION_INTERVAL,
+	OPTION_DIRECT,
+	OPTION_TO,
+	OPTION_USES,
+	OPTION_EXPIRES,
+	OPTION_ROLE,
+	OPTION_OUTPUT,
+	OPTION_HELP,
+	OPTION_VERSION,
 	OPTIONS_MAX
 };
 
@@ -58,54 +90,56 @@ enum setting_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENVIRONMENT, SOURCE_CO
 /* Where an option's value came from, and its text as given there. */
 struct setting_origin {
 	enum setting_source source;
-	unsigned line;   /* of the file, for SOURCE_FILE */
-	char *text;      /* owned; NULL: no value and no default */
+	unsigned line; /* of the file, for SOURCE_FILE */
+	char *text;    /* owned; NULL: no value and no default */
 };
 
 /*
- * Everything a program was told, per instance: no global holds any of it. Strings are owned; NULL where nothing was said and there is no
- * default. origin[OPTION_X].source tells a default from a wish, for instance to look for another port when 7367 is taken.
+ * Everything a program was told, per instance: no global holds any of it. Strings are owned; NULL where nothing was
+ * said and there is no default. origin[OPTION_X].source tells a default from a wish, for instance to look for another
+ * port when 7367 is taken.
  */
 struct settings {
 	enum program program;
 
 	/* Every program. */
-	char *config;                    /* the file that was read; NULL: none */
-	char *state;                     /* directory, 0700 */
-	char *socket;                    /* control socket: ntm.sock for the node, server.sock for servers */
-	char *user;                      /* to drop privileges to after set-up, when started by root */
-	char *group;                     /* group that may use the control socket */
-	bool foreground;                 /* up, serve, daemons: stay attached to the terminal */
+	char *config;	 /* the file that was read; NULL: none */
+	char *state;	 /* directory, 0700 */
+	char *socket;	 /* control socket: ntm.sock for the node, server.sock for servers */
+	char *user;	 /* to drop privileges to after set-up, when started by root */
+	char *group;	 /* group that may use the control socket */
+	bool foreground; /* up, serve, daemons: stay attached to the terminal */
 	enum log_level log_level;
 	enum log_format log_format;
-	struct addr metrics;             /* port 0: off */
+	struct addr metrics; /* port 0: off */
 
 	/* Daemons. */
-	struct addr listen;              /* UDP, and TCP for the account server */
-	struct addr advertise[ADVERTISE_MAX]; /* servers: what is told to others; none: the host's own addresses. Port 0 was replaced by listen's */
+	struct addr listen;		      /* UDP, and TCP for the account server */
+	struct addr advertise[ADVERTISE_MAX]; /* servers: what is told to others; none: the host's own addresses. Port 0
+						 was replaced by listen's */
 	size_t advertise_count;
-	char *join;                      /* join code: secret, so never in argv of a process we start */
-	char *name;                      /* wished name of a node or relay; `invite`: name that the code is bound to */
+	char *join; /* join code: secret, so never in argv of a process we start */
+	char *name; /* wished name of a node or relay; `invite`: name that the code is bound to */
 
 	/* Node. */
 	char *tun;
 	enum dns_mode dns;
-	uint32_t mark;                   /* fwmark of own sockets (T2) */
-	uint32_t table;                  /* routing table (T1) */
+	uint32_t mark;	/* fwmark of own sockets (T2) */
+	uint32_t table; /* routing table (T1) */
 
 	/* Servers. */
 	char *zone;
 	struct prefix pool4, pool6;
-	struct addr dns_listen;          /* port 0: the zone is not served to the public */
+	struct addr dns_listen; /* port 0: the zone is not served to the public */
 
 	/* Verbs of ntm. */
 	bool json, new_network, server, check, direct, help, version;
 	int64_t wait_us, interval_us, expires_us;
-	uint32_t count;                  /* pings; 0: until interrupted */
+	uint32_t count; /* pings; 0: until interrupted */
 	uint32_t uses;
 	enum invite_role role;
-	char *to;                        /* interface */
-	char *output;                    /* bugreport's file */
+	char *to;     /* interface */
+	char *output; /* bugreport's file */
 
 	/* What is not an option. operands[0] is ntm's verb. Borrowed from argv. */
 	const char *operands[OPERANDS_MAX];
@@ -115,17 +149,17 @@ struct settings {
 };
 
 /*
- * Reads file, environment and command line (argv[0] is skipped). On ERR_USAGE, error holds one line for a person: what is wrong, where it
- * came from, how to fix it; *ret is then empty. envp NULL: no environment.
+ * Reads file, environment and command line (argv[0] is skipped). On ERR_USAGE, error holds one line for a person: what
+ * is wrong, where it came from, how to fix it; *ret is then empty. envp NULL: no environment.
  */
-must_use enum err settings_load(struct settings *ret, enum program program, int argc, char *const argv[], char *const envp[],
-	char error[SETTINGS_ERROR_MAX]);
+must_use enum err settings_load(struct settings *ret, enum program program, int argc, char *const argv[],
+				char *const envp[], char error[SETTINGS_ERROR_MAX]);
 /* Frees what settings_load filled in; harmless when empty or repeated. Wipes the join code. */
 void settings_finish(struct settings *settings);
 
 /*
- * What every daemon's main begins with: settings_load with the process's environment; prints usage for --help, the version for --version and
- * mistakes. Returns -1 to go on, otherwise the code to exit with; *ret is then empty.
+ * What every daemon's main begins with: settings_load with the process's environment; prints usage for --help, the
+ * version for --version and mistakes. Returns -1 to go on, otherwise the code to exit with; *ret is then empty.
  */
 int settings_start(struct settings *ret, enum program program, int argc, char *const argv[]);
 

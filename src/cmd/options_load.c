@@ -1,8 +1,9 @@
 /*
  * options_load.c: fills in settings from defaults, file, environment and command line, each later one winning.
  *
- * Not getopt_long: it accepts every abbreviation that is unique today (a later option would break scripts), keeps its position in process
- * globals (two loads in one process would share it), and cannot report a suggestion or the origin of a value.
+ * Not getopt_long: it accepts every abbreviation that is unique today (a later option would break scripts), keeps its
+ * position in process globals (two loads in one process would share it), and cannot report a suggestion or the origin
+ * of a value.
  */
 #include <errno.h>
 #include <ini.h>
@@ -36,7 +37,9 @@ struct loader {
 	bool fragment; /* the last read ended inside a line */
 };
 
-__attribute__((format(printf, 2, 3))) static enum err fail(struct loader *loader, const char *format, ...)
+static enum err fail(struct loader *loader, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static enum err fail(struct loader *loader, const char *format, ...)
 {
 	char *p = loader->error;
 	va_list arguments;
@@ -52,7 +55,8 @@ __attribute__((format(printf, 2, 3))) static enum err fail(struct loader *loader
 	return ERR_USAGE;
 }
 
-static void origin_describe(const char *path, unsigned line, enum setting_source source, const struct option_row *row, char *text, size_t size)
+static void origin_describe(const char *path, unsigned line, enum setting_source source, const struct option_row *row,
+			    char *text, size_t size)
 {
 	char name[48];
 
@@ -137,7 +141,8 @@ static enum err read_short(struct loader *loader, int argc, char *const argv[], 
 	const struct option_row *row = option_find_letter(text[1], loader->settings->program);
 
 	if (!row || (row->kind == KIND_FLAG && text[2]))
-		return fail(loader, "unknown option '%s'; '%s --help' lists them all", text, program_name(loader->settings->program));
+		return fail(loader, "unknown option '%s'; '%s --help' lists them all", text,
+			    program_name(loader->settings->program));
 	if (row->kind == KIND_FLAG)
 		return give(loader, row, "yes");
 	if (text[2])
@@ -196,9 +201,12 @@ static enum err apply_environment(struct loader *loader)
 	for (size_t i = 0; i < OPTIONS_MAX; i++) {
 		const struct option_row *row = &options_table[i];
 		char name[48];
-		const char *text = row->programs & loader->settings->program ? environment_text(loader->envp, option_environment(row, name)) : NULL;
+		const char *text = row->programs & loader->settings->program
+					   ? environment_text(loader->envp, option_environment(row, name))
+					   : NULL;
 
-		/* Empty means unset: that is how shells and units clear a variable. --help and --version are not settings. */
+		/* Empty means unset: that is how shells and units clear a variable. --help and --version are not
+		 * settings. */
 		if (!text || !*text || i == OPTION_HELP || i == OPTION_VERSION)
 			continue;
 		if (apply(loader, row, SOURCE_ENVIRONMENT, text) != OK)
@@ -233,8 +241,9 @@ static enum err check_section(struct loader *loader, const char *section, bool *
 			*ret_applies = program == loader->settings->program;
 			return OK;
 		}
-	return fail(loader, "%s:%u: unknown section [%s]; sections are programs: ntm, ntmd, ntm-server, ntm-as, ntm-dc, ntm-rs", loader->path,
-		loader->line, section);
+	return fail(loader,
+		    "%s:%u: unknown section [%s]; sections are programs: ntm, ntmd, ntm-server, ntm-as, ntm-dc, ntm-rs",
+		    loader->path, loader->line, section);
 }
 
 /* inih: 0 stops with an error at this line. Keys of other programs are known, so that one file serves a machine. */
@@ -248,10 +257,11 @@ static int take_key(void *user, const char *section, const char *key, const char
 	if (check_section(loader, section, &applies) != OK)
 		return 0;
 	row = option_find(key, ~0u);
-	if (!row || option_id(row) == OPTION_HELP || option_id(row) == OPTION_VERSION || option_id(row) == OPTION_CONFIG) {
+	if (!row || option_id(row) == OPTION_HELP || option_id(row) == OPTION_VERSION ||
+	    option_id(row) == OPTION_CONFIG) {
 		near = option_suggest(key, ~0u);
-		fail(loader, "%s:%u: unknown key '%s'%s%s%s", loader->path, loader->line, key, near ? "; did you mean '" : "", near ? near : "",
-			near ? "'?" : "");
+		fail(loader, "%s:%u: unknown key '%s'%s%s%s", loader->path, loader->line, key,
+		     near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 		return 0;
 	}
 	if (!applies || !(row->programs & loader->settings->program))
@@ -287,7 +297,9 @@ static enum err apply_fallbacks(struct loader *loader)
 {
 	for (size_t i = 0; i < OPTIONS_MAX; i++) {
 		const struct option_row *row = &options_table[i];
-		const char *text = row->programs & loader->settings->program ? option_fallback(row, loader->settings->program) : NULL;
+		const char *text = row->programs & loader->settings->program
+					   ? option_fallback(row, loader->settings->program)
+					   : NULL;
 
 		if (text && apply(loader, row, SOURCE_DEFAULT, text) != OK)
 			return ERR_USAGE;
@@ -324,7 +336,8 @@ static bool asks_for_help(const struct loader *loader)
 }
 
 /* On failure nothing of the half-filled settings is left. */
-enum err settings_load(struct settings *ret, enum program program, int argc, char *const argv[], char *const envp[], char error[SETTINGS_ERROR_MAX])
+enum err settings_load(struct settings *ret, enum program program, int argc, char *const argv[], char *const envp[],
+		       char error[SETTINGS_ERROR_MAX])
 {
 	struct settings settings = {.program = program};
 	struct loader loader = {.settings = &settings, .envp = envp, .error = error};
@@ -353,7 +366,8 @@ void settings_finish(struct settings *settings)
 {
 	for (size_t i = 0; i < OPTIONS_MAX; i++) {
 		const struct option_row *row = &options_table[i];
-		bool is_text = row->kind == KIND_TEXT || row->kind == KIND_LABEL || row->kind == KIND_ZONE || row->kind == KIND_IFACE || row->kind == KIND_PATH;
+		bool is_text = row->kind == KIND_TEXT || row->kind == KIND_ZONE || row->kind == KIND_IFACE ||
+			       row->kind == KIND_PATH;
 		char **field = (char **)((char *)settings + row->offset);
 
 		if (row->secret && *field)

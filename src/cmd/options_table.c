@@ -20,8 +20,9 @@ enum {
 	STARTS_NODE = 1 << VERB_UP | 1 << VERB_CONFIG,
 	STARTS_SERVER = 1 << VERB_UP | 1 << VERB_SERVE | 1 << VERB_CONFIG,
 	STARTS = STARTS_NODE | STARTS_SERVER,
-	READS = 1 << VERB_STATUS | 1 << VERB_PING | 1 << VERB_WHY | 1 << VERB_WATCH | 1 << VERB_HANDOVER | 1 << VERB_INVITE | 1 << VERB_NODES |
-		1 << VERB_CONFIG | 1 << VERB_VERSION | 1 << VERB_REVOKE | 1 << VERB_UP | 1 << VERB_DOWN,
+	READS = 1 << VERB_STATUS | 1 << VERB_PING | 1 << VERB_WHY | 1 << VERB_WATCH | 1 << VERB_HANDOVER |
+		1 << VERB_INVITE | 1 << VERB_NODES | 1 << VERB_CONFIG | 1 << VERB_VERSION | 1 << VERB_REVOKE |
+		1 << VERB_UP | 1 << VERB_DOWN,
 	PATH_MOST = 4000,
 	SOCKET_MOST = 107, /* sun_path less its zero */
 };
@@ -33,68 +34,79 @@ static const char *const role_choices[] = {"node", "coordinator", "relay", NULL}
 
 const struct option_row options_table[OPTIONS_MAX] = {
 	[OPTION_CONFIG] = {"config", KIND_PATH, FIELD(config), NULL, ALL, .argument = "FILE", .max = PATH_MOST,
-		.help = "read settings from FILE (default: /etc/ntm/ntm.conf where it exists)"},
+			   .help = "read settings from FILE (default: /etc/ntm/ntm.conf where it exists)"},
 	[OPTION_STATE] = {"state", KIND_PATH, FIELD(state), "/var/lib/ntm", ALL, .argument = "DIR", .max = PATH_MOST,
-		.help = "keys, certificates, leases, stores"},
-	[OPTION_SOCKET] = {"socket", KIND_PATH, FIELD(socket), "/run/ntm/ntm.sock", ALL, .argument = "PATH", .max = SOCKET_MOST,
-		.help = "control socket"},
+			  .help = "keys, certificates, leases, stores"},
+	[OPTION_SOCKET] = {"socket", KIND_PATH, FIELD(socket), "/run/ntm/ntm.sock", ALL, .argument = "PATH",
+			   .max = SOCKET_MOST, .help = "control socket"},
 	[OPTION_USER] = {"user", KIND_TEXT, FIELD(user), "ntm", ALL, STARTS, .argument = "NAME", .max = 32,
-		.help = "account to drop privileges to after set-up"},
+			 .help = "account to drop privileges to after set-up"},
 	[OPTION_GROUP] = {"group", KIND_TEXT, FIELD(group), "ntm", ALL, STARTS, .argument = "NAME", .max = 32,
-		.help = "group that may use the control socket"},
+			  .help = "group that may use the control socket"},
 	[OPTION_FOREGROUND] = {"foreground", KIND_FLAG, FIELD(foreground), "no", ALL, 1 << VERB_UP | 1 << VERB_SERVE,
-		.help = "stay in the foreground and log to the terminal"},
-	[OPTION_LOG_LEVEL] = {"log-level", KIND_ENUM, FIELD(log_level), "info", ALL, STARTS, .argument = "LEVEL", .choices = level_choices,
-		.help = "how much to log"},
-	[OPTION_LOG_FORMAT] = {"log-format", KIND_ENUM, FIELD(log_format), "text", ALL, STARTS, .argument = "FORMAT", .choices = format_choices,
-		.help = "how to log"},
-	[OPTION_METRICS] = {"metrics", KIND_ADDR, FIELD(metrics), NULL, ALL, STARTS, .argument = "ADDR:PORT", .host = "127.0.0.1",
-		.help = "serve Prometheus metrics there (default: off)"},
-	[OPTION_LISTEN] = {"listen", KIND_ADDR, FIELD(listen), "[::]:7367", ALL, STARTS, .argument = "ADDR:PORT", .host = "[::]", .port = PORT_DEFAULT,
-		.help = "UDP port for everything, and TCP for logins to a server"},
-	[OPTION_ADVERTISE] = {"advertise", KIND_ADDRS, FIELD(advertise), NULL, NTM | SERVERS, STARTS_SERVER, .argument = "ADDR[:PORT],...",
-		.help = "addresses under which others reach this server (default: the host's own)"},
-	[OPTION_JOIN] = {"join", KIND_TEXT, FIELD(join), NULL, NTM | PROGRAM_NTMD | PROGRAM_DC | PROGRAM_RS, STARTS_NODE, .argument = "CODE", .max = 255,
-		.secret = true, .help = "join code; prefer the environment, which other users cannot read"},
-	[OPTION_NAME] = {"name", KIND_LABEL, FIELD(name), NULL, ALL, STARTS | 1 << VERB_INVITE, .argument = "NAME", .max = 63,
-		.help = "name of this node or server, or that an invitation is for"},
-	[OPTION_TUN] = {"tun", KIND_IFACE, FIELD(tun), "ntm0", NTM | PROGRAM_NTMD, STARTS_NODE, .argument = "NAME", .max = 15,
-		.help = "virtual interface"},
-	[OPTION_DNS] = {"dns", KIND_ENUM, FIELD(dns), "auto", NTM | PROGRAM_NTMD, STARTS_NODE, .argument = "MODE", .choices = dns_choices,
-		.help = "names: through systemd-resolved, only on the node's own address, or not at all"},
-	[OPTION_MARK] = {"mark", KIND_NUMBER, FIELD(mark), "0x6e746d", NTM | PROGRAM_NTMD, STARTS_NODE, .argument = "N", .min = 1, .max = UINT32_MAX,
-		.help = "firewall mark of the node's own sockets"},
-	[OPTION_TABLE] = {"table", KIND_NUMBER, FIELD(table), "7367", NTM | PROGRAM_NTMD, STARTS_NODE, .argument = "N", .min = 1, .max = UINT32_MAX,
-		.help = "routing table for virtual addresses"},
-	[OPTION_ZONE] = {"zone", KIND_ZONE, FIELD(zone), "ntm.internal", NTM | SERVERS, STARTS_SERVER, .argument = "NAME", .max = 127,
-		.help = "name zone of the server"},
-	[OPTION_POOL4] = {"pool4", KIND_PREFIX, FIELD(pool4), "198.18.0.0/15", NTM | SERVERS, STARTS_SERVER, .argument = "PREFIX", .min = 4,
-		.help = "IPv4 addresses to lease"},
-	[OPTION_POOL6] = {"pool6", KIND_PREFIX, FIELD(pool6), "fd6e:746d::/32", NTM | SERVERS, STARTS_SERVER, .argument = "PREFIX", .min = 6,
-		.help = "prefix of all virtual IPv6 addresses"},
-	[OPTION_DNS_LISTEN] = {"dns-listen", KIND_ADDR, FIELD(dns_listen), NULL, NTM | PROGRAM_SERVER | PROGRAM_DC, STARTS_SERVER, .argument = "ADDR[:PORT]",
-		.host = "[::]", .port = 53, .help = "serve the zone to the public there (default: off)"},
-	[OPTION_JSON] = {"json", KIND_FLAG, FIELD(json), "no", NTM, READS, .help = "print JSON documents instead of text"},
-	[OPTION_WAIT] = {"wait", KIND_DURATION, FIELD(wait_us), "30s", NTM, 1 << VERB_UP | 1 << VERB_DOWN, .argument = "TIME", .min = 0, .max = 365 * DAY_US,
-		.help = "give up after TIME"},
-	[OPTION_NEW] = {"new", KIND_FLAG, FIELD(new_network), "no", NTM, 1 << VERB_UP, .help = "found a network: also serve it from here"},
-	[OPTION_SERVER] = {"server", KIND_FLAG, FIELD(server), "no", NTM, 1 << VERB_DOWN, .help = "stop the server on this machine as well"},
-	[OPTION_CHECK] = {"check", KIND_FLAG, FIELD(check), "no", NTM, 1 << VERB_STATUS, .help = "print nothing; exit 0 only when this node is up"},
+			       .help = "stay in the foreground and log to the terminal"},
+	[OPTION_LOG_LEVEL] = {"log-level", KIND_ENUM, FIELD(log_level), "info", ALL, STARTS, .argument = "LEVEL",
+			      .choices = level_choices, .help = "how much to log"},
+	[OPTION_LOG_FORMAT] = {"log-format", KIND_ENUM, FIELD(log_format), "text", ALL, STARTS, .argument = "FORMAT",
+			       .choices = format_choices, .help = "how to log"},
+	[OPTION_METRICS] = {"metrics", KIND_ADDR, FIELD(metrics), NULL, ALL, STARTS, .argument = "ADDR:PORT",
+			    .host = "127.0.0.1", .help = "serve Prometheus metrics there (default: off)"},
+	[OPTION_LISTEN] = {"listen", KIND_ADDR, FIELD(listen), "[::]:7367", ALL, STARTS, .argument = "ADDR:PORT",
+			   .host = "[::]", .port = PORT_DEFAULT,
+			   .help = "UDP port for everything, and TCP for logins to a server"},
+	[OPTION_ADVERTISE] = {"advertise", KIND_ADDRS, FIELD(advertise), NULL, NTM | SERVERS, STARTS_SERVER,
+			      .argument = "ADDR[:PORT],...",
+			      .help = "addresses under which others reach this server (default: the host's own)"},
+	[OPTION_JOIN] = {"join", KIND_TEXT, FIELD(join), NULL, NTM | PROGRAM_NTMD | PROGRAM_DC | PROGRAM_RS,
+			 STARTS_NODE, .argument = "CODE", .max = 255, .secret = true,
+			 .help = "join code; prefer the environment, which other users cannot read"},
+	[OPTION_NAME] = {"name", KIND_ZONE, FIELD(name), NULL, ALL, STARTS | 1 << VERB_INVITE, .argument = "NAME",
+			 .max = 127, .help = "name of this node or server, or that an invitation is for"},
+	[OPTION_TUN] = {"tun", KIND_IFACE, FIELD(tun), "ntm0", NTM | PROGRAM_NTMD, STARTS_NODE, .argument = "NAME",
+			.max = 15, .help = "virtual interface"},
+	[OPTION_DNS] = {"dns", KIND_ENUM, FIELD(dns), "auto", NTM | PROGRAM_NTMD, STARTS_NODE, .argument = "MODE",
+			.choices = dns_choices,
+			.help = "names: through systemd-resolved, only on the node's own address, or not at all"},
+	[OPTION_MARK] = {"mark", KIND_NUMBER, FIELD(mark), "0x6e746d", NTM | PROGRAM_NTMD, STARTS_NODE, .argument = "N",
+			 .min = 1, .max = UINT32_MAX, .help = "firewall mark of the node's own sockets"},
+	[OPTION_TABLE] = {"table", KIND_NUMBER, FIELD(table), "7367", NTM | PROGRAM_NTMD, STARTS_NODE, .argument = "N",
+			  .min = 1, .max = UINT32_MAX, .help = "routing table for virtual addresses"},
+	[OPTION_ZONE] = {"zone", KIND_ZONE, FIELD(zone), "ntm.internal", NTM | SERVERS, STARTS_SERVER,
+			 .argument = "NAME", .max = 127, .help = "name zone of the server"},
+	[OPTION_POOL4] = {"pool4", KIND_PREFIX, FIELD(pool4), "198.18.0.0/15", NTM | SERVERS, STARTS_SERVER,
+			  .argument = "PREFIX", .min = 4, .help = "IPv4 addresses to lease"},
+	[OPTION_POOL6] = {"pool6", KIND_PREFIX, FIELD(pool6), "fd6e:746d::/32", NTM | SERVERS, STARTS_SERVER,
+			  .argument = "PREFIX", .min = 6, .help = "prefix of all virtual IPv6 addresses"},
+	[OPTION_DNS_LISTEN] = {"dns-listen", KIND_ADDR, FIELD(dns_listen), NULL, NTM | PROGRAM_SERVER | PROGRAM_DC,
+			       STARTS_SERVER, .argument = "ADDR[:PORT]", .host = "[::]", .port = 53,
+			       .help = "serve the zone to the public there (default: off)"},
+	[OPTION_JSON] = {"json", KIND_FLAG, FIELD(json), "no", NTM, READS,
+			 .help = "print JSON documents instead of text"},
+	[OPTION_WAIT] = {"wait", KIND_DURATION, FIELD(wait_us), "30s", NTM, 1 << VERB_UP | 1 << VERB_DOWN,
+			 .argument = "TIME", .min = 0, .max = 365 * DAY_US, .help = "give up after TIME"},
+	[OPTION_NEW] = {"new", KIND_FLAG, FIELD(new_network), "no", NTM, 1 << VERB_UP,
+			.help = "found a network: also serve it from here"},
+	[OPTION_SERVER] = {"server", KIND_FLAG, FIELD(server), "no", NTM, 1 << VERB_DOWN,
+			   .help = "stop the server on this machine as well"},
+	[OPTION_CHECK] = {"check", KIND_FLAG, FIELD(check), "no", NTM, 1 << VERB_STATUS,
+			  .help = "print nothing; exit 0 only when this node is up"},
 	[OPTION_COUNT_PINGS] = {"count", KIND_NUMBER, FIELD(count), "0", NTM, 1 << VERB_PING, 'c', "N", 0, UINT32_MAX,
-		.help = "stop after N pings (default: until interrupted)"},
-	[OPTION_INTERVAL] = {"interval", KIND_DURATION, FIELD(interval_us), "1s", NTM, 1 << VERB_PING, 'i', "TIME", 1000, DAY_US,
-		.help = "time between pings, in seconds or with a unit"},
-	[OPTION_DIRECT] = {"direct", KIND_FLAG, FIELD(direct), "no", NTM, 1 << VERB_PING, .help = "exit 7 unless the answers came on a direct path"},
+				.help = "stop after N pings (default: until interrupted)"},
+	[OPTION_INTERVAL] = {"interval", KIND_DURATION, FIELD(interval_us), "1s", NTM, 1 << VERB_PING, 'i', "TIME",
+			     1000, DAY_US, .help = "time between pings, in seconds or with a unit"},
+	[OPTION_DIRECT] = {"direct", KIND_FLAG, FIELD(direct), "no", NTM, 1 << VERB_PING,
+			   .help = "exit 7 unless the answers came on a direct path"},
 	[OPTION_TO] = {"to", KIND_IFACE, FIELD(to), NULL, NTM, 1 << VERB_HANDOVER, .argument = "IFACE", .max = 15,
-		.help = "interface to move all tunnels to"},
-	[OPTION_USES] = {"uses", KIND_NUMBER, FIELD(uses), "1", NTM, 1 << VERB_INVITE, .argument = "N", .min = 1, .max = 1000000,
-		.help = "how many may join with the code"},
-	[OPTION_EXPIRES] = {"expires", KIND_DURATION, FIELD(expires_us), "1h", NTM, 1 << VERB_INVITE, .argument = "TIME", .min = USEC_PER_SEC,
-		.max = 3650 * DAY_US, .help = "how long the code is good"},
-	[OPTION_ROLE] = {"role", KIND_ENUM, FIELD(role), "node", NTM, 1 << VERB_INVITE, .argument = "ROLE", .choices = role_choices,
-		.help = "what the code lets join"},
-	[OPTION_OUTPUT] = {"output", KIND_PATH, FIELD(output), NULL, NTM, 1 << VERB_BUGREPORT, .argument = "FILE", .max = PATH_MOST,
-		.help = "file to write (default: ntm-bugreport-TIME.txt here)"},
+		       .help = "interface to move all tunnels to"},
+	[OPTION_USES] = {"uses", KIND_NUMBER, FIELD(uses), "1", NTM, 1 << VERB_INVITE, .argument = "N", .min = 1,
+			 .max = 1000000, .help = "how many may join with the code"},
+	[OPTION_EXPIRES] = {"expires", KIND_DURATION, FIELD(expires_us), "1h", NTM, 1 << VERB_INVITE,
+			    .argument = "TIME", .min = USEC_PER_SEC, .max = 3650 * DAY_US,
+			    .help = "how long the code is good"},
+	[OPTION_ROLE] = {"role", KIND_ENUM, FIELD(role), "node", NTM, 1 << VERB_INVITE, .argument = "ROLE",
+			 .choices = role_choices, .help = "what the code lets join"},
+	[OPTION_OUTPUT] = {"output", KIND_PATH, FIELD(output), NULL, NTM, 1 << VERB_BUGREPORT, .argument = "FILE",
+			   .max = PATH_MOST, .help = "file to write (default: ntm-bugreport-TIME.txt here)"},
 	[OPTION_HELP] = {"help", KIND_FLAG, FIELD(help), "no", ALL, .letter = 'h', .help = "print this"},
 	[OPTION_VERSION] = {"version", KIND_FLAG, FIELD(version), "no", ALL, .help = "print the version"},
 };
@@ -134,15 +146,20 @@ const char *option_environment(const struct option_row *row, char text[48])
 	return text;
 }
 
-/* Servers keep their own state and socket, so that a node and its network's server run side by side without any setting. */
+/* Servers keep their own state and socket, so that a node and its network's server run side by side without any
+ * setting. */
 const char *option_fallback(const struct option_row *row, enum program program)
 {
 	enum option_id id = option_id(row);
 
 	if (id == OPTION_STATE && program & SERVERS)
-		return program == PROGRAM_DC ? "/var/lib/ntm/dc" : program == PROGRAM_RS ? "/var/lib/ntm/rs" : "/var/lib/ntm/server";
+		return program == PROGRAM_DC   ? "/var/lib/ntm/dc"
+		       : program == PROGRAM_RS ? "/var/lib/ntm/rs"
+					       : "/var/lib/ntm/server";
 	if (id == OPTION_SOCKET && program & SERVERS)
-		return program == PROGRAM_DC ? "/run/ntm/dc.sock" : program == PROGRAM_RS ? "/run/ntm/rs.sock" : "/run/ntm/server.sock";
+		return program == PROGRAM_DC   ? "/run/ntm/dc.sock"
+		       : program == PROGRAM_RS ? "/run/ntm/rs.sock"
+					       : "/run/ntm/server.sock";
 	return row->fallback;
 }
 
@@ -155,7 +172,8 @@ const char *option_suggest(const char *name, unsigned programs)
 	for (size_t i = 0; i < OPTIONS_MAX; i++) {
 		size_t distance = suggest_distance(name, options_table[i].name);
 
-		if (options_table[i].programs & programs && distance < best_distance && suggest_is_near(distance, options_table[i].name)) {
+		if (options_table[i].programs & programs && distance < best_distance &&
+		    suggest_is_near(distance, options_table[i].name)) {
 			best = options_table[i].name;
 			best_distance = distance;
 		}

@@ -1,16 +1,16 @@
-/* options_table.h: the one table of options, and the verbs of ntm that each row belongs to. For the parser, help, completion and tests. */
+/* options_table.h: the one table of options, and the verbs of ntm that each row belongs to. For the parser, help,
+ * completion and tests. */
 #pragma once
 
 #include "cmd/options.h"
 
 enum option_kind {
 	KIND_TEXT,
-	KIND_LABEL,    /* one DNS label; lower-cased */
-	KIND_ZONE,     /* a DNS name; lower-cased */
-	KIND_IFACE,    /* interface name */
-	KIND_PATH,     /* made absolute */
+	KIND_ZONE,  /* a DNS name; lower-cased */
+	KIND_IFACE, /* interface name */
+	KIND_PATH,  /* made absolute */
 	KIND_ADDR,
-	KIND_ADDRS,    /* list: comma-separated, or the option repeated */
+	KIND_ADDRS, /* list: comma-separated, or the option repeated */
 	KIND_PREFIX,
 	KIND_DURATION,
 	KIND_NUMBER,
@@ -19,25 +19,38 @@ enum option_kind {
 };
 
 enum verb_id {
-	VERB_UP, VERB_DOWN, VERB_STATUS, VERB_PING, VERB_WHY, VERB_WATCH, VERB_HANDOVER, VERB_SERVE, VERB_INVITE, VERB_NODES, VERB_REVOKE, VERB_CONFIG,
-	VERB_VERSION, VERB_BUGREPORT, VERB_HELP,
+	VERB_UP,
+	VERB_DOWN,
+	VERB_STATUS,
+	VERB_PING,
+	VERB_WHY,
+	VERB_WATCH,
+	VERB_HANDOVER,
+	VERB_SERVE,
+	VERB_INVITE,
+	VERB_NODES,
+	VERB_REVOKE,
+	VERB_CONFIG,
+	VERB_VERSION,
+	VERB_BUGREPORT,
+	VERB_HELP,
 	VERBS_MAX
 };
 
 struct option_row {
-	const char *name;            /* without dashes; also the key of the file */
+	const char *name; /* without dashes; also the key of the file */
 	enum option_kind kind;
-	size_t offset;               /* of the field in struct settings */
-	const char *fallback;        /* default as text; NULL: none */
-	unsigned programs;           /* bits of enum program */
-	uint32_t verbs;              /* of ntm: 1 << enum verb_id; 0: any */
-	char letter;                 /* short form; 0: none */
-	const char *argument;        /* what help calls the value */
-	int64_t min, max;            /* number: range; duration: range in us; text: most bytes; prefix: family in min */
-	const char *const *choices;  /* enum: NULL-terminated, index is the value */
-	const char *host;            /* address: taken when only a port is given; NULL: not allowed */
-	uint16_t port;               /* address: taken when none is given */
-	bool secret;                 /* never printed */
+	size_t offset;		    /* of the field in struct settings */
+	const char *fallback;	    /* default as text; NULL: none */
+	unsigned programs;	    /* bits of enum program */
+	uint32_t verbs;		    /* of ntm: 1 << enum verb_id; 0: any */
+	char letter;		    /* short form; 0: none */
+	const char *argument;	    /* what help calls the value */
+	int64_t min, max;	    /* number: range; duration: range in us; text: most bytes; prefix: family in min */
+	const char *const *choices; /* enum: NULL-terminated, index is the value */
+	const char *host;	    /* address: taken when only a port is given; NULL: not allowed */
+	uint16_t port;		    /* address: taken when none is given */
+	bool secret;		    /* never printed */
 	const char *help;
 };
 
@@ -56,8 +69,10 @@ const char *option_suggest(const char *name, unsigned programs);
 /* "ntm", "ntmd", ... */
 const char *program_name(enum program program);
 
-/* Converts text into the row's field of *settings. On ERR_USAGE, why says what text should have been ("a duration like 30s"). */
-must_use enum err option_convert(struct settings *settings, const struct option_row *row, const char *text, char why[160]);
+/* Converts text into the row's field of *settings. On ERR_USAGE, why says what text should have been ("a duration like
+ * 30s"). */
+must_use enum err option_convert(struct settings *settings, const struct option_row *row, const char *text,
+				 char why[160]);
 
 /* Usage lines of the options of a program, and for ntm of one verb. */
 void options_print(FILE *out, enum program program, enum verb_id verb);

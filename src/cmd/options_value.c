@@ -12,7 +12,9 @@
 /* Each converts into field; on failure why says what was expected and field is untouched. */
 typedef enum err converter(void *field, const struct option_row *row, const char *text, char why[160]);
 
-__attribute__((format(printf, 2, 3))) static enum err expected(char why[160], const char *format, ...)
+static enum err expected(char why[160], const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static enum err expected(char why[160], const char *format, ...)
 {
 	va_list arguments;
 
@@ -63,14 +65,6 @@ static enum err store_lower(void *field, const char *text)
 	return err;
 }
 
-static enum err convert_label(void *field, const struct option_row *row, const char *text, char why[160])
-{
-	(void)row;
-	if (!label_is_valid(text, strlen(text)))
-		return expected(why, "1 to 63 letters, digits or inner hyphens");
-	return store_lower(field, text);
-}
-
 static enum err convert_zone(void *field, const struct option_row *row, const char *text, char why[160])
 {
 	const char *at = text;
@@ -85,7 +79,7 @@ static enum err convert_zone(void *field, const struct option_row *row, const ch
 		at += size + 1;
 	}
 	if (!good)
-		return expected(why, "a domain name like ntm.internal");
+		return expected(why, "letters, digits and inner hyphens, in labels of at most 63");
 	return store_lower(field, text);
 }
 
@@ -137,7 +131,8 @@ static enum err convert_addr(void *field, const struct option_row *row, const ch
 	struct addr addr;
 
 	if (parse_addr(row, text, &addr) != OK)
-		return expected(why, "an address and port like 192.0.2.1:%u or [::]:%u", row->port ? row->port : 9090, row->port ? row->port : 9090);
+		return expected(why, "an address and port like 192.0.2.1:%u or [::]:%u", row->port ? row->port : 9090,
+				row->port ? row->port : 9090);
 	if (addr.port == 0 && row->port == 0)
 		return expected(why, "an address with a port, like %s:9090", row->host);
 	*(struct addr *)field = addr;
@@ -180,9 +175,19 @@ static enum err convert_prefix(void *field, const struct option_row *row, const 
 /* A number with at most six decimals and a unit; seconds when there is none. */
 static bool parse_duration(const char *text, int64_t max, int64_t *ret)
 {
-	static const struct { const char *unit; int64_t us; } units[] = {
-		{"", USEC_PER_SEC}, {"us", 1}, {"ms", USEC_PER_MSEC}, {"s", USEC_PER_SEC}, {"m", 60 * USEC_PER_SEC}, {"min", 60 * USEC_PER_SEC},
-		{"h", 3600 * USEC_PER_SEC}, {"d", 86400 * USEC_PER_SEC}, {"w", 7 * 86400 * USEC_PER_SEC},
+	static const struct {
+		const char *unit;
+		int64_t us;
+	} units[] = {
+		{"", USEC_PER_SEC},
+		{"us", 1},
+		{"ms", USEC_PER_MSEC},
+		{"s", USEC_PER_SEC},
+		{"m", 60 * USEC_PER_SEC},
+		{"min", 60 * USEC_PER_SEC},
+		{"h", 3600 * USEC_PER_SEC},
+		{"d", 86400 * USEC_PER_SEC},
+		{"w", 7 * 86400 * USEC_PER_SEC},
 	};
 	size_t whole = strspn(text, "0123456789");
 	size_t dot = text[whole] == '.';
@@ -224,7 +229,8 @@ static enum err convert_number(void *field, const struct option_row *row, const 
 	const char *digits = hex ? text + 2 : text;
 	unsigned long long value;
 
-	if (!*digits || strlen(digits) > 10 || strspn(digits, hex ? "0123456789abcdefABCDEF" : "0123456789") != strlen(digits))
+	if (!*digits || strlen(digits) > 10 ||
+	    strspn(digits, hex ? "0123456789abcdefABCDEF" : "0123456789") != strlen(digits))
 		return expected(why, "a number");
 	value = strtoull(digits, NULL, hex ? 16 : 10);
 	if (value < (unsigned long long)row->min || value > (unsigned long long)row->max)
@@ -242,7 +248,11 @@ static enum err convert_enum(void *field, const struct option_row *row, const ch
 			memcpy(field, &i, sizeof i);
 			return OK;
 		}
-		snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i == 0 ? "" : row->choices[i + 1] ? ", " : " or ", row->choices[i]);
+		snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s",
+			 i == 0		       ? ""
+			 : row->choices[i + 1] ? ", "
+					       : " or ",
+			 row->choices[i]);
 	}
 	return expected(why, "%s", list);
 }
@@ -264,9 +274,10 @@ static enum err convert_flag(void *field, const struct option_row *row, const ch
 enum err option_convert(struct settings *settings, const struct option_row *row, const char *text, char why[160])
 {
 	static converter *const converters[] = {
-		[KIND_TEXT] = convert_text, [KIND_LABEL] = convert_label, [KIND_ZONE] = convert_zone, [KIND_IFACE] = convert_iface,
-		[KIND_PATH] = convert_path, [KIND_ADDR] = convert_addr, [KIND_ADDRS] = convert_addrs, [KIND_PREFIX] = convert_prefix,
-		[KIND_DURATION] = convert_duration, [KIND_NUMBER] = convert_number, [KIND_ENUM] = convert_enum, [KIND_FLAG] = convert_flag,
+		[KIND_TEXT] = convert_text,	[KIND_ZONE] = convert_zone,	    [KIND_IFACE] = convert_iface,
+		[KIND_PATH] = convert_path,	[KIND_ADDR] = convert_addr,	    [KIND_ADDRS] = convert_addrs,
+		[KIND_PREFIX] = convert_prefix, [KIND_DURATION] = convert_duration, [KIND_NUMBER] = convert_number,
+		[KIND_ENUM] = convert_enum,	[KIND_FLAG] = convert_flag,
 	};
 	_Static_assert(sizeof(enum dns_mode) == sizeof(int), "enum fields are written as int");
 	enum err err = converters[row->kind]((char *)settings + row->offset, row, text, why);

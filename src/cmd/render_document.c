@@ -22,9 +22,13 @@ int64_t document_integer(const json_t *object, const char *key)
 
 static enum render_colour state_colour(const char *state)
 {
-	static const struct { const char *state; enum render_colour colour; } known[] = {
-		{"up", COLOUR_GOOD}, {"ok", COLOUR_GOOD}, {"active", COLOUR_GOOD}, {"joining", COLOUR_WAIT}, {"connecting", COLOUR_WAIT},
-		{"idle", COLOUR_FAINT}, {"unreachable", COLOUR_BAD}, {"down", COLOUR_BAD}, {"revoked", COLOUR_BAD},
+	static const struct {
+		const char *state;
+		enum render_colour colour;
+	} known[] = {
+		{"up", COLOUR_GOOD},	     {"ok", COLOUR_GOOD},	  {"active", COLOUR_GOOD},
+		{"joining", COLOUR_WAIT},    {"connecting", COLOUR_WAIT}, {"idle", COLOUR_FAINT},
+		{"unreachable", COLOUR_BAD}, {"down", COLOUR_BAD},	  {"revoked", COLOUR_BAD},
 	};
 
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -64,9 +68,11 @@ static void print_node(const struct render *render, const json_t *node, const js
 		fputs("\n  coordinator  ", render->out);
 		render_print(render, COLOUR_NONE, document_text(coordinator, "address"));
 		fputs("  ", render->out);
-		render_print(render, state_colour(document_text(coordinator, "state")), document_text(coordinator, "state"));
+		render_print(render, state_colour(document_text(coordinator, "state")),
+			     document_text(coordinator, "state"));
 		if (document_integer(coordinator, "rtt_us") >= 0)
-			fprintf(render->out, "  %s", render_duration(document_integer(coordinator, "rtt_us"), rtt, sizeof rtt));
+			fprintf(render->out, "  %s",
+				render_duration(document_integer(coordinator, "rtt_us"), rtt, sizeof rtt));
 	}
 	fputc('\n', render->out);
 }
@@ -77,7 +83,8 @@ static const char *format_path(const json_t *paths, char *text, size_t size, con
 	const json_t *first = NULL, *path;
 	size_t at, active = 0;
 
-	json_array_foreach(paths, at, path) {
+	json_array_foreach(paths, at, path)
+	{
 		if (!json_is_true(json_object_get(path, "active")))
 			continue;
 		if (active++ == 0)
@@ -102,7 +109,8 @@ static void add_last_handover(struct render_table *table, const struct render *r
 
 	if (json_is_object(last)) {
 		format_ago(render, document_text(last, "at"), ago, sizeof ago);
-		snprintf(text, sizeof text, "%s%sgap %s", ago, *ago ? ", " : "", render_duration(document_integer(last, "gap_us"), gap, sizeof gap));
+		snprintf(text, sizeof text, "%s%sgap %s", ago, *ago ? ", " : "",
+			 render_duration(document_integer(last, "gap_us"), gap, sizeof gap));
 	}
 	render_table_add(table, COLOUR_NONE, text);
 }
@@ -126,7 +134,8 @@ static void add_peer(struct render_table *table, const struct render *render, co
 	render_table_add(table, COLOUR_NONE, document_text(peer, "v6"));
 	render_table_add(table, state_colour(document_text(peer, "state")), document_text(peer, "state"));
 	render_table_add(table, COLOUR_NONE, format_path(json_object_get(peer, "paths"), text, sizeof text, &path));
-	render_table_add(table, COLOUR_NONE, path ? render_duration(document_integer(path, "rtt_us"), text, sizeof text) : "");
+	render_table_add(table, COLOUR_NONE,
+			 path ? render_duration(document_integer(path, "rtt_us"), text, sizeof text) : "");
 	loss = path ? document_integer(path, "loss_permille") : -1;
 	snprintf(text, sizeof text, "%lld.%lld %%", (long long)loss / 10, (long long)loss % 10);
 	render_table_add(table, loss >= 50 ? COLOUR_BAD : COLOUR_NONE, loss < 0 ? "" : text);
@@ -138,7 +147,8 @@ static void add_peer(struct render_table *table, const struct render *render, co
 /* The node in a block, its peers in a table. */
 void render_status(const struct render *render, const json_t *document)
 {
-	static const char *const headings[] = {"PEER", "IPV4", "IPV6", "STATE", "PATH", "RTT", "LOSS", "LAST HANDOVER", "RECEIVED", "SENT"};
+	static const char *const headings[] = {"PEER", "IPV4", "IPV6",		"STATE",    "PATH",
+					       "RTT",  "LOSS", "LAST HANDOVER", "RECEIVED", "SENT"};
 	const json_t *peers = json_object_get(document, "peers"), *peer;
 	struct render_table table;
 	size_t at;
@@ -152,8 +162,7 @@ void render_status(const struct render *render, const json_t *document)
 	render_table_init(&table, sizeof headings / sizeof *headings);
 	for (size_t i = 0; i < sizeof headings / sizeof *headings; i++)
 		render_table_add(&table, COLOUR_FAINT, headings[i]);
-	json_array_foreach(peers, at, peer)
-		add_peer(&table, render, peer);
+	json_array_foreach(peers, at, peer) add_peer(&table, render, peer);
 	render_table_finish(&table, render, "");
 }
 
@@ -196,10 +205,12 @@ void render_ping_summary(const struct render *render, const char *name, const js
 		sent = 0;
 	if (received < 0)
 		received = 0;
-	fprintf(render->out, "%s: %lld sent, %lld received, %lld %% lost", render_clean(name, clean, sizeof clean), (long long)sent, (long long)received,
+	fprintf(render->out, "%s: %lld sent, %lld received, %lld %% lost", render_clean(name, clean, sizeof clean),
+		(long long)sent, (long long)received,
 		sent > received ? (long long)((sent - received) * 100 / sent) : 0);
 	if (received > 0)
-		fprintf(render->out, "; rtt %s / %s / %s (min / avg / max)", render_duration(document_integer(summary, "rtt_min_us"), least, sizeof least),
+		fprintf(render->out, "; rtt %s / %s / %s (min / avg / max)",
+			render_duration(document_integer(summary, "rtt_min_us"), least, sizeof least),
 			render_duration(document_integer(summary, "rtt_avg_us"), average, sizeof average),
 			render_duration(document_integer(summary, "rtt_max_us"), most, sizeof most));
 	fputc('\n', render->out);
@@ -213,19 +224,21 @@ void render_why(const struct render *render, const json_t *document)
 	size_t at, width = 0;
 	char text[512];
 
-	json_array_foreach(steps, at, step)
-		if (strlen(document_text(step, "step")) > width)
-			width = strlen(document_text(step, "step"));
+	json_array_foreach(steps, at, step) if (strlen(document_text(step, "step")) > width) width =
+		strlen(document_text(step, "step"));
 	if (width > 40)
 		width = 40;
-	json_array_foreach(steps, at, step) {
+	json_array_foreach(steps, at, step)
+	{
 		bool good = json_is_true(json_object_get(step, "ok"));
 
-		fprintf(render->out, "%-*s  ", (int)width, render_clean(document_text(step, "step"), text, sizeof text));
+		fprintf(render->out, "%-*s  ", (int)width,
+			render_clean(document_text(step, "step"), text, sizeof text));
 		render_print(render, good ? COLOUR_GOOD : COLOUR_BAD, good ? "ok    " : "FAILED");
 		fprintf(render->out, "  %s\n", render_clean(document_text(step, "detail"), text, sizeof text));
 		if (*document_text(step, "fix"))
-			fprintf(render->out, "%*s  -> %s\n", (int)width + 8, "", render_clean(document_text(step, "fix"), text, sizeof text));
+			fprintf(render->out, "%*s  -> %s\n", (int)width + 8, "",
+				render_clean(document_text(step, "fix"), text, sizeof text));
 	}
 	fprintf(render->out, "%s is ", render_clean(document_text(document, "name"), text, sizeof text));
 	render_print(render, reachable ? COLOUR_GOOD : COLOUR_BAD, reachable ? "reachable" : "not reachable");
@@ -248,18 +261,22 @@ static void print_clock(const struct render *render, const char *instant)
 	fprintf(render->out, "%02d:%02d:%02d.%03u  ", tm.tm_hour, tm.tm_min, tm.tm_sec, us / 1000);
 }
 
-/* "gap 12.3 ms" for gap_us, "lost_packets 3" for the rest: later versions add members, and they show without a change here. */
+/* "gap 12.3 ms" for gap_us, "lost_packets 3" for the rest: later versions add members, and they show without a change
+ * here. */
 static void print_member(const struct render *render, const char *key, const json_t *value)
 {
 	size_t size = strlen(key);
 	char text[256], unit[32];
 
 	if (json_is_integer(value) && size > 3 && strcmp(key + size - 3, "_us") == 0)
-		fprintf(render->out, "  %.*s %s", (int)size - 3, key, render_duration((int64_t)json_integer_value(value), unit, sizeof unit));
+		fprintf(render->out, "  %.*s %s", (int)size - 3, key,
+			render_duration((int64_t)json_integer_value(value), unit, sizeof unit));
 	else if (json_is_integer(value))
-		fprintf(render->out, "  %s %lld", render_clean(key, text, sizeof text), (long long)json_integer_value(value));
+		fprintf(render->out, "  %s %lld", render_clean(key, text, sizeof text),
+			(long long)json_integer_value(value));
 	else if (json_is_string(value) && *json_string_value(value))
-		fprintf(render->out, "  %s %s", render_clean(key, unit, sizeof unit), render_clean(json_string_value(value), text, sizeof text));
+		fprintf(render->out, "  %s %s", render_clean(key, unit, sizeof unit),
+			render_clean(json_string_value(value), text, sizeof text));
 }
 
 /* Time, what, whom, then everything else that the event says. */
@@ -268,7 +285,8 @@ void render_event(const struct render *render, const json_t *event)
 	static const char *const shown[] = {"schema", "event", "at", "peer"};
 	const char *what = document_text(event, "event"), *key;
 	json_t *value;
-	bool bad = strcmp(what, "error") == 0 || strstr(what, "-down"), good = strstr(what, "-up") || strcmp(what, "handover") == 0;
+	bool bad = strcmp(what, "error") == 0 || strstr(what, "-down"),
+	     good = strstr(what, "-up") || strcmp(what, "handover") == 0;
 	char text[32];
 
 	print_clock(render, document_text(event, "at"));
@@ -276,7 +294,8 @@ void render_event(const struct render *render, const json_t *event)
 	render_print(render, bad ? COLOUR_BAD : good ? COLOUR_GOOD : COLOUR_NONE, text);
 	fputs("  ", render->out);
 	render_print(render, COLOUR_NONE, document_text(event, "peer"));
-	json_object_foreach((json_t *)event, key, value) {
+	json_object_foreach((json_t *)event, key, value)
+	{
 		bool is_shown = false;
 
 		for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
@@ -293,8 +312,10 @@ void render_handover(const struct render *render, const json_t *document)
 {
 	char from[96], to[96], gap[32];
 
-	fprintf(render->out, "moved from %s to %s, gap %s\n", render_clean(document_text(document, "from"), from, sizeof from),
-		render_clean(document_text(document, "to"), to, sizeof to), render_duration(document_integer(document, "gap_us"), gap, sizeof gap));
+	fprintf(render->out, "moved from %s to %s, gap %s\n",
+		render_clean(document_text(document, "from"), from, sizeof from),
+		render_clean(document_text(document, "to"), to, sizeof to),
+		render_duration(document_integer(document, "gap_us"), gap, sizeof gap));
 }
 
 /* Who belongs to the network. */
@@ -313,14 +334,18 @@ void render_nodes(const struct render *render, const json_t *document)
 	render_table_init(&table, sizeof headings / sizeof *headings);
 	for (size_t i = 0; i < sizeof headings / sizeof *headings; i++)
 		render_table_add(&table, COLOUR_FAINT, headings[i]);
-	json_array_foreach(nodes, at, node) {
+	json_array_foreach(nodes, at, node)
+	{
 		const char *state = document_text(node, "state");
 
-		render_table_add(&table, COLOUR_NONE, *document_text(node, "fqdn") ? document_text(node, "fqdn") : document_text(node, "name"));
+		render_table_add(&table, COLOUR_NONE,
+				 *document_text(node, "fqdn") ? document_text(node, "fqdn")
+							      : document_text(node, "name"));
 		render_table_add(&table, COLOUR_NONE, document_text(node, "v4"));
 		render_table_add(&table, COLOUR_NONE, document_text(node, "v6"));
 		render_table_add(&table, state_colour(state), state);
-		render_table_add(&table, COLOUR_NONE, format_ago(render, document_text(node, "last_seen"), ago, sizeof ago));
+		render_table_add(&table, COLOUR_NONE,
+				 format_ago(render, document_text(node, "last_seen"), ago, sizeof ago));
 	}
 	render_table_finish(&table, render, "");
 }

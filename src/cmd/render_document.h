@@ -1,4 +1,5 @@
-/* render_document.h: the documents of the control socket as a person reads them. Missing or odd members show as "-": what another version sends never breaks this one. */
+/* render_document.h: the documents of the control socket as a person reads them. Missing or odd members show as "-":
+ * what another version sends never breaks this one. */
 #pragma once
 
 #include <jansson.h>

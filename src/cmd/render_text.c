@@ -135,7 +135,8 @@ void render_table_add(struct render_table *table, enum render_colour colour, con
 	render_clean(text && *text ? text : "-", cell->text, sizeof cell->text);
 }
 
-static void print_line(const struct render_table *table, size_t row, const size_t *widths, const struct render *render, const char *indent)
+static void print_line(const struct render_table *table, size_t row, const size_t *widths, const struct render *render,
+		       const char *indent)
 {
 	fputs(indent, render->out);
 	for (size_t column = 0; column < table->columns; column++) {

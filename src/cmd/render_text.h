@@ -1,4 +1,5 @@
-/* render_text.h: numbers and tables as a person reads them. Everything that came over a socket is printed as plain ASCII: no escape sequence survives. */
+/* render_text.h: numbers and tables as a person reads them. Everything that came over a socket is printed as plain
+ * ASCII: no escape sequence survives. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,8 +13,8 @@ enum render_colour { COLOUR_NONE, COLOUR_GOOD, COLOUR_WAIT, COLOUR_BAD, COLOUR_F
 
 struct render {
 	FILE *out;
-	bool colour;     /* a terminal, and NO_COLOR unset */
-	int64_t now_s;   /* wall clock, for ages */
+	bool colour;   /* a terminal, and NO_COLOR unset */
+	int64_t now_s; /* wall clock, for ages */
 };
 
 /* Replaces what is not printable ASCII; returns text. */

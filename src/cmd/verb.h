@@ -38,10 +38,10 @@ int verb_fail_connect(const struct settings *settings, const char *path, bool se
 
 /* How one exchange went. */
 struct verb_answer {
-	json_t *document;  /* the last document before the end; NULL: none */
-	int code;          /* the daemon's exit code, or ours when the exchange broke */
+	json_t *document; /* the last document before the end; NULL: none */
+	int code;	  /* the daemon's exit code, or ours when the exchange broke */
 	char error[SETTINGS_ERROR_MAX];
-	bool connected;    /* false: nobody answers there */
+	bool connected; /* false: nobody answers there */
 };
 /* Quiet: prints nothing. Takes over request. timeout_ms < 0: none. */
 struct verb_answer verb_ask(const char *path, json_t *request, int64_t timeout_ms);
@@ -49,9 +49,10 @@ void verb_answer_finish(struct verb_answer *answer);
 
 /* Called for every line but the last. */
 typedef void verb_show(void *ctx, const struct render *render, const json_t *line);
-/* Asks, shows each line (or passes it through under --json), tells the error, returns the exit code. Ends at a signal when `stream`. */
-int verb_stream(const struct settings *settings, const struct render *render, const char *path, bool server, json_t *request, verb_show *show,
-	void *ctx);
+/* Asks, shows each line (or passes it through under --json), tells the error, returns the exit code. Ends at a signal
+ * when `stream`. */
+int verb_stream(const struct settings *settings, const struct render *render, const char *path, bool server,
+		json_t *request, verb_show *show, void *ctx);
 /* A signal asked the running verb to end. */
 bool verb_interrupted(void);
 /* SIGINT and SIGTERM interrupt waits instead of ending the process. */
@@ -59,7 +60,8 @@ void verb_catch_signals(void);
 
 /* Path of a sister program: beside the running ntm, else its bare name for PATH. */
 void verb_spawn_find(enum program program, char path[4096]);
-/* Arguments for a daemon from what was typed to ntm; extra is a NULL-terminated list put last. Freed with verb_spawn_arguments_free. */
+/* Arguments for a daemon from what was typed to ntm; extra is a NULL-terminated list put last. Freed with
+ * verb_spawn_arguments_free. */
 char **verb_spawn_arguments(const struct settings *settings, enum program program, const char *const extra[]);
 void verb_spawn_arguments_free(char **arguments);
 /* Starts a detached daemon, its output appended to log; join travels in its environment. -1 with errno. */

@@ -41,7 +41,8 @@ int verb_fail(const struct settings *settings, int code, const char *format, ...
 	va_start(arguments, format);
 	vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
-	fprintf(stderr, "ntm %s: %s\n", settings->operand_count ? settings->operands[0] : "help", render_clean(text, clean, sizeof clean));
+	fprintf(stderr, "ntm %s: %s\n", settings->operand_count ? settings->operands[0] : "help",
+		render_clean(text, clean, sizeof clean));
 	return code;
 }
 
@@ -53,7 +54,8 @@ void verb_sibling_socket(const struct settings *settings, char path[128])
 	snprintf(path, 128, "%.*s/server.sock", slash ? (int)(slash - settings->socket) : 0, settings->socket);
 }
 
-/* One NTM_SOCKET serves node verbs and server verbs where both run beside each other; a server's own socket may be named as well. */
+/* One NTM_SOCKET serves node verbs and server verbs where both run beside each other; a server's own socket may be
+ * named as well. */
 void verb_server_socket(const struct settings *settings, char path[128])
 {
 	verb_sibling_socket(settings, path);
@@ -65,10 +67,12 @@ void verb_server_socket(const struct settings *settings, char path[128])
 int verb_fail_connect(const struct settings *settings, const char *path, bool server)
 {
 	if (errno == EACCES || errno == EPERM)
-		return verb_fail(settings, EXIT_DENIED, "no permission to use %s; use sudo or become a member of group ntm", path);
+		return verb_fail(settings, EXIT_DENIED,
+				 "no permission to use %s; use sudo or become a member of group ntm", path);
 	if (errno == ENOENT || errno == ECONNREFUSED || errno == ENOTDIR)
-		return verb_fail(settings, EXIT_NO_DAEMON, "%s is not running (nobody answers on %s); start it with `%s`",
-			server ? "ntm-server" : "ntmd", path, server ? "ntm serve" : "sudo ntm up");
+		return verb_fail(settings, EXIT_NO_DAEMON,
+				 "%s is not running (nobody answers on %s); start it with `%s`",
+				 server ? "ntm-server" : "ntmd", path, server ? "ntm serve" : "sudo ntm up");
 	return verb_fail(settings, EXIT_FAILED, "cannot reach %s: %s", path, strerror(errno));
 }
 
@@ -88,8 +92,11 @@ static void take_break(struct verb_answer *answer, enum err err, const char *pat
 {
 	answer->code = err == ERR_EXPIRED ? EXIT_TIMED_OUT : EXIT_FAILED;
 	snprintf(answer->error, sizeof answer->error, "%s on %s; the daemon's log tells more",
-		err == ERR_EXPIRED ? "no answer in time" : err == ERR_TRUNCATED ? "the daemon hung up" : err == ERR_STATE ? "interrupted" : "unreadable answer",
-		path);
+		 err == ERR_EXPIRED	? "no answer in time"
+		 : err == ERR_TRUNCATED ? "the daemon hung up"
+		 : err == ERR_STATE	? "interrupted"
+					: "unreadable answer",
+		 path);
 }
 
 /* For verbs that work on the answer instead of showing it. */
@@ -133,8 +140,8 @@ void verb_answer_finish(struct verb_answer *answer)
 }
 
 /* Lines are flushed one by one: `ntm watch --json | jq` wants them now. */
-static enum err pump(struct control *control, const struct settings *settings, const struct render *render, verb_show *show, void *ctx,
-	struct verb_answer *answer)
+static enum err pump(struct control *control, const struct settings *settings, const struct render *render,
+		     verb_show *show, void *ctx, struct verb_answer *answer)
 {
 	for (;;) {
 		const char *text;
@@ -158,8 +165,8 @@ static enum err pump(struct control *control, const struct settings *settings, c
 }
 
 /* show is also called under --json, for verbs that keep count; it must not print then. */
-int verb_stream(const struct settings *settings, const struct render *render, const char *path, bool server, json_t *request, verb_show *show,
-	void *ctx)
+int verb_stream(const struct settings *settings, const struct render *render, const char *path, bool server,
+		json_t *request, verb_show *show, void *ctx)
 {
 	struct verb_answer answer = {.code = EXIT_FAILED};
 	struct control control;

@@ -9,7 +9,7 @@
 struct shown {
 	const struct settings *settings;
 	void (*render)(const struct render *render, const json_t *document);
-	json_t *last;        /* for a look after the end */
+	json_t *last; /* for a look after the end */
 };
 
 static void show_line(void *ctx, const struct render *render, const json_t *line)
@@ -29,15 +29,19 @@ static int check_state(const struct settings *settings, const json_t *document)
 	if (strcmp(document_text(node, "state"), "up") == 0)
 		return EXIT_DONE;
 	if (strcmp(document_text(coordinator, "state"), "unreachable") == 0)
-		return verb_fail(settings, EXIT_UNREACHABLE, "the coordinator %s is unreachable; check this machine's network", document_text(coordinator, "address"));
-	return verb_fail(settings, EXIT_FAILED, "this node is not up, but %s; wait, or see `ntm status`", document_text(node, "state"));
+		return verb_fail(settings, EXIT_UNREACHABLE,
+				 "the coordinator %s is unreachable; check this machine's network",
+				 document_text(coordinator, "address"));
+	return verb_fail(settings, EXIT_FAILED, "this node is not up, but %s; wait, or see `ntm status`",
+			 document_text(node, "state"));
 }
 
 /* With --check only the exit code speaks, and one line on stderr when it is not 0. */
 int verb_status(const struct settings *settings, const struct render *render)
 {
 	struct shown shown = {settings, render_status, NULL};
-	int code = verb_stream(settings, render, settings->socket, false, json_pack("{ss}", "verb", "status"), show_line, &shown);
+	int code = verb_stream(settings, render, settings->socket, false, json_pack("{ss}", "verb", "status"),
+			       show_line, &shown);
 
 	if (code == EXIT_DONE && settings->check)
 		code = check_state(settings, shown.last);
@@ -80,8 +84,8 @@ static void show_ping(void *ctx, const struct render *render, const json_t *line
 
 static void summarise(const struct pings *pings, const struct render *render)
 {
-	json_t *summary = json_pack("{sssssIsI}", "schema", "ntm.ping/1", "name", pings->name, "sent", (json_int_t)pings->sent, "received",
-		(json_int_t)pings->received);
+	json_t *summary = json_pack("{sssssIsI}", "schema", "ntm.ping/1", "name", pings->name, "sent",
+				    (json_int_t)pings->sent, "received", (json_int_t)pings->received);
 
 	if (pings->received) {
 		json_object_set_new(summary, "rtt_min_us", json_integer(pings->least_us));
@@ -101,8 +105,9 @@ static void summarise(const struct pings *pings, const struct render *render)
 int verb_ping(const struct settings *settings, const struct render *render)
 {
 	struct pings pings = {.settings = settings, .name = settings->operands[1]};
-	json_t *request = json_pack("{sssssIsIsb}", "verb", "ping", "name", pings.name, "count", (json_int_t)settings->count, "interval_us",
-		(json_int_t)settings->interval_us, "direct", settings->direct);
+	json_t *request =
+		json_pack("{sssssIsIsb}", "verb", "ping", "name", pings.name, "count", (json_int_t)settings->count,
+			  "interval_us", (json_int_t)settings->interval_us, "direct", settings->direct);
 	int code;
 
 	verb_catch_signals();
@@ -119,8 +124,8 @@ int verb_ping(const struct settings *settings, const struct render *render)
 int verb_why(const struct settings *settings, const struct render *render)
 {
 	struct shown shown = {settings, render_why, NULL};
-	int code = verb_stream(settings, render, settings->socket, false, json_pack("{ssss}", "verb", "why", "name", settings->operands[1]), show_line,
-		&shown);
+	int code = verb_stream(settings, render, settings->socket, false,
+			       json_pack("{ssss}", "verb", "why", "name", settings->operands[1]), show_line, &shown);
 
 	json_decref(shown.last);
 	return code;
@@ -133,7 +138,8 @@ int verb_watch(const struct settings *settings, const struct render *render)
 	int code;
 
 	verb_catch_signals();
-	code = verb_stream(settings, render, settings->socket, false, json_pack("{ss}", "verb", "watch"), show_line, &shown);
+	code = verb_stream(settings, render, settings->socket, false, json_pack("{ss}", "verb", "watch"), show_line,
+			   &shown);
 	json_decref(shown.last);
 	return code;
 }
@@ -145,8 +151,10 @@ int verb_handover(const struct settings *settings, const struct render *render)
 	int code;
 
 	if (!settings->to)
-		return verb_fail(settings, EXIT_USAGE, "no interface given; try `ntm handover --to IFACE`, `ip link` lists them");
-	code = verb_stream(settings, render, settings->socket, false, json_pack("{ssss}", "verb", "handover", "to", settings->to), show_line, &shown);
+		return verb_fail(settings, EXIT_USAGE,
+				 "no interface given; try `ntm handover --to IFACE`, `ip link` lists them");
+	code = verb_stream(settings, render, settings->socket, false,
+			   json_pack("{ssss}", "verb", "handover", "to", settings->to), show_line, &shown);
 	json_decref(shown.last);
 	return code;
 }

@@ -27,7 +27,8 @@ int verb_help(const struct settings *settings, const struct render *render)
 	}
 	verb = verb_find(settings->operands[1]);
 	if (!verb)
-		return verb_fail(settings, EXIT_USAGE, "unknown verb '%s'; `ntm help` lists them all", settings->operands[1]);
+		return verb_fail(settings, EXIT_USAGE, "unknown verb '%s'; `ntm help` lists them all",
+				 settings->operands[1]);
 	verb_print_usage(render->out, verb);
 	return EXIT_DONE;
 }
@@ -66,12 +67,14 @@ static void add_settings(struct render_table *table, const struct settings *sett
 	for (size_t i = 0; i < OPTIONS_MAX; i++) {
 		const char *value = value_text(settings, i);
 
-		if (!is_setting(i) || !(options_table[i].programs & settings->program) || (base && strcmp(value, value_text(base, i)) == 0))
+		if (!is_setting(i) || !(options_table[i].programs & settings->program) ||
+		    (base && strcmp(value, value_text(base, i)) == 0))
 			continue;
 		render_table_add(table, COLOUR_NONE, program_name(settings->program));
 		render_table_add(table, COLOUR_NONE, options_table[i].name);
 		render_table_add(table, COLOUR_NONE, value);
-		render_table_add(table, COLOUR_FAINT, settings_origin_format(settings, (enum option_id)i, from, sizeof from));
+		render_table_add(table, COLOUR_FAINT,
+				 settings_origin_format(settings, (enum option_id)i, from, sizeof from));
 	}
 }
 
@@ -81,8 +84,11 @@ static void dump_settings(const struct settings *settings, json_t *list)
 
 	for (size_t i = 0; i < OPTIONS_MAX; i++)
 		if (is_setting(i) && options_table[i].programs & settings->program)
-			json_array_append_new(list, json_pack("{ssssssss}", "program", program_name(settings->program), "name", options_table[i].name, "value",
-				value_text(settings, i), "from", settings_origin_format(settings, (enum option_id)i, from, sizeof from)));
+			json_array_append_new(
+				list,
+				json_pack("{ssssssss}", "program", program_name(settings->program), "name",
+					  options_table[i].name, "value", value_text(settings, i), "from",
+					  settings_origin_format(settings, (enum option_id)i, from, sizeof from)));
 }
 
 /* A misspelt variable is silently nothing; here is the one place to hear about it. */
@@ -94,9 +100,13 @@ static void warn_environment(void)
 		char name[48];
 
 		for (size_t i = 0; i < OPTIONS_MAX && !known; i++)
-			known = strlen(option_environment(&options_table[i], name)) == size && strncmp(*at, name, size) == 0;
+			known = strlen(option_environment(&options_table[i], name)) == size &&
+				strncmp(*at, name, size) == 0;
 		if (!known)
-			fprintf(stderr, "ntm config: environment variable %.*s is no setting; `ntm help` and ntm.conf(5) list them\n", (int)(size < 64 ? size : 64), *at);
+			fprintf(stderr,
+				"ntm config: environment variable %.*s is no setting; `ntm help` and ntm.conf(5) list "
+				"them\n",
+				(int)(size < 64 ? size : 64), *at);
 	}
 }
 
@@ -142,7 +152,8 @@ static int print_settings(const struct settings *settings, const struct render *
 	if (code != EXIT_DONE)
 		table.count = 0;
 	if (code == EXIT_DONE && settings->json) {
-		json_t *document = json_pack("{sssssO}", "schema", "ntm.config/1", "file", settings->config ? settings->config : "", "settings", list);
+		json_t *document = json_pack("{sssssO}", "schema", "ntm.config/1", "file",
+					     settings->config ? settings->config : "", "settings", list);
 
 		table.count = 0;
 		json_dumpf(document, render->out, JSON_COMPACT);
@@ -191,7 +202,8 @@ static void report_interfaces(FILE *out)
 
 		if (family != AF_INET && family != AF_INET6)
 			continue;
-		getnameinfo(at->ifa_addr, family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6), host, sizeof host, NULL, 0, NI_NUMERICHOST);
+		getnameinfo(at->ifa_addr, family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6),
+			    host, sizeof host, NULL, 0, NI_NUMERICHOST);
 		fprintf(out, "%s %s%s\n", at->ifa_name, host, at->ifa_flags & IFF_UP ? "" : " down");
 	}
 	freeifaddrs(list);
@@ -237,10 +249,8 @@ static void redact(json_t *value)
 	for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
 		if (json_object_get(value, secrets[i]))
 			json_object_set_new(value, secrets[i], json_string("(secret)"));
-	json_object_foreach(value, key, member)
-		redact(member);
-	json_array_foreach(value, at, member)
-		redact(member);
+	json_object_foreach(value, key, member) redact(member);
+	json_array_foreach(value, at, member) redact(member);
 }
 
 static void report_answer(FILE *out, const char *path, const char *verb)
@@ -298,10 +308,12 @@ int verb_bugreport(const struct settings *settings, const struct render *render)
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	out = fd >= 0 ? fdopen(fd, "w") : NULL;
 	if (!out)
-		return verb_fail(settings, EXIT_FAILED, "cannot write %s: %s; try --output FILE", path, strerror(errno));
+		return verb_fail(settings, EXIT_FAILED, "cannot write %s: %s; try --output FILE", path,
+				 strerror(errno));
 	write_report(settings, out);
 	if (fclose(out) != 0)
-		return verb_fail(settings, EXIT_FAILED, "cannot write %s: %s; try --output FILE", path, strerror(errno));
+		return verb_fail(settings, EXIT_FAILED, "cannot write %s: %s; try --output FILE", path,
+				 strerror(errno));
 	fprintf(render->out, "%s\n", path);
 	return EXIT_DONE;
 }

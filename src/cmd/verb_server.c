@@ -32,10 +32,12 @@ static void render_revoked(const struct render *render, const json_t *document)
 {
 	char text[256];
 
-	fprintf(render->out, "%s is off the network\n", render_clean(document_text(document, "name"), text, sizeof text));
+	fprintf(render->out, "%s is off the network\n",
+		render_clean(document_text(document, "name"), text, sizeof text));
 }
 
-static int ask_server(const struct settings *settings, const struct render *render, json_t *request, struct shown *shown)
+static int ask_server(const struct settings *settings, const struct render *render, json_t *request,
+		      struct shown *shown)
 {
 	char path[128];
 
@@ -60,7 +62,8 @@ int verb_invite(const struct settings *settings, const struct render *render)
 {
 	struct shown shown = {settings, render_code};
 	json_t *request = json_pack("{sssIsIss}", "verb", "invite", "uses", (json_int_t)settings->uses, "expires_s",
-		(json_int_t)(settings->expires_us / USEC_PER_SEC), "role", settings->origin[OPTION_ROLE].text);
+				    (json_int_t)(settings->expires_us / USEC_PER_SEC), "role",
+				    settings->origin[OPTION_ROLE].text);
 
 	if (settings->name)
 		json_object_set_new(request, "name", json_string(settings->name));
@@ -80,5 +83,6 @@ int verb_revoke(const struct settings *settings, const struct render *render)
 {
 	struct shown shown = {settings, render_revoked};
 
-	return ask_server(settings, render, json_pack("{ssss}", "verb", "revoke", "name", settings->operands[1]), &shown);
+	return ask_server(settings, render, json_pack("{ssss}", "verb", "revoke", "name", settings->operands[1]),
+			  &shown);
 }

@@ -38,8 +38,8 @@ static char *format_option(const char *name, const char *value)
 }
 
 /*
- * Only what was typed: the environment is inherited, and the file is read by the daemon itself, with its own section. Paths were made absolute.
- * The join code never goes here: every user can read argv.
+ * Only what was typed: the environment is inherited, and the file is read by the daemon itself, with its own section.
+ * Paths were made absolute. The join code never goes here: every user can read argv.
  */
 char **verb_spawn_arguments(const struct settings *settings, enum program program, const char *const extra[])
 {
@@ -56,7 +56,8 @@ char **verb_spawn_arguments(const struct settings *settings, enum program progra
 		const struct option_row *row = &options_table[i];
 		const char *value = settings->origin[i].text;
 
-		if (!(row->programs & program) || row->secret || i == OPTION_CONFIG || settings->origin[i].source != SOURCE_COMMAND_LINE)
+		if (!(row->programs & program) || row->secret || i == OPTION_CONFIG ||
+		    settings->origin[i].source != SOURCE_COMMAND_LINE)
 			continue;
 		if (row->kind == KIND_PATH)
 			value = *(char *const *)((const char *)settings + row->offset);
@@ -130,7 +131,8 @@ void verb_spawn_last_line(const char *log, char *text, size_t size)
 	if (fd < 0)
 		return;
 	if (fstat(fd, &stat) == 0)
-		got = pread(fd, tail, sizeof tail - 1, stat.st_size > (off_t)sizeof tail - 1 ? stat.st_size - (off_t)sizeof tail + 1 : 0);
+		got = pread(fd, tail, sizeof tail - 1,
+			    stat.st_size > (off_t)sizeof tail - 1 ? stat.st_size - (off_t)sizeof tail + 1 : 0);
 	close(fd);
 	if (got <= 0)
 		return;

@@ -11,11 +11,15 @@
 #define CARE "Care"
 
 const struct verb verb_table[VERBS_MAX] = {
-	[VERB_UP] = {"up", "[CODE | --new]", CONNECT, "join a network, or come up again under the same name and addresses", 0, 1, verb_up},
+	[VERB_UP] = {"up", "[CODE | --new]", CONNECT,
+		     "join a network, or come up again under the same name and addresses", 0, 1, verb_up},
 	[VERB_DOWN] = {"down", "", CONNECT, "stop; takes away device, routes and names", 0, 0, verb_down},
-	[VERB_HANDOVER] = {"handover", "--to IFACE", CONNECT, "move all tunnels to another interface now", 0, 0, verb_handover},
-	[VERB_STATUS] = {"status", "", LOOK, "this node, its coordinator, its peers and their paths", 0, 0, verb_status},
-	[VERB_PING] = {"ping", "NAME", LOOK, "end to end through the tunnel, naming the path of each answer", 1, 1, verb_ping},
+	[VERB_HANDOVER] = {"handover", "--to IFACE", CONNECT, "move all tunnels to another interface now", 0, 0,
+			   verb_handover},
+	[VERB_STATUS] = {"status", "", LOOK, "this node, its coordinator, its peers and their paths", 0, 0,
+			 verb_status},
+	[VERB_PING] = {"ping", "NAME", LOOK, "end to end through the tunnel, naming the path of each answer", 1, 1,
+		       verb_ping},
 	[VERB_WHY] = {"why", "NAME", LOOK, "how NAME is reached, or why not and what would help", 1, 1, verb_why},
 	[VERB_WATCH] = {"watch", "", LOOK, "addresses, paths, handovers and peers as they change", 0, 0, verb_watch},
 	[VERB_SERVE] = {"serve", "", SERVE, "serve a network from this machine", 0, 0, verb_serve},
@@ -24,7 +28,8 @@ const struct verb verb_table[VERBS_MAX] = {
 	[VERB_REVOKE] = {"revoke", "NAME", SERVE, "take a node off the network for good", 1, 1, verb_revoke},
 	[VERB_CONFIG] = {"config", "check", CARE, "print every setting and where it came from", 1, 1, verb_config},
 	[VERB_VERSION] = {"version", "", CARE, "print the version", 0, 0, verb_version},
-	[VERB_BUGREPORT] = {"bugreport", "", CARE, "write one local file for a bug report, without secrets", 0, 0, verb_bugreport},
+	[VERB_BUGREPORT] = {"bugreport", "", CARE, "write one local file for a bug report, without secrets", 0, 0,
+			    verb_bugreport},
 	[VERB_HELP] = {"help", "[VERB]", CARE, "print this, or about one verb", 0, 1, verb_help},
 };
 
@@ -63,8 +68,8 @@ enum verb_id verb_id(const struct verb *verb)
 /* ntm VERB --help. */
 void verb_print_usage(FILE *out, const struct verb *verb)
 {
-	fprintf(out, "Usage: ntm %s%s%s [OPTION]...\n\n%c%s.\n\n", verb->name, *verb->operands ? " " : "", verb->operands, verb->help[0] - 'a' + 'A',
-		verb->help + 1);
+	fprintf(out, "Usage: ntm %s%s%s [OPTION]...\n\n%c%s.\n\n", verb->name, *verb->operands ? " " : "",
+		verb->operands, verb->help[0] - 'a' + 'A', verb->help + 1);
 	options_print(out, PROGRAM_NTM, verb_id(verb));
 }
 
@@ -73,7 +78,8 @@ void verb_print_help(FILE *out)
 {
 	static const char *const groups[] = {CONNECT, LOOK, SERVE, CARE};
 
-	fprintf(out, "Usage: ntm VERB [OPTION]...\n\nOne name and one pair of addresses for life, reachable from every network.\n");
+	fprintf(out, "Usage: ntm VERB [OPTION]...\n\nOne name and one pair of addresses for life, reachable from every "
+		     "network.\n");
 	for (size_t group = 0; group < sizeof groups / sizeof *groups; group++) {
 		fprintf(out, "\n%s\n", groups[group]);
 		for (size_t i = 0; i < VERBS_MAX; i++) {
@@ -85,7 +91,8 @@ void verb_print_help(FILE *out)
 			fprintf(out, "  %-20s %s\n", left, verb_table[i].help);
 		}
 	}
-	fprintf(out, "\n`ntm VERB --help` tells a verb's options. A first network: `sudo ntm up --new` here, then type what it prints there.\n");
+	fprintf(out, "\n`ntm VERB --help` tells a verb's options. A first network: `sudo ntm up --new` here, then type "
+		     "what it prints there.\n");
 }
 
 /* The same tables as the parser's, so completion never lags behind. */
@@ -103,7 +110,8 @@ void verb_print_completion(FILE *out, const char *program, const char *name)
 	for (size_t i = 0; i < OPTIONS_MAX; i++) {
 		const struct option_row *row = &options_table[i];
 
-		if (!(row->programs & bit) || (bit == PROGRAM_NTM && row->verbs && !(verb && row->verbs & 1u << verb_id(verb))))
+		if (!(row->programs & bit) ||
+		    (bit == PROGRAM_NTM && row->verbs && !(verb && row->verbs & 1u << verb_id(verb))))
 			continue;
 		fprintf(out, "--%s%s\n", row->name, row->kind == KIND_FLAG ? "" : "=");
 		for (size_t choice = 0; row->choices && row->choices[choice]; choice++)

@@ -2,11 +2,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cmd/render_document.h"
@@ -21,13 +21,13 @@ struct start {
 	int64_t deadline_ms;
 	char server_state[4200], server_socket[128];
 	char log[4300];
-	pid_t pid;          /* of the daemon that we started; 0: it was running */
-	bool serves;        /* this machine has or shall have a server */
+	pid_t pid;   /* of the daemon that we started; 0: it was running */
+	bool serves; /* this machine has or shall have a server */
 };
 
 static void pause_briefly(void)
 {
-	nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
+	poll(NULL, 0, POLL_MS);
 }
 
 static bool has_net_admin(void)
@@ -53,9 +53,12 @@ static int check_machine(const struct settings *settings)
 		return verb_fail(settings, EXIT_DENIED, "a virtual interface needs CAP_NET_ADMIN; try `sudo ntm up`");
 	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 	if (fd < 0 && (errno == ENOENT || errno == ENODEV || errno == ENXIO))
-		return verb_fail(settings, EXIT_FAILED, "there is no /dev/net/tun; try `modprobe tun`, or give the container that device");
+		return verb_fail(settings, EXIT_FAILED,
+				 "there is no /dev/net/tun; try `modprobe tun`, or give the container that device");
 	if (fd < 0)
-		return verb_fail(settings, EXIT_DENIED, "cannot open /dev/net/tun: %s; give this user or container access to it", strerror(errno));
+		return verb_fail(settings, EXIT_DENIED,
+				 "cannot open /dev/net/tun: %s; give this user or container access to it",
+				 strerror(errno));
 	close(fd);
 	return EXIT_DONE;
 }
@@ -89,7 +92,8 @@ static int make_directories(const struct settings *settings, const char *state)
 
 static int fail_not_joined(const struct settings *settings)
 {
-	return verb_fail(settings, EXIT_NOT_JOINED, "this machine belongs to no network; try `ntm up CODE`, or `ntm up --new` to found one");
+	return verb_fail(settings, EXIT_NOT_JOINED,
+			 "this machine belongs to no network; try `ntm up CODE`, or `ntm up --new` to found one");
 }
 
 /* Did the daemon that we started leave? Then its last line says why. */
@@ -107,7 +111,8 @@ static bool has_left(const struct start *start, const char *what, int *ret_code)
 	if (*ret_code == EXIT_NOT_JOINED)
 		fail_not_joined(start->settings);
 	else
-		verb_fail(start->settings, *ret_code, "%s ended: %s (log: %s)", what, *line ? said : "it said nothing", start->log);
+		verb_fail(start->settings, *ret_code, "%s ended: %s (log: %s)", what, *line ? said : "it said nothing",
+			  start->log);
 	return true;
 }
 
@@ -135,7 +140,8 @@ static int start_server(struct start *start)
 	start->pid = verb_spawn_daemon(arguments, start->log, NULL);
 	verb_spawn_arguments_free(arguments);
 	if (start->pid < 0)
-		return verb_fail(start->settings, EXIT_FAILED, "cannot start ntm-server: %s (log: %s)", strerror(errno), start->log);
+		return verb_fail(start->settings, EXIT_FAILED, "cannot start ntm-server: %s (log: %s)", strerror(errno),
+				 start->log);
 	return EXIT_DONE;
 }
 
@@ -161,15 +167,17 @@ static int bring_server(struct start *start)
 			return code;
 		}
 		if (control_now_ms() >= start->deadline_ms)
-			return verb_fail(start->settings, EXIT_TIMED_OUT, "ntm-server did not answer on %s in time; its log is %s/ntm-server.log",
-				start->server_socket, start->server_state);
+			return verb_fail(start->settings, EXIT_TIMED_OUT,
+					 "ntm-server did not answer on %s in time; its log is %s/ntm-server.log",
+					 start->server_socket, start->server_state);
 		pause_briefly();
 	}
 }
 
 static int invite(struct start *start, const char *name, char code[512])
 {
-	json_t *request = json_pack("{sssisIss}", "verb", "invite", "uses", 1, "expires_s", (json_int_t)3600, "role", "node");
+	json_t *request =
+		json_pack("{sssisIss}", "verb", "invite", "uses", 1, "expires_s", (json_int_t)3600, "role", "node");
 	struct verb_answer answer;
 	int result;
 
@@ -180,8 +188,11 @@ static int invite(struct start *start, const char *name, char code[512])
 	snprintf(code, 512, "%s", document_text(answer.document, "code"));
 	verb_answer_finish(&answer);
 	if (result != EXIT_DONE)
-		return verb_fail(start->settings, result, "ntm-server makes no join code: %s", *answer.error ? answer.error : "it gave no reason");
-	return *code ? EXIT_DONE : verb_fail(start->settings, EXIT_FAILED, "ntm-server answered without a join code; check that its version is %s", NTM_VERSION);
+		return verb_fail(start->settings, result, "ntm-server makes no join code: %s",
+				 *answer.error ? answer.error : "it gave no reason");
+	return *code ? EXIT_DONE
+		     : verb_fail(start->settings, EXIT_FAILED,
+				 "ntm-server answered without a join code; check that its version is %s", NTM_VERSION);
 }
 
 /* The server has the well-known port; a node beside it takes the next one, at every start. */
@@ -190,7 +201,9 @@ static void node_listen(const struct start *start, char text[96])
 	struct addr listen = start->settings->listen;
 	char address[ADDR_TEXT_MAX];
 
-	listen.port = listen.port == 0 ? 0 : listen.port == UINT16_MAX ? (uint16_t)(listen.port - 1) : (uint16_t)(listen.port + 1);
+	listen.port = listen.port == 0		  ? 0
+		      : listen.port == UINT16_MAX ? (uint16_t)(listen.port - 1)
+						  : (uint16_t)(listen.port + 1);
 	snprintf(text, 96, "--listen=%s", addr_format(&listen, address));
 }
 
@@ -216,7 +229,8 @@ static int start_node(struct start *start, const char *join)
 		snprintf(start->log, sizeof start->log, "%s/ntmd.log", start->settings->state);
 		start->pid = verb_spawn_daemon(arguments, start->log, join);
 		if (start->pid < 0)
-			code = verb_fail(start->settings, EXIT_FAILED, "cannot start ntmd: %s (log: %s)", strerror(errno), start->log);
+			code = verb_fail(start->settings, EXIT_FAILED, "cannot start ntmd: %s (log: %s)",
+					 strerror(errno), start->log);
 	}
 	verb_spawn_arguments_free(arguments);
 	return code;
@@ -233,7 +247,8 @@ static int join_running(const struct start *start, const char *join)
 		json_object_set_new(request, "name", json_string(start->settings->name));
 	answer = verb_ask(start->settings->socket, request, left_ms < 0 ? 0 : left_ms);
 	verb_answer_finish(&answer);
-	return answer.code == EXIT_DONE ? EXIT_DONE : verb_fail(start->settings, answer.code, "cannot join: %s", answer.error);
+	return answer.code == EXIT_DONE ? EXIT_DONE
+					: verb_fail(start->settings, answer.code, "cannot join: %s", answer.error);
 }
 
 /* Up is up: anything else is still on its way, unless the daemon says or shows that it gave up. */
@@ -258,7 +273,9 @@ static int wait_up(const struct start *start, const char *join, json_t **ret_sta
 			return verb_fail(start->settings, EXIT_DENIED, "%s", answer.error);
 		if (control_now_ms() >= start->deadline_ms)
 			return verb_fail(start->settings, EXIT_TIMED_OUT,
-				"not up in time, but ntmd keeps trying; `ntm status` tells more, `ntm down` gives up%s%s", *answer.error ? ": " : "", answer.error);
+					 "not up in time, but ntmd keeps trying; `ntm status` tells more, `ntm down` "
+					 "gives up%s%s",
+					 *answer.error ? ": " : "", answer.error);
 		pause_briefly();
 	}
 }
@@ -297,10 +314,14 @@ static void print_up(const struct start *start, const json_t *status, const char
 		return;
 	}
 	fprintf(out, "up as %s\n  %s\n  %s\n", render_clean(document_text(node, "fqdn"), name, sizeof name),
-		render_clean(document_text(node, "v4"), v4, sizeof v4), render_clean(document_text(node, "v6"), v6, sizeof v6));
+		render_clean(document_text(node, "v4"), v4, sizeof v4),
+		render_clean(document_text(node, "v6"), v6, sizeof v6));
 	if (code)
-		fprintf(out, "\nThis machine serves the network. On the next machine, within an hour, type:\n\n  sudo ntm up %s\n\n"
-			"`ntm invite` prints a code for one more.\n", code);
+		fprintf(out,
+			"\nThis machine serves the network. On the next machine, within an hour, type:\n\n  sudo ntm "
+			"up %s\n\n"
+			"`ntm invite` prints a code for one more.\n",
+			code);
 }
 
 /* Joined already? Then no code is spent on ourselves. */
@@ -331,21 +352,38 @@ static int check_code(const struct settings *settings, const char *code)
 	if (!code)
 		return EXIT_DONE;
 	if (settings->new_network)
-		return verb_fail(settings, EXIT_USAGE, "--new founds a network and takes no code; give one or the other");
+		return verb_fail(settings, EXIT_USAGE,
+				 "--new founds a network and takes no code; give one or the other");
 	if (strncmp(code, "ntm1-", 5) != 0 || !code[5] ||
 	    strspn(code + 5, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != strlen(code + 5))
-		return verb_fail(settings, EXIT_USAGE, "that is no join code: it begins with ntm1- and has only letters, digits, - and _; `ntm invite` prints one");
+		return verb_fail(settings, EXIT_USAGE,
+				 "that is no join code: it begins with ntm1- and has only letters, digits, - and _; "
+				 "`ntm invite` prints one");
 	return EXIT_DONE;
+}
+
+/* A dotted name is a coordinator's zone in an invitation; a node has one label, and the zone comes from its network. */
+static int check_name(const struct settings *settings)
+{
+	if (!settings->name || (strlen(settings->name) <= 63 && !strchr(settings->name, '.')))
+		return EXIT_DONE;
+	return verb_fail(settings, EXIT_USAGE,
+			 "name '%s' is no single label; give the part before the first dot, like %.*s", settings->name,
+			 (int)strcspn(settings->name, "."), settings->name);
 }
 
 /* Idempotent: every step looks first whether it is done already. */
 int verb_up(const struct settings *settings, const struct render *render)
 {
-	struct start start = {.settings = settings, .render = render, .deadline_ms = control_now_ms() + settings->wait_us / 1000};
+	struct start start = {
+		.settings = settings, .render = render, .deadline_ms = control_now_ms() + settings->wait_us / 1000};
 	const char *join = settings->operand_count > 1 ? settings->operands[1] : settings->join;
 	char code[512] = "";
 	json_t *status = NULL;
-	int result = check_code(settings, join);
+	int result = check_name(settings);
+
+	if (result == EXIT_DONE)
+		result = check_code(settings, join);
 
 	if (result != EXIT_DONE)
 		return result;
@@ -384,7 +422,8 @@ static int stop(const struct settings *settings, const char *path, bool *ret_was
 	while (control_open(&control, path) == OK) {
 		control_close(&control);
 		if (control_now_ms() >= deadline_ms)
-			return verb_fail(settings, EXIT_TIMED_OUT, "the daemon on %s still answers; its log tells why", path);
+			return verb_fail(settings, EXIT_TIMED_OUT, "the daemon on %s still answers; its log tells why",
+					 path);
 		pause_briefly();
 	}
 	return EXIT_DONE;
@@ -406,7 +445,8 @@ int verb_down(const struct settings *settings, const struct render *render)
 	if (code != EXIT_DONE)
 		return code;
 	if (settings->json) {
-		fprintf(render->out, "{\"schema\":\"ntm.down/1\",\"was_up\":%s,\"server_was_up\":%s}\n", was ? "true" : "false", server_was ? "true" : "false");
+		fprintf(render->out, "{\"schema\":\"ntm.down/1\",\"was_up\":%s,\"server_was_up\":%s}\n",
+			was ? "true" : "false", server_was ? "true" : "false");
 		return EXIT_DONE;
 	}
 	fprintf(render->out, "%s\n", was ? "down" : "was not up");

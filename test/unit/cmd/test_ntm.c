@@ -1,6 +1,6 @@
 /*
- * The command against a daemon made of a unix socket and a table of answers: what it prints, where, and with which exit code it ends.
- * Its first argument is the program under test.
+ * The command against a daemon made of a unix socket and a table of answers: what it prints, where, and with which exit
+ * code it ends. Its first argument is the program under test.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +31,7 @@ struct daemon {
 	pthread_t thread;
 	char path[108];
 	const char *const *answers; /* pairs: verb, lines; NULL-terminated; empty lines: hang up at once */
-	char request[1024];         /* the last one */
+	char request[1024];	    /* the last one */
 };
 
 struct result {
@@ -46,7 +46,8 @@ static void answer(struct daemon *daemon, int fd)
 	const char *verb;
 	ssize_t got;
 
-	while (at < sizeof daemon->request - 1 && (got = read(fd, daemon->request + at, sizeof daemon->request - 1 - at)) > 0) {
+	while (at < sizeof daemon->request - 1 &&
+	       (got = read(fd, daemon->request + at, sizeof daemon->request - 1 - at)) > 0) {
 		at += (size_t)got;
 		if (daemon->request[at - 1] == '\n')
 			break;
@@ -81,7 +82,7 @@ static void daemon_start(struct daemon *daemon, const char *name, const char *co
 
 	*daemon = (struct daemon){.answers = answers};
 	snprintf(daemon->path, sizeof daemon->path, "%s/%s", folder, name);
-	strcpy(address.sun_path, daemon->path);
+	memcpy(address.sun_path, daemon->path, strlen(daemon->path) + 1);
 	daemon->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_true(daemon->listener >= 0);
 	assert_int_equal(bind(daemon->listener, (struct sockaddr *)&address, sizeof address), 0);
@@ -161,7 +162,10 @@ static void expect_failure(const struct result *result, int code, const char *pa
 
 static void test_usage(void **state)
 {
-	static const struct { const char *words[5]; const char *part; } cases[] = {
+	static const struct {
+		const char *words[5];
+		const char *part;
+	} cases[] = {
 		{{"stauts"}, "did you mean 'ntm status'?"},
 		{{"qqqqq"}, "`ntm help` lists them all"},
 		{{"status", "b"}, "unexpected argument 'b'"},
@@ -172,6 +176,7 @@ static void test_usage(void **state)
 		{{"up", "--new", "ntm1-AAAA"}, "--new founds a network"},
 		{{"up", "--wait", "soon"}, "wait 'soon' (command line)"},
 		{{"handover"}, "--to IFACE"},
+		{{"up", "--name", "a.b.c"}, "no single label; give the part before the first dot, like a"},
 		{{"config", "chekc"}, "ntm config check"},
 		{{"help", "me"}, "unknown verb 'me'"},
 	};
@@ -186,8 +191,9 @@ static void test_usage(void **state)
 
 static void test_no_daemon(void **state)
 {
-	static const char *const verbs[][3] = {{"status"}, {"status", "--check"}, {"ping", "b"}, {"why", "b"}, {"watch"}, {"handover", "--to=x"}, {"invite"},
-		{"nodes"}, {"revoke", "b"}};
+	static const char *const verbs[][3] = {{"status"},     {"status", "--check"},  {"ping", "b"}, {"why", "b"},
+					       {"watch"},      {"handover", "--to=x"}, {"invite"},    {"nodes"},
+					       {"revoke", "b"}};
 	struct result result;
 
 	(void)state;
@@ -228,8 +234,12 @@ static void test_exit_codes_of_the_daemon(void **state)
 
 static void test_status(void **state)
 {
-	static const char text[] = "{\"schema\":\"ntm.status/1\",\"node\":{\"name\":\"a\",\"state\":\"up\"},\"peers\":[]}\n{\"end\":true,\"exit\":0,\"error\":\"\"}\n";
-	static const char joining[] = "{\"schema\":\"ntm.status/1\",\"node\":{\"state\":\"joining\"},\"coordinator\":{\"address\":\"192.0.2.1:1\","
+	static const char text[] = "{\"schema\":\"ntm.status/"
+				   "1\",\"node\":{\"name\":\"a\",\"state\":\"up\"},\"peers\":[]}\n{\"end\":true,"
+				   "\"exit\":0,\"error\":\"\"}\n";
+	static const char joining[] =
+		"{\"schema\":\"ntm.status/"
+		"1\",\"node\":{\"state\":\"joining\"},\"coordinator\":{\"address\":\"192.0.2.1:1\","
 		"\"state\":\"unreachable\"}}\n{\"end\":true,\"exit\":0,\"error\":\"\"}\n";
 	const char *answers[] = {"status", text, NULL};
 	struct daemon daemon;
@@ -255,8 +265,12 @@ static void test_status(void **state)
 
 static void test_broken_answers(void **state)
 {
-	static const struct { const char *text, *part; } cases[] = {
-		{"", "hung up"}, {"{\"schema\":\"ntm.why/1\"", "hung up"}, {"what?\n", "unreadable"}, {"[]\n", "unreadable"}, {"\n", "unreadable"},
+	static const struct {
+		const char *text, *part;
+	} cases[] = {
+		{"", "hung up"},	   {"{\"schema\":\"ntm.why/1\"", "hung up"},
+		{"what?\n", "unreadable"}, {"[]\n", "unreadable"},
+		{"\n", "unreadable"},
 	};
 
 	(void)state;
@@ -281,19 +295,23 @@ static void test_requests(void **state)
 	(void)state;
 	daemon_start(&daemon, "ntm.sock", answers);
 	assert_int_equal(RUN("ping", "b", "-c", "3", "-i", "0.2", "--direct").code, 0);
-	assert_string_equal(daemon.request, "{\"verb\":\"ping\",\"name\":\"b\",\"count\":3,\"interval_us\":200000,\"direct\":true}\n");
+	assert_string_equal(daemon.request,
+			    "{\"verb\":\"ping\",\"name\":\"b\",\"count\":3,\"interval_us\":200000,\"direct\":true}\n");
 	assert_int_equal(RUN("handover", "--to", "eth1").code, 0);
 	assert_string_equal(daemon.request, "{\"verb\":\"handover\",\"to\":\"eth1\"}\n");
 	assert_int_equal(RUN("invite", "--uses=5", "--expires=2h", "--role=relay", "--name=R1").code, 0);
-	assert_string_equal(daemon.request, "{\"verb\":\"invite\",\"uses\":5,\"expires_s\":7200,\"role\":\"relay\",\"name\":\"r1\"}\n");
+	assert_string_equal(daemon.request,
+			    "{\"verb\":\"invite\",\"uses\":5,\"expires_s\":7200,\"role\":\"relay\",\"name\":\"r1\"}\n");
 	daemon_stop(&daemon);
 }
 
 /* The server's socket beside the node's is found by the same NTM_SOCKET. */
 static void test_server_verbs(void **state)
 {
-	const char *const answers[] = {"invite", "{\"schema\":\"ntm.invite/1\",\"code\":\"ntm1-AbC_-9\"}\n{\"end\":true,\"exit\":0,\"error\":\"\"}\n", "revoke",
-		"{\"end\":true,\"exit\":5,\"error\":\"no node x; `ntm nodes` lists them\"}\n", NULL};
+	const char *const answers[] = {
+		"invite",
+		"{\"schema\":\"ntm.invite/1\",\"code\":\"ntm1-AbC_-9\"}\n{\"end\":true,\"exit\":0,\"error\":\"\"}\n",
+		"revoke", "{\"end\":true,\"exit\":5,\"error\":\"no node x; `ntm nodes` lists them\"}\n", NULL};
 	struct daemon daemon;
 	struct result result;
 
@@ -327,8 +345,10 @@ static void test_down_waits(void **state)
 
 static void test_up_when_up(void **state)
 {
-	static const char up[] = "{\"schema\":\"ntm.status/1\",\"node\":{\"fqdn\":\"a.ntm.internal\",\"v4\":\"198.18.0.1\",\"v6\":\"fd6e::1\",\"state\":\"up\"}}\n"
-		"{\"end\":true,\"exit\":0,\"error\":\"\"}\n";
+	static const char up[] = "{\"schema\":\"ntm.status/"
+				 "1\",\"node\":{\"fqdn\":\"a.ntm.internal\",\"v4\":\"198.18.0.1\",\"v6\":\"fd6e::1\","
+				 "\"state\":\"up\"}}\n"
+				 "{\"end\":true,\"exit\":0,\"error\":\"\"}\n";
 	const char *answers[] = {"status", up, NULL};
 	struct daemon daemon;
 	struct result result;
@@ -338,7 +358,8 @@ static void test_up_when_up(void **state)
 	result = RUN("up");
 	assert_int_equal(result.code, 0);
 	assert_string_equal(result.out, "up as a.ntm.internal\n  198.18.0.1\n  fd6e::1\n");
-	answers[1] = "{\"schema\":\"ntm.status/1\",\"node\":{\"state\":\"joining\"}}\n{\"end\":true,\"exit\":0,\"error\":\"\"}\n";
+	answers[1] = "{\"schema\":\"ntm.status/"
+		     "1\",\"node\":{\"state\":\"joining\"}}\n{\"end\":true,\"exit\":0,\"error\":\"\"}\n";
 	result = RUN("up", "--wait=100ms");
 	expect_failure(&result, 8, "not up in time");
 	answers[1] = "{\"end\":true,\"exit\":4,\"error\":\"not joined\"}\n";
@@ -371,7 +392,8 @@ static void copy_program(const char *to)
 	assert_int_equal(chmod(to, 0755), 0);
 }
 
-/* The daemon beside the command is the one that starts; it gets the code where other users cannot read it; its words and exit code come through. */
+/* The daemon beside the command is the one that starts; it gets the code where other users cannot read it; its words
+ * and exit code come through. */
 static void test_up_starts_the_daemon(void **state)
 {
 	char ntm[160], ntmd[160], seen[160], script[512], text[1024] = "";
@@ -384,7 +406,8 @@ static void test_up_starts_the_daemon(void **state)
 	snprintf(ntm, sizeof ntm, "%s/ntm", folder);
 	snprintf(ntmd, sizeof ntmd, "%s/ntmd", folder);
 	snprintf(seen, sizeof seen, "%s/seen", folder);
-	snprintf(script, sizeof script, "#!/bin/sh\necho \"$NTM_JOIN: $*\" >%s\necho 'ntmd: the code is used up' >&2\nexit 5\n", seen);
+	snprintf(script, sizeof script,
+		 "#!/bin/sh\necho \"$NTM_JOIN: $*\" >%s\necho 'ntmd: the code is used up' >&2\nexit 5\n", seen);
 	copy_program(ntm);
 	write_script(ntmd, script);
 	result = run_at(ntm, (const char *const[]){"up", "ntm1-Secret", "--tun=t0", "--wait=20s", NULL});
@@ -459,9 +482,17 @@ static void test_completion(void **state)
 int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_usage), cmocka_unit_test(test_no_daemon), cmocka_unit_test(test_exit_codes_of_the_daemon), cmocka_unit_test(test_status),
-		cmocka_unit_test(test_broken_answers), cmocka_unit_test(test_requests), cmocka_unit_test(test_server_verbs), cmocka_unit_test(test_down_waits),
-		cmocka_unit_test(test_up_when_up), cmocka_unit_test(test_up_starts_the_daemon), cmocka_unit_test(test_without_daemon),
+		cmocka_unit_test(test_usage),
+		cmocka_unit_test(test_no_daemon),
+		cmocka_unit_test(test_exit_codes_of_the_daemon),
+		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_broken_answers),
+		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_server_verbs),
+		cmocka_unit_test(test_down_waits),
+		cmocka_unit_test(test_up_when_up),
+		cmocka_unit_test(test_up_starts_the_daemon),
+		cmocka_unit_test(test_without_daemon),
 		cmocka_unit_test(test_completion),
 	};
 	int failed;

@@ -24,8 +24,8 @@ static void write_config(const char *text)
 	assert_int_equal(fclose(file), 0);
 }
 
-static enum err load(struct settings *settings, enum program program, const char *config, const char *const environment[], const char *const words[],
-	char *error)
+static enum err load(struct settings *settings, enum program program, const char *config,
+		     const char *const environment[], const char *const words[], char *error)
 {
 	char *argv[WORDS_MAX + 2] = {"program"}, *envp[WORDS_MAX + 2] = {0};
 	char variable[64];
@@ -45,7 +45,12 @@ static enum err load(struct settings *settings, enum program program, const char
 
 static void test_order_of_sources(void **state)
 {
-	static const struct { const char *file; const char *environment, *word; const char *expected; enum setting_source source; } cases[] = {
+	static const struct {
+		const char *file;
+		const char *environment, *word;
+		const char *expected;
+		enum setting_source source;
+	} cases[] = {
 		{"", NULL, NULL, "ntm0", SOURCE_DEFAULT},
 		{"tun = file0\n", NULL, NULL, "file0", SOURCE_FILE},
 		{"tun = file0\n", "NTM_TUN=env0", NULL, "env0", SOURCE_ENVIRONMENT},
@@ -61,7 +66,9 @@ static void test_order_of_sources(void **state)
 		struct settings settings;
 		char error[SETTINGS_ERROR_MAX];
 
-		assert_int_equal(load(&settings, PROGRAM_NTMD, cases[i].file, WORDS(cases[i].environment), WORDS(cases[i].word), error), OK);
+		assert_int_equal(load(&settings, PROGRAM_NTMD, cases[i].file, WORDS(cases[i].environment),
+				      WORDS(cases[i].word), error),
+				 OK);
 		assert_string_equal(settings.tun, cases[i].expected);
 		assert_int_equal(settings.origin[OPTION_TUN].source, cases[i].source);
 		settings_finish(&settings);
@@ -74,7 +81,9 @@ static void test_forms_and_places(void **state)
 	char error[SETTINGS_ERROR_MAX];
 
 	(void)state;
-	assert_int_equal(load(&settings, PROGRAM_NTM, NULL, NULL, WORDS("--json", "ping", "-c", "3", "b", "-i0.25", "--direct", "--", "--odd"), error), OK);
+	assert_int_equal(load(&settings, PROGRAM_NTM, NULL, NULL,
+			      WORDS("--json", "ping", "-c", "3", "b", "-i0.25", "--direct", "--", "--odd"), error),
+			 OK);
 	assert_true(settings.json && settings.direct && !settings.check);
 	assert_int_equal(settings.count, 3);
 	assert_int_equal(settings.interval_us, 250000);
@@ -83,7 +92,8 @@ static void test_forms_and_places(void **state)
 	assert_string_equal(settings.operands[1], "b");
 	assert_string_equal(settings.operands[2], "--odd");
 	settings_finish(&settings);
-	assert_int_equal(load(&settings, PROGRAM_NTM, NULL, NULL, WORDS("up", "--wait", "5m", "--name", "Alpha"), error), OK);
+	assert_int_equal(
+		load(&settings, PROGRAM_NTM, NULL, NULL, WORDS("up", "--wait", "5m", "--name", "Alpha"), error), OK);
 	assert_int_equal(settings.wait_us, 300000000);
 	assert_string_equal(settings.name, "alpha");
 	settings_finish(&settings);
@@ -95,8 +105,12 @@ static void test_defaults_and_values(void **state)
 	char error[SETTINGS_ERROR_MAX], text[ADDR_TEXT_MAX];
 
 	(void)state;
-	assert_int_equal(load(&settings, PROGRAM_SERVER, NULL, NULL, WORDS("--listen=192.0.2.9:7000", "--advertise=198.51.100.1,[2001:db8::1]:9",
-		"--advertise", "203.0.113.5", "--metrics=9100", "--log-level", "debug", "--dns-listen", "127.0.0.1"), error), OK);
+	assert_int_equal(
+		load(&settings, PROGRAM_SERVER, NULL, NULL,
+		     WORDS("--listen=192.0.2.9:7000", "--advertise=198.51.100.1,[2001:db8::1]:9", "--advertise",
+			   "203.0.113.5", "--metrics=9100", "--log-level", "debug", "--dns-listen", "127.0.0.1"),
+		     error),
+		OK);
 	assert_string_equal(settings.socket, "/run/ntm/server.sock");
 	assert_int_equal(settings.advertise_count, 3);
 	assert_string_equal(addr_format(&settings.advertise[0], text), "198.51.100.1:7000");
@@ -119,7 +133,10 @@ static void test_defaults_and_values(void **state)
 /* The line must name the place and the remedy; %s in expected stands for the file's path. */
 static void test_mistakes(void **state)
 {
-	static const struct { enum program program; const char *file, *environment, *word, *expected; } cases[] = {
+	static const struct {
+		enum program program;
+		const char *file, *environment, *word, *expected;
+	} cases[] = {
 		{PROGRAM_NTM, "", NULL, "--jsno", "unknown option '--jsno'; did you mean '--json'?"},
 		{PROGRAM_NTM, "", NULL, "--zzzzzz", "unknown option '--zzzzzz'; 'ntm --help' lists them all"},
 		{PROGRAM_NTMD, "", NULL, "--zone=a.b", "unknown option '--zone'; 'ntmd --help' lists them all"},
@@ -128,22 +145,33 @@ static void test_mistakes(void **state)
 		{PROGRAM_NTMD, "", NULL, "--stat=/x", "unknown option '--stat'; did you mean '--state'?"},
 		{PROGRAM_NTMD, "", NULL, "--dns=maybe", "dns 'maybe' (command line): expected auto, stub or off"},
 		{PROGRAM_NTMD, "", "NTM_LISTEN=here", NULL,
-			"listen 'here' (environment variable NTM_LISTEN): expected an address and port like 192.0.2.1:7367 or [::]:7367"},
-		{PROGRAM_NTM, "\n\nwait = 3 weeks\n", NULL, NULL, "wait '3 weeks' (%s:3): expected a duration like 30s, 500ms, 5m or 1h"},
+		 "listen 'here' (environment variable NTM_LISTEN): expected an address and port like 192.0.2.1:7367 or "
+		 "[::]:7367"},
+		{PROGRAM_NTM, "\n\nwait = 3 weeks\n", NULL, NULL,
+		 "wait '3 weeks' (%s:3): expected a duration like 30s, 500ms, 5m or 1h"},
 		{PROGRAM_NTM, "; remark\ntunn = x\n", NULL, NULL, "%s:2: unknown key 'tunn'; did you mean 'tun'?"},
 		{PROGRAM_NTM, "[ntmx]\ntun = x\n", NULL, NULL,
-			"%s:2: unknown section [ntmx]; sections are programs: ntm, ntmd, ntm-server, ntm-as, ntm-dc, ntm-rs"},
+		 "%s:2: unknown section [ntmx]; sections are programs: ntm, ntmd, ntm-server, ntm-as, ntm-dc, ntm-rs"},
 		{PROGRAM_NTM, "tun\n", NULL, NULL, "%s:1: expected 'key = value'"},
-		{PROGRAM_SERVER, "", NULL, "--pool4=10.0.0.1/8", "pool4 '10.0.0.1/8' (command line): expected a prefix without host bits, like 198.18.0.0/15"},
-		{PROGRAM_SERVER, "", NULL, "--pool4=fd00::/8", "pool4 'fd00::/8' (command line): expected a prefix without host bits, like 198.18.0.0/15"},
-		{PROGRAM_SERVER, "", NULL, "--zone=a..b", "zone 'a..b' (command line): expected a domain name like ntm.internal"},
-		{PROGRAM_NTMD, "", NULL, "--name=-a", "name '-a' (command line): expected 1 to 63 letters, digits or inner hyphens"},
-		{PROGRAM_NTMD, "", NULL, "--tun=much-too-long-name", "tun 'much-too-long-name' (command line): expected an interface name of at most 15 characters"},
-		{PROGRAM_NTMD, "", NULL, "--table=0", "table '0' (command line): expected a number from 1 to 4294967295"},
-		{PROGRAM_NTMD, "", NULL, "--table=99999999999", "table '99999999999' (command line): expected a number"},
+		{PROGRAM_SERVER, "", NULL, "--pool4=10.0.0.1/8",
+		 "pool4 '10.0.0.1/8' (command line): expected a prefix without host bits, like 198.18.0.0/15"},
+		{PROGRAM_SERVER, "", NULL, "--pool4=fd00::/8",
+		 "pool4 'fd00::/8' (command line): expected a prefix without host bits, like 198.18.0.0/15"},
+		{PROGRAM_SERVER, "", NULL, "--zone=a..b",
+		 "zone 'a..b' (command line): expected letters, digits and inner hyphens, in labels of at most 63"},
+		{PROGRAM_NTMD, "", NULL, "--name=-a",
+		 "name '-a' (command line): expected letters, digits and inner hyphens, in labels of at most 63"},
+		{PROGRAM_NTMD, "", NULL, "--tun=much-too-long-name",
+		 "tun 'much-too-long-name' (command line): expected an interface name of at most 15 characters"},
+		{PROGRAM_NTMD, "", NULL, "--table=0",
+		 "table '0' (command line): expected a number from 1 to 4294967295"},
+		{PROGRAM_NTMD, "", NULL, "--table=99999999999",
+		 "table '99999999999' (command line): expected a number"},
 		{PROGRAM_NTM, "", NULL, "--json=perhaps", "json 'perhaps' (command line): expected yes or no"},
-		{PROGRAM_NTMD, "", "NTM_JOIN=spoken words", NULL, "join '...' (environment variable NTM_JOIN): expected printable characters without spaces"},
-		{PROGRAM_NTM, "", NULL, "--config=/nonexistent/x", "configuration file '/nonexistent/x' cannot be read: No such file or directory"},
+		{PROGRAM_NTMD, "", "NTM_JOIN=spoken words", NULL,
+		 "join '...' (environment variable NTM_JOIN): expected printable characters without spaces"},
+		{PROGRAM_NTM, "", NULL, "--config=/nonexistent/x",
+		 "configuration file '/nonexistent/x' cannot be read: No such file or directory"},
 	};
 
 	(void)state;
@@ -151,7 +179,9 @@ static void test_mistakes(void **state)
 		struct settings settings;
 		char error[SETTINGS_ERROR_MAX], expected[SETTINGS_ERROR_MAX];
 
-		assert_int_equal(load(&settings, cases[i].program, cases[i].file, WORDS(cases[i].environment), WORDS(cases[i].word), error), ERR_USAGE);
+		assert_int_equal(load(&settings, cases[i].program, cases[i].file, WORDS(cases[i].environment),
+				      WORDS(cases[i].word), error),
+				 ERR_USAGE);
 		snprintf(expected, sizeof expected, cases[i].expected, config_path);
 		assert_string_equal(error, expected);
 		assert_null(strchr(error, '\n'));
@@ -173,9 +203,28 @@ static void test_long_line_in_file(void **state)
 
 static void test_duration_bounds(void **state)
 {
-	static const struct { const char *text; int64_t us; } cases[] = {
-		{"0", 0}, {"30", 30000000}, {"1.5", 1500000}, {"250ms", 250000}, {"7us", 7}, {"2min", 120000000}, {"1h", 3600000000}, {"1.5d", 129600000000},
-		{"", -1}, {"-1", -1}, {"+1", -1}, {" 1", -1}, {"1.", -1}, {".5", -1}, {"1s1", -1}, {"999999999999w", -1}, {"9999999999999", -1}, {"nan", -1},
+	static const struct {
+		const char *text;
+		int64_t us;
+	} cases[] = {
+		{"0", 0},
+		{"30", 30000000},
+		{"1.5", 1500000},
+		{"250ms", 250000},
+		{"7us", 7},
+		{"2min", 120000000},
+		{"1h", 3600000000},
+		{"1.5d", 129600000000},
+		{"", -1},
+		{"-1", -1},
+		{"+1", -1},
+		{" 1", -1},
+		{"1.", -1},
+		{".5", -1},
+		{"1s1", -1},
+		{"999999999999w", -1},
+		{"9999999999999", -1},
+		{"nan", -1},
 		{"0.0000001", -1},
 	};
 
@@ -244,8 +293,12 @@ static void test_table_is_sound(void **state)
 
 static void test_distance(void **state)
 {
-	static const struct { const char *a, *b; size_t distance; } cases[] = {
-		{"", "", 0}, {"a", "", 1}, {"status", "stauts", 1}, {"kitten", "sitting", 3}, {"up", "pu", 1}, {"ping", "pign", 1}, {"abc", "abc", 0},
+	static const struct {
+		const char *a, *b;
+		size_t distance;
+	} cases[] = {
+		{"", "", 0},	 {"a", "", 1},	      {"status", "stauts", 1}, {"kitten", "sitting", 3},
+		{"up", "pu", 1}, {"ping", "pign", 1}, {"abc", "abc", 0},
 	};
 	char longer[SUGGEST_WORD_MAX + 2];
 
