@@ -152,7 +152,7 @@ def cpu_seconds(daemons):
 
 def measure(lab, case, seconds):
     """One iperf3 run from left to right: Gbit/s, retransmits, CPU seconds a GB."""
-    server = lab.right.start("iperf3", "iperf3", "-s", "-1", "-B", case.address)
+    server = lab.right.start("iperf3", "iperf3", "-s", "-1", "--forceflush", "-B", case.address)
     server.wait_line("listening")
     before = cpu_seconds(case.daemons)
     done = lab.left.run("iperf3", "-c", case.address, "-t", str(seconds), "-J", timeout=seconds + 30)

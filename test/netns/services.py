@@ -1,8 +1,10 @@
 """Ordinary programs that people run over the overlay: a web server, a download, a shell on another machine. None knows of the overlay."""
+import atexit
 import contextlib
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import time
 
@@ -102,7 +104,9 @@ class Shell:
     def __init__(self, client, server):
         here = client.lab.path("ssh")
         os.makedirs(here, exist_ok=True)
-        os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
+        if not os.path.exists("/run/sshd"):  # sshd insists on it
+            os.mkdir("/run/sshd", 0o755)
+            atexit.register(lambda: shutil.rmtree("/run/sshd", ignore_errors=True))
         for name in ("host", "user"):
             if not os.path.exists(f"{here}/{name}"):
                 subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{here}/{name}"], check=True)

@@ -9,7 +9,7 @@ BULK = ("-t", "3", "-J")
 
 def iperf(lab, server, client, address, *options):
     """One short run; the JSON's end part."""
-    process = server.start("iperf3", "iperf3", "-s", "-1", "-B", address)
+    process = server.start("iperf3", "iperf3", "-s", "-1", "--forceflush", "-B", address)
     process.wait_line("listening")
     done = client.run("iperf3", "-c", address, *BULK, *options, timeout=40)
     demand(done.returncode == 0, f"iperf3: {done.stdout[-300:]}{done.stderr[-300:]}")
