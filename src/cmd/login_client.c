@@ -13,26 +13,26 @@
 
 enum {
 	STEP_TIMEOUT_US = 5 * 1000 * 1000, /* connect with handshake, each question and each answer */
-	GUESSES_MAX = 99,                  /* suffixes tried for a guessed name, a connection's worth each time */
+	GUESSES_MAX = 99,		   /* suffixes tried for a guessed name, a connection's worth each time */
 	QUESTIONS_PER_CONNECTION = 8,
 };
 
 /* One conversation and all that it needs; on the heap for its buffers. */
 struct login {
-	const uint8_t *pin;               /* JOIN_PIN_SIZE bytes of the key's hash */
-	uint8_t authority[KEY_SIZE];      /* the server's key, once it is known */
+	const uint8_t *pin;	     /* JOIN_PIN_SIZE bytes of the key's hash */
+	uint8_t authority[KEY_SIZE]; /* the server's key, once it is known */
 	uint32_t mark;
 	struct tls_client *client;
 	struct addr server;
 	char *error;
-	size_t used;                      /* bytes received */
-	size_t consumed;                  /* of these, by the last answer */
+	size_t used;	 /* bytes received */
+	size_t consumed; /* of these, by the last answer */
 	uint8_t buffer[LOGIN_FRAME_MAX];
 	uint8_t frame[LOGIN_FRAME_MAX];
 	struct login_response response;
 };
 
-__attribute__((format(printf, 3, 4))) static enum err fail(struct login *login, enum err err, const char *format, ...)
+static __attribute__((format(printf, 3, 4))) enum err fail(struct login *login, enum err err, const char *format, ...)
 {
 	va_list args;
 
@@ -76,10 +76,13 @@ static enum err connect_one(struct login *login, const struct addr *server)
 	}
 	(void)addr_format(server, text);
 	if (step == TLS_STEP_PIN)
-		return fail(login, ERR_AUTH, "%s is not the server that the join code names (its key differs): nothing was sent; "
-			    "get a new code, or find out who answers there", text);
+		return fail(login, ERR_AUTH,
+			    "%s is not the server that the join code names (its key differs): nothing was sent; "
+			    "get a new code, or find out who answers there",
+			    text);
 	if (err == ERR_EXPIRED)
-		return fail(login, ERR_IO, "%s: no answer from %s within 5 s; is the server up, and does a firewall pass TCP?",
+		return fail(login, ERR_IO,
+			    "%s: no answer from %s within 5 s; is the server up, and does a firewall pass TCP?",
 			    step == TLS_STEP_CONNECT ? "connect" : "TLS handshake", text);
 	if (step == TLS_STEP_CONNECT)
 		return fail(login, ERR_IO, "connect: %s: %s; is ntm-server running there?", text, strerror(errno));
@@ -111,7 +114,8 @@ static void hang_up(struct login *login)
 	login->client = NULL;
 }
 
-/* Sends the frame in login->frame and waits for a whole one. The body lives in login->buffer until the next question. */
+/* Sends the frame in login->frame and waits for a whole one. The body lives in login->buffer until the next question.
+ */
 static enum err ask(struct login *login, size_t size, uint8_t *ret_type, struct blob *ret_body)
 {
 	enum err err = tls_client_send(login->client, login->frame, size, STEP_TIMEOUT_US);
@@ -126,9 +130,10 @@ static enum err ask(struct login *login, size_t size, uint8_t *ret_type, struct 
 		if (err == OK)
 			return OK;
 		if (err != ERR_TRUNCATED || login->used == sizeof(login->buffer))
-			return fail(login, ERR_AUTH, "login: the server's answer makes no sense; is it of another version?");
-		err = tls_client_receive(login->client, login->buffer + login->used, sizeof(login->buffer) - login->used, &n,
-					 STEP_TIMEOUT_US);
+			return fail(login, ERR_AUTH,
+				    "login: the server's answer makes no sense; is it of another version?");
+		err = tls_client_receive(login->client, login->buffer + login->used,
+					 sizeof(login->buffer) - login->used, &n, STEP_TIMEOUT_US);
 		if (err == OK)
 			login->used += n;
 	}
@@ -199,7 +204,8 @@ static enum err judge_certificate(struct login *login, const struct login_params
 		return OK;
 	err = certificate_judge(encoded, login->authority, params->now_s, certificate);
 	if (err == ERR_EXPIRED)
-		return fail(login, ERR_AUTH, "login: the new certificate is not valid at this machine's time; set its clock");
+		return fail(login, ERR_AUTH,
+			    "login: the new certificate is not valid at this machine's time; set its clock");
 	if (err != OK || memcmp(certificate->identity_key, params->identity.public, KEY_SIZE) != 0 ||
 	    memcmp(certificate->static_key, params->static_key, KEY_SIZE) != 0)
 		return fail(login, ERR_AUTH, "login: the server's certificate for this device does not verify");
@@ -320,7 +326,8 @@ enum err login_join(const char *code, const struct login_params *params, struct 
 
 	*ret_reason = 0;
 	if (join_code_parse(code, &join) != OK) {
-		(void)snprintf(error, LOGIN_ERROR_MAX, "the join code is mistyped or cut short; it starts with ntm1- and is one word");
+		(void)snprintf(error, LOGIN_ERROR_MAX,
+			       "the join code is mistyped or cut short; it starts with ntm1- and is one word");
 		return ERR_USAGE;
 	}
 	if (join.role != params->role && join.role <= ROLE_RELAY) {
@@ -334,8 +341,9 @@ enum err login_join(const char *code, const struct login_params *params, struct 
 }
 
 /* By identity key alone. */
-enum err login_renew(const uint8_t authority[KEY_SIZE], const struct server_addresses *servers, const struct login_params *params,
-		     struct login_result *ret, uint8_t *ret_reason, char error[LOGIN_ERROR_MAX])
+enum err login_renew(const uint8_t authority[KEY_SIZE], const struct server_addresses *servers,
+		     const struct login_params *params, struct login_result *ret, uint8_t *ret_reason,
+		     char error[LOGIN_ERROR_MAX])
 {
 	uint8_t pin[JOIN_PIN_SIZE];
 

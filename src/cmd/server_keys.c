@@ -30,7 +30,8 @@ static enum err fail_errno(char error[SERVER_ERROR_MAX], const char *what, const
 	return server_fail(error, ERR_IO, "%s %s: %s", what, path, strerror(errno));
 }
 
-static enum err join_path(const char *dir, const char *name, const char *suffix, char ret[PATH_MAX], char error[SERVER_ERROR_MAX])
+static enum err join_path(const char *dir, const char *name, const char *suffix, char ret[PATH_MAX],
+			  char error[SERVER_ERROR_MAX])
 {
 	if (snprintf(ret, PATH_MAX, "%s/%s%s", dir, name, suffix) < PATH_MAX)
 		return OK;
@@ -60,12 +61,14 @@ enum err server_state_open(const char *dir, char error[SERVER_ERROR_MAX])
 	if (stat(dir, &status) != 0)
 		return fail_errno(error, "cannot use the state directory", dir);
 	if (!S_ISDIR(status.st_mode) || access(dir, R_OK | W_OK | X_OK) != 0) {
-		return server_fail(error, ERR_IO, "%s: not a directory that this user may write; choose another with --state", dir);
+		return server_fail(error, ERR_IO,
+				   "%s: not a directory that this user may write; choose another with --state", dir);
 	}
 	return OK;
 }
 
-static enum err read_all(int fd, const char *path, void *bytes, size_t capacity, size_t *ret_size, char error[SERVER_ERROR_MAX])
+static enum err read_all(int fd, const char *path, void *bytes, size_t capacity, size_t *ret_size,
+			 char error[SERVER_ERROR_MAX])
 {
 	size_t size = 0;
 	uint8_t more;
@@ -88,7 +91,8 @@ static enum err read_all(int fd, const char *path, void *bytes, size_t capacity,
 }
 
 /* The whole file. */
-enum err server_file_read(const char *dir, const char *name, void *bytes, size_t capacity, size_t *ret_size, char error[SERVER_ERROR_MAX])
+enum err server_file_read(const char *dir, const char *name, void *bytes, size_t capacity, size_t *ret_size,
+			  char error[SERVER_ERROR_MAX])
 {
 	char path[PATH_MAX];
 	enum err err = join_path(dir, name, "", path, error);
@@ -132,7 +136,8 @@ static bool sync_directory(const char *dir)
 }
 
 /* Beside, then over. */
-enum err server_file_write(const char *dir, const char *name, const void *bytes, size_t size, char error[SERVER_ERROR_MAX])
+enum err server_file_write(const char *dir, const char *name, const void *bytes, size_t size,
+			   char error[SERVER_ERROR_MAX])
 {
 	char path[PATH_MAX], beside[PATH_MAX];
 	enum err err = join_path(dir, name, "", path, error);
@@ -171,7 +176,8 @@ static enum err check_private(const char *dir, const char *name, char error[SERV
 	return OK;
 }
 
-static enum err make_seeds(const char *dir, const char *name, uint8_t seeds[SEED_FILE_SIZE], char error[SERVER_ERROR_MAX])
+static enum err make_seeds(const char *dir, const char *name, uint8_t seeds[SEED_FILE_SIZE],
+			   char error[SERVER_ERROR_MAX])
 {
 	if (getrandom(seeds, SEED_FILE_SIZE, 0) != SEED_FILE_SIZE)
 		return fail_errno(error, "no randomness for", name);
@@ -179,7 +185,8 @@ static enum err make_seeds(const char *dir, const char *name, uint8_t seeds[SEED
 }
 
 /* A key is made once and never replaced: a damaged file is an error, not a reason to become somebody else. */
-enum err server_keys_open(const char *dir, const char *name, struct server_keys *ret, bool *ret_is_new, char error[SERVER_ERROR_MAX])
+enum err server_keys_open(const char *dir, const char *name, struct server_keys *ret, bool *ret_is_new,
+			  char error[SERVER_ERROR_MAX])
 {
 	uint8_t seeds[SEED_FILE_SIZE];
 	size_t size = 0;
@@ -192,7 +199,8 @@ enum err server_keys_open(const char *dir, const char *name, struct server_keys 
 		err = make_seeds(dir, name, seeds, error);
 	}
 	if (err == OK && size != sizeof(seeds)) {
-		err = server_fail(error, ERR_MALFORMED, "%s/%s: not a key of %d bytes; restore it from a backup", dir, name, SEED_FILE_SIZE);
+		err = server_fail(error, ERR_MALFORMED, "%s/%s: not a key of %d bytes; restore it from a backup", dir,
+				  name, SEED_FILE_SIZE);
 	}
 	if (err == OK)
 		err = check_private(dir, name, error);

@@ -1,4 +1,5 @@
-/* server_keys.h: the state directory of a server: secret seeds and small files in it, written so that a crash leaves the old or the new. */
+/* server_keys.h: the state directory of a server: secret seeds and small files in it, written so that a crash leaves
+ * the old or the new. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,7 +21,8 @@ enum err server_fail(char error[SERVER_ERROR_MAX], enum err err, const char *for
 	__attribute__((format(printf, 3, 4)));
 /* Makes the directory (0700) and those above it, when absent. error gets one line. */
 must_use enum err server_state_open(const char *dir, char error[SERVER_ERROR_MAX]);
-/* Reads dir/name (0600), or makes it from fresh randomness. *ret_is_new may be NULL. A key that others can read is refused. */
+/* Reads dir/name (0600), or makes it from fresh randomness. *ret_is_new may be NULL. A key that others can read is
+ * refused. */
 must_use enum err server_keys_open(const char *dir, const char *name, struct server_keys *ret, bool *ret_is_new,
 				   char error[SERVER_ERROR_MAX]);
 /* ERR_UNKNOWN: there is none. ERR_SIZE: more than capacity. */

@@ -87,8 +87,8 @@ SSL_CTX *tls_context_create(bool is_server)
 /* RFC 8446 7.5, without context. */
 bool tls_export(SSL *ssl, uint8_t ret[TLS_EXPORTER_SIZE])
 {
-	return SSL_export_keying_material(ssl, ret, TLS_EXPORTER_SIZE, TLS_EXPORTER_LABEL, sizeof(TLS_EXPORTER_LABEL) - 1,
-					  NULL, 0, 0) == 1;
+	return SSL_export_keying_material(ssl, ret, TLS_EXPORTER_SIZE, TLS_EXPORTER_LABEL,
+					  sizeof(TLS_EXPORTER_LABEL) - 1, NULL, 0, 0) == 1;
 }
 
 /* What is pinned is the key, not the certificate around it. */

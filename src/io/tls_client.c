@@ -78,7 +78,8 @@ static socklen_t to_sockaddr(const struct addr *addr, struct sockaddr_storage *r
 	return sizeof(*six);
 }
 
-static enum err connect_socket(struct tls_client *client, const struct tls_client_config *config, struct time_us deadline)
+static enum err connect_socket(struct tls_client *client, const struct tls_client_config *config,
+			       struct time_us deadline)
 {
 	struct sockaddr_storage to;
 	socklen_t size = to_sockaddr(&config->remote, &to), error_size = sizeof(int);
@@ -88,7 +89,8 @@ static enum err connect_socket(struct tls_client *client, const struct tls_clien
 	client->fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (client->fd < 0)
 		return ERR_IO;
-	if (config->mark && setsockopt(client->fd, SOL_SOCKET, SO_MARK, &config->mark, sizeof(config->mark)) != 0 && errno != EPERM)
+	if (config->mark && setsockopt(client->fd, SOL_SOCKET, SO_MARK, &config->mark, sizeof(config->mark)) != 0 &&
+	    errno != EPERM)
 		return ERR_IO;
 	(void)setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (connect(client->fd, (struct sockaddr *)&to, size) == 0)
@@ -110,7 +112,8 @@ static int verify(X509_STORE_CTX *store, void *ctx)
 	struct tls_client *client = ctx;
 	uint8_t key[TLS_KEY_SIZE];
 
-	if (tls_certificate_key(X509_STORE_CTX_get0_cert(store), key) && client->config->accept_key(client->config->ctx, key))
+	if (tls_certificate_key(X509_STORE_CTX_get0_cert(store), key) &&
+	    client->config->accept_key(client->config->ctx, key))
 		return 1;
 	client->is_key_refused = true;
 	X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
@@ -230,7 +233,8 @@ enum err tls_client_send(struct tls_client *client, const void *bytes, size_t si
 }
 
 /* As much as is there. */
-enum err tls_client_receive(struct tls_client *client, void *bytes, size_t capacity, size_t *ret_size, int64_t timeout_us)
+enum err tls_client_receive(struct tls_client *client, void *bytes, size_t capacity, size_t *ret_size,
+			    int64_t timeout_us)
 {
 	struct time_us deadline = time_add(now_us(), timeout_us);
 

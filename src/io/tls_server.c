@@ -27,7 +27,7 @@ struct connection {
 	struct ip remote;
 	struct time_us deadline;
 	bool is_open, is_closing; /* handshake done; close once the queue is out */
-	bool is_in_input;         /* its callback runs: do not free it under its feet */
+	bool is_in_input;	  /* its callback runs: do not free it under its feet */
 	bool is_dead;
 	uint32_t events;
 	uint8_t exporter[TLS_EXPORTER_SIZE];
@@ -297,7 +297,8 @@ static bool use_key(SSL_CTX *context, const uint8_t seed[TLS_KEY_SIZE])
 {
 	EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, TLS_KEY_SIZE);
 	X509 *certificate = key ? self_sign(key) : NULL;
-	bool ok = certificate && SSL_CTX_use_certificate(context, certificate) == 1 && SSL_CTX_use_PrivateKey(context, key) == 1;
+	bool ok = certificate && SSL_CTX_use_certificate(context, certificate) == 1 &&
+		  SSL_CTX_use_PrivateKey(context, key) == 1;
 
 	X509_free(certificate);
 	EVP_PKEY_free(key);

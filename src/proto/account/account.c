@@ -27,7 +27,8 @@ static uint64_t random_seed(const struct random_source *random)
 }
 
 /* Tables have their full size from the start; untouched pages cost nothing. */
-struct account *account_create(const struct account_config *config, const struct random_source *random, struct time_us now)
+struct account *account_create(const struct account_config *config, const struct random_source *random,
+			       struct time_us now)
 {
 	struct account *account = mem_alloc(1, sizeof(*account));
 
@@ -78,7 +79,8 @@ enum err account_load(struct account *account, const struct record *record)
 
 static bool pools_are_usable(const struct prefix *pool4, const struct prefix *pool6)
 {
-	return pool4->ip.family == 4 && pool4->bits >= 8 && pool4->bits <= 29 && pool6->ip.family == 6 && pool6->bits == 32;
+	return pool4->ip.family == 4 && pool4->bits >= 8 && pool4->bits <= 29 && pool6->ip.family == 6 &&
+	       pool6->bits == 32;
 }
 
 /* What the store told wins over what the driver was told. */
@@ -244,7 +246,8 @@ enum err account_add_node(struct account *account, struct account_node *node)
 		return ERR_FULL;
 	if (map_put(&account->nodes_by_id, id_key, node) != OK)
 		return ERR_FULL;
-	if (!node->revoked_s && map_put(&account->nodes_by_name, name_key(account, node->certificate.fqdn), node) != OK) {
+	if (!node->revoked_s &&
+	    map_put(&account->nodes_by_name, name_key(account, node->certificate.fqdn), node) != OK) {
 		map_remove(&account->nodes_by_id, id_key);
 		return ERR_FULL;
 	}
@@ -279,7 +282,8 @@ void account_note_revoked(struct account *account, struct account_node *node)
 		return;
 	if (account->revoked_count < ACCOUNT_REVOKED_MAX)
 		account->revoked_count++;
-	memmove(&account->revoked[at + 1], &account->revoked[at], (account->revoked_count - at - 1) * sizeof(account->revoked[0]));
+	memmove(&account->revoked[at + 1], &account->revoked[at],
+		(account->revoked_count - at - 1) * sizeof(account->revoked[0]));
 	account->revoked[at] = node;
 }
 
@@ -343,7 +347,8 @@ void account_get_counters(const struct account *account, struct time_us now, str
 	ret->nodes = account->node_count - account->revoked_total;
 	ret->revoked = account->revoked_total;
 	for (uint32_t i = 0; i < account->code_count; i++)
-		ret->codes_open += account->codes[i]->uses < account->codes[i]->uses_max && account->codes[i]->expires_s > now_s;
+		ret->codes_open +=
+			account->codes[i]->uses < account->codes[i]->uses_max && account->codes[i]->expires_s > now_s;
 	for (uint32_t i = 0; i < account->server_count; i++) {
 		const struct account_server_entry *server = &account->servers[i];
 

@@ -57,9 +57,9 @@ static enum err check_invite_name(struct account *account, const struct account_
 
 static enum err check_invite(struct account *account, const struct account_invite *invite)
 {
-	if (invite->role > ROLE_RELAY || invite->uses == 0 || invite->uses > ACCOUNT_USES_MAX || invite->expires_in_s == 0 ||
-	    invite->expires_in_s > (uint64_t)ACCOUNT_EXPIRY_MAX_S || invite->addresses.count == 0 ||
-	    invite->addresses.count > SERVER_ADDRESSES_MAX)
+	if (invite->role > ROLE_RELAY || invite->uses == 0 || invite->uses > ACCOUNT_USES_MAX ||
+	    invite->expires_in_s == 0 || invite->expires_in_s > (uint64_t)ACCOUNT_EXPIRY_MAX_S ||
+	    invite->addresses.count == 0 || invite->addresses.count > SERVER_ADDRESSES_MAX)
 		return ERR_USAGE;
 	if (invite->zone[0] && (invite->role != ROLE_NODE || !zone_is_served(account, invite->zone)))
 		return ERR_UNKNOWN;
@@ -67,7 +67,8 @@ static enum err check_invite(struct account *account, const struct account_invit
 }
 
 /* The secret leaves the machine here and never again. */
-enum err account_invite(struct account *account, struct time_us now, const struct account_invite *invite, struct join_code *ret)
+enum err account_invite(struct account *account, struct time_us now, const struct account_invite *invite,
+			struct join_code *ret)
 {
 	struct join_code join = {.role = invite->role, .addresses = invite->addresses};
 	uint64_t now_s = account_wall_s(account, now);
@@ -146,7 +147,8 @@ static void revoke_node(struct account *account, struct time_us now, struct acco
 {
 	if (node->revoked_s)
 		return;
-	map_remove(&account->nodes_by_name, siphash(account->name_key, node->certificate.fqdn, strlen(node->certificate.fqdn)));
+	map_remove(&account->nodes_by_name,
+		   siphash(account->name_key, node->certificate.fqdn, strlen(node->certificate.fqdn)));
 	node->revoked_s = account_wall_s(account, now);
 	if (node->revoked_s == 0)
 		node->revoked_s = 1; /* a clock that starts in 1970 must not make it look innocent */

@@ -27,7 +27,8 @@ void account_proof_text(uint8_t role, const uint8_t exporter[ACCOUNT_EXPORTER_SI
 {
 	struct writer w = writer_over(ret, ACCOUNT_PROOF_TEXT_SIZE);
 
-	_Static_assert(ACCOUNT_PROOF_TEXT_SIZE == sizeof(proof_label) - 1 + 1 + ACCOUNT_EXPORTER_SIZE + 2 * KEY_SIZE, "size");
+	_Static_assert(ACCOUNT_PROOF_TEXT_SIZE == sizeof(proof_label) - 1 + 1 + ACCOUNT_EXPORTER_SIZE + 2 * KEY_SIZE,
+		       "size");
 	write_bytes(&w, proof_label, sizeof(proof_label) - 1);
 	write_u8(&w, role);
 	write_bytes(&w, exporter, ACCOUNT_EXPORTER_SIZE);
@@ -49,7 +50,7 @@ static const char *role_text(uint8_t role)
 	return role == ROLE_COORDINATOR ? "a coordinator" : role == ROLE_RELAY ? "a relay" : "a device";
 }
 
-__attribute__((format(printf, 3, 4))) static uint8_t refuse(struct attempt *a, uint8_t reason, const char *format, ...)
+static __attribute__((format(printf, 3, 4))) uint8_t refuse(struct attempt *a, uint8_t reason, const char *format, ...)
 {
 	va_list args;
 
@@ -116,7 +117,8 @@ static uint8_t choose_label(struct attempt *a, const char *zone, char ret[NAME_M
 	if (wished[0] == '\0')
 		wished = "node";
 	if (!account_label_is_valid(wished))
-		return refuse(a, LOGIN_BAD_NAME, "a name is 1 to 63 of a-z, 0-9 and inner hyphens; choose another with --name");
+		return refuse(a, LOGIN_BAD_NAME,
+			      "a name is 1 to 63 of a-z, 0-9 and inner hyphens; choose another with --name");
 	if (may_derive) {
 		if (account_name_derive(account, wished, zone, ret) != OK)
 			return refuse(a, LOGIN_FULL, "no free name is left; choose one with --name");
@@ -164,7 +166,8 @@ static uint8_t admit_known_node(struct attempt *a, struct account_node *node)
 	uint8_t reason;
 
 	if (node->revoked_s)
-		return refuse(a, LOGIN_REVOKED, "this device has been revoked; remove its state directory to join as a new one");
+		return refuse(a, LOGIN_REVOKED,
+			      "this device has been revoked; remove its state directory to join as a new one");
 	a->answer->node = node;
 	a->answer->is_repeated = is_same_code;
 	if (is_same_code && memcmp(node->certificate.static_key, a->request->static_key, KEY_SIZE) == 0)
@@ -211,7 +214,8 @@ static uint8_t admit_known_server(struct attempt *a, struct account_server_entry
 	if (server->role != request->role || memcmp(server->sign_key, request->identity_key, KEY_SIZE) != 0)
 		return refuse(a, LOGIN_BAD_PROOF, "this key belongs to another server");
 	if (server->revoked_s)
-		return refuse(a, LOGIN_REVOKED, "this server has been revoked; remove its state directory to join as a new one");
+		return refuse(a, LOGIN_REVOKED,
+			      "this server has been revoked; remove its state directory to join as a new one");
 	a->answer->is_repeated = a->code && memcmp(server->code_hash, a->code->hash, HASH_SIZE) == 0;
 	if (a->code && !a->answer->is_repeated) {
 		uint8_t reason = check_code(a);
@@ -247,8 +251,10 @@ static uint8_t admit_new_server(struct attempt *a)
 		return refuse(a, LOGIN_NAME_TAKEN, "%.100s is served or taken already; choose another name or zone",
 			      wish.name[0] ? wish.name : a->account->meta.zone);
 	case LOGIN_BAD_NAME:
-		return refuse(a, LOGIN_BAD_NAME, "not a usable name or zone; zones must lie below %.80s", a->account->meta.zone);
-	default: return refuse(a, LOGIN_FULL, "no room for another server: too many, or no free piece of the IPv4 pool");
+		return refuse(a, LOGIN_BAD_NAME, "not a usable name or zone; zones must lie below %.80s",
+			      a->account->meta.zone);
+	default:
+		return refuse(a, LOGIN_FULL, "no room for another server: too many, or no free piece of the IPv4 pool");
 	}
 	count_use(a);
 	memcpy(a->answer->fqdn, server->name, strlen(server->name) + 1);
@@ -281,10 +287,11 @@ static uint8_t judge(struct attempt *a, const uint8_t exporter[ACCOUNT_EXPORTER_
 		account_hash_secret(request->secret, hash);
 		a->code = account_find_code(a->account, hash);
 		if (!a->code)
-			return refuse(a, LOGIN_BAD_CODE, "this join code is not known here; ask for another (ntm invite)");
+			return refuse(a, LOGIN_BAD_CODE,
+				      "this join code is not known here; ask for another (ntm invite)");
 		if (a->code->role != request->role)
-			return refuse(a, LOGIN_BAD_CODE, "this join code is for %s, not for %s", role_text(a->code->role),
-				      role_text(request->role));
+			return refuse(a, LOGIN_BAD_CODE, "this join code is for %s, not for %s",
+				      role_text(a->code->role), role_text(request->role));
 	}
 	return request->role == ROLE_NODE ? admit_node(a) : admit_server(a);
 }
@@ -295,7 +302,8 @@ enum err account_login(struct account *account, struct time_us now, uint64_t tok
 {
 	struct account_counters *counters = &account->counters;
 	struct account_pending *answer;
-	struct attempt attempt = {.account = account, .now = now, .now_s = account_wall_s(account, now), .request = request};
+	struct attempt attempt = {
+		.account = account, .now = now, .now_s = account_wall_s(account, now), .request = request};
 	uint8_t reason;
 
 	if (account->answer_count == ACCOUNT_ANSWERS_MAX)

@@ -88,7 +88,8 @@ bool account_name_is_taken(struct account *account, const char *fqdn)
 }
 
 /* The label itself, else with the smallest free suffix, cut to fit. */
-enum err account_name_derive(struct account *account, const char *label, const char *zone, char ret_label[NAME_MAX_SIZE + 1])
+enum err account_name_derive(struct account *account, const char *label, const char *zone,
+			     char ret_label[NAME_MAX_SIZE + 1])
 {
 	char candidate[NAME_MAX_SIZE + 1], fqdn[FQDN_MAX_SIZE + 1], suffix[8];
 

@@ -4,8 +4,9 @@
 #include "proto/session/trust.h"
 
 enum {
-	BUILTIN_WHOLE_BITS = 16, /* blocks this small go to a built-in coordinator whole: a half would be less than it may serve */
-	PIECE_BITS_MIN = 17,     /* 32,768 addresses for one coordinator */
+	BUILTIN_WHOLE_BITS =
+		16, /* blocks this small go to a built-in coordinator whole: a half would be less than it may serve */
+	PIECE_BITS_MIN = 17, /* 32,768 addresses for one coordinator */
 	PIECE_BITS_MAX = 30,
 };
 
@@ -28,7 +29,8 @@ static uint8_t piece_bits(const struct account *account, bool is_builtin)
 	return bits > PIECE_BITS_MAX ? PIECE_BITS_MAX : bits;
 }
 
-/* Disjoint from every piece ever given, also to a coordinator that is gone: its leases may still be in use (design 9). */
+/* Disjoint from every piece ever given, also to a coordinator that is gone: its leases may still be in use (design 9).
+ */
 static bool piece_is_free(const struct account *account, const struct prefix *piece)
 {
 	for (uint32_t i = 0; i < account->server_count; i++) {
@@ -89,7 +91,8 @@ static uint8_t choose_name(struct account *account, const struct account_server_
 			name = account->meta.zone;
 		if (!account_zone_is_valid(name))
 			return LOGIN_BAD_NAME;
-		/* Whoever holds a code may not take "com": only what lies below our zone, or what the code itself names. */
+		/* Whoever holds a code may not take "com": only what lies below our zone, or what the code itself
+		 * names. */
 		if (!wish->is_named_by_code && !wish->is_builtin && !account_zone_is_within(name, account->meta.zone))
 			return LOGIN_BAD_NAME;
 		if (account_name_is_taken(account, name))

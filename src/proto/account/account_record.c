@@ -158,7 +158,8 @@ static enum err load_node(struct account *account, const struct record *record, 
 	err = certificate_decode(r, &node->certificate);
 	if (err == OK)
 		err = reader_finish(r);
-	if (err == OK && (record->key_size != NODE_ID_SIZE || memcmp(record->key, node->certificate.id.bytes, NODE_ID_SIZE) != 0))
+	if (err == OK &&
+	    (record->key_size != NODE_ID_SIZE || memcmp(record->key, node->certificate.id.bytes, NODE_ID_SIZE) != 0))
 		err = ERR_MALFORMED;
 	if (err == OK)
 		err = account_add_node(account, node);

@@ -33,7 +33,7 @@ struct account_code {
 struct account_node {
 	struct account_entry entry;
 	struct certificate certificate;
-	uint8_t code_hash[HASH_SIZE]; /* of the code that admitted it last */
+	uint8_t code_hash[HASH_SIZE];		  /* of the code that admitted it last */
 	uint64_t joined_s, revoked_s, revocation; /* revocation: order among the revoked, from 1 */
 };
 
@@ -125,7 +125,8 @@ must_use enum err account_name_join(const char *label, const char *zone, char re
 /* By a node in good standing, a zone, or a relay. */
 bool account_name_is_taken(struct account *account, const char *fqdn);
 /* label, or label-2, label-3 ...: the first that is free in zone. ERR_EXISTS. */
-must_use enum err account_name_derive(struct account *account, const char *label, const char *zone, char ret_label[NAME_MAX_SIZE + 1]);
+must_use enum err account_name_derive(struct account *account, const char *label, const char *zone,
+				      char ret_label[NAME_MAX_SIZE + 1]);
 
 /* Servers (account_network.c). A reason (enum login_reason), 0: entered. */
 struct account_server_wish {

@@ -43,8 +43,9 @@ static void store_put(struct store *store, const struct record *record)
 {
 	size_t i = 0;
 
-	while (i < store->count && (store->records[i].table != record->table || store->records[i].key_size != record->key_size ||
-				    memcmp(store->records[i].key, record->key, record->key_size) != 0))
+	while (i < store->count &&
+	       (store->records[i].table != record->table || store->records[i].key_size != record->key_size ||
+		memcmp(store->records[i].key, record->key, record->key_size) != 0))
 		i++;
 	assert_true(i < STORE_MAX);
 	store->records[i] = *record;
@@ -122,7 +123,8 @@ static struct join_code invite(struct fixture *f, uint8_t role, const char *name
 
 static struct login_request request_of(uint32_t device, uint8_t role, const char *name, const uint8_t *secret)
 {
-	struct login_request request = {.role = role, .addresses = role == ROLE_NODE ? (struct server_addresses){0} : one_address(9)};
+	struct login_request request = {.role = role,
+					.addresses = role == ROLE_NODE ? (struct server_addresses){0} : one_address(9)};
 	struct sign_keys keys;
 	struct dh_keys static_keys;
 	uint8_t seed[32] = {1}, text[ACCOUNT_PROOF_TEXT_SIZE];
@@ -508,7 +510,10 @@ static void renewal_needs_no_code(void **state)
 static void coordinators_get_disjoint_pools(void **state)
 {
 	struct fixture *f = *state;
-	struct account_server builtin = {.role = ROLE_COORDINATOR, .static_key = {1}, .sign_key = {2}, .addresses = one_address(1),
+	struct account_server builtin = {.role = ROLE_COORDINATOR,
+					 .static_key = {1},
+					 .sign_key = {2},
+					 .addresses = one_address(1),
 					 .is_builtin = true};
 	struct join_code code = invite(f, ROLE_COORDINATOR, "", 9);
 	const struct network *network;
@@ -528,7 +533,9 @@ static void coordinators_get_disjoint_pools(void **state)
 	assert_int_equal(network->coordinators[0].pool4.bits, 16);
 	for (int i = 0; i < 3; i++)
 		for (int j = 0; j < 3; j++)
-			assert_int_equal(prefix_contains(&network->coordinators[i].pool4, &network->coordinators[j].pool4.ip), i == j);
+			assert_int_equal(
+				prefix_contains(&network->coordinators[i].pool4, &network->coordinators[j].pool4.ip),
+				i == j);
 	settle(f);
 	restart(f);
 	assert_refused(join(f, 12, "asia.ntm.internal", &code), LOGIN_FULL);

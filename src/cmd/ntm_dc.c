@@ -1,0 +1,7 @@
+/* ntm_dc.c: see server_host.h. */
+#include "cmd/server_host.h"
+
+int main(int argc, char *argv[])
+{
+	return server_main(PROGRAM_DC, SERVER_COORDINATOR, argc, argv);
+}

@@ -1,0 +1,35 @@
+#include "cmd/server_state.h"
+#include "io/log.h"
+
+static void relay_happened(void *ctx, const struct relay_event *event)
+{
+	static const char *const texts[] = {"leg bound", "leg moved", "leg idle", "pair gone"};
+	char remote[ADDR_TEXT_MAX];
+	struct log_field fields[] = {
+		log_text(LOG_REMOTE, addr_format(&event->remote, remote)),
+		log_number("leg", event->leg),
+		log_number("packets", (int64_t)event->packets),
+		log_number("bytes", (int64_t)event->bytes),
+	};
+
+	(void)ctx;
+	if (event->type <= RELAY_EVENT_PAIR_EXPIRED)
+		log_event(LOG_SEVERITY_DEBUG, "relay", texts[event->type], fields, 4);
+}
+
+/* Nothing of a relay is durable but its key: tickets bring everything else. */
+enum err server_relay_open(struct server *server, char error[SERVER_ERROR_MAX])
+{
+	struct relay_env env = {.random = {NULL, random_kernel}, .ctx = server, .event = relay_happened};
+	struct relay_config config = {.static_keys = server->member_keys[1].dh, .wall_s = clock_wall_s()};
+
+	server->relay = relay_create(&config, &env, loop_now(server->loop));
+	return server->relay ? OK : server_fail(error, ERR_FULL, "cannot start the relay");
+}
+
+/* Pairs end with the process; nodes bind again by ticket. */
+void server_relay_close(struct server *server)
+{
+	relay_destroy(server->relay);
+	server->relay = NULL;
+}

@@ -1,0 +1,176 @@
+#include <errno.h>
+#include <string.h>
+
+#include "cmd/server_state.h"
+#include "io/log.h"
+
+enum { OUT_BATCH = 64, TURNS_PER_WAKE = 8 };
+
+/* Where a datagram belongs. PathIDs of a relay's pairs and of a coordinator's sessions are both random 64 bits: the
+ * relay is asked. */
+static bool is_for_relay(const struct server *server, uint8_t type, uint64_t path_id)
+{
+	if (!server->relay || !server->coordinator)
+		return server->relay != NULL;
+	if (type >= PACKET_RELAY_BIND && type <= PACKET_RELAY_BOUND)
+		return true;
+	return packet_is_end_to_end(type) && relay_knows(server->relay, path_id);
+}
+
+static bool segment_is_for_relay(const struct server *server, const uint8_t *bytes, size_t size)
+{
+	struct reader r = reader_over(bytes, size);
+	struct header header;
+
+	if (header_decode(&r, &header) != OK)
+		return server->relay && !server->coordinator; /* counted there as malformed */
+	return is_for_relay(server, header.type, header.path_id);
+}
+
+static void input_run(struct server *server, const struct datagram *run, bool is_relay)
+{
+	struct time_us now = loop_now(server->loop);
+
+	if (is_relay) {
+		(void)relay_input_datagram(server->relay, now, run);
+		server_send_relay(server);
+	} else if (server->coordinator) {
+		(void)coordinator_input_datagram(server->coordinator, now, run);
+	} else {
+		server->dropped_role++;
+	}
+}
+
+/* A node talks to both roles from one socket, so that a train may hold packets for both: cut into runs. */
+static void input_train(struct server *server, const struct datagram *train)
+{
+	size_t segment = train->segment_size ? train->segment_size : train->size;
+	size_t start = 0, at = 0;
+	bool is_relay = false;
+
+	while (at < train->size) {
+		size_t size = train->size - at < segment ? train->size - at : segment;
+		bool is_next_relay = segment_is_for_relay(server, train->bytes + at, size);
+
+		if (at > start && is_next_relay != is_relay) {
+			struct datagram run = *train;
+
+			run.bytes += start;
+			run.size = at - start;
+			input_run(server, &run, is_relay);
+			start = at;
+		}
+		is_relay = is_next_relay;
+		at += size;
+	}
+	if (at > start) {
+		struct datagram run = *train;
+
+		run.bytes += start;
+		run.size = at - start;
+		input_run(server, &run, is_relay);
+	}
+}
+
+static void answer_dns(struct server *server, const struct datagram *train)
+{
+	size_t segment = train->segment_size ? train->segment_size : train->size;
+
+	for (size_t at = 0; at < train->size; at += segment) {
+		uint8_t answer[DATAGRAM_MAX];
+		size_t size = train->size - at < segment ? train->size - at : segment;
+		struct datagram out = {.route = train->route, .bytes = answer};
+		struct udp_result result;
+
+		out.size = coordinator_answer_dns(server->coordinator, loop_now(server->loop), train->bytes + at, size,
+						  false, answer, sizeof(answer));
+		if (out.size)
+			udp_send(server->dns_udp, &out, 1, &result);
+	}
+}
+
+static void socket_ready(struct source *source, uint32_t events)
+{
+	struct server_socket *sock = (struct server_socket *)source;
+	struct server *server = sock->server;
+
+	(void)events;
+	for (int turn = 0; turn < TURNS_PER_WAKE; turn++) {
+		struct udp_batch batch;
+
+		udp_receive(sock->is_dns ? server->dns_udp : server->udp, sock->family, &batch);
+		for (size_t i = 0; i < batch.count; i++) {
+			if (sock->is_dns)
+				answer_dns(server, &batch.datagrams[i]);
+			else
+				input_train(server, &batch.datagrams[i]);
+		}
+		if (batch.count == 0)
+			return;
+	}
+}
+
+/* The coordinator's answers, after what they promise is on disk. */
+void server_send_coordinator(struct server *server)
+{
+	struct datagram out[OUT_BATCH];
+	struct udp_result result;
+	size_t count = 0;
+
+	while (coordinator_next_datagram(server->coordinator, &out[count]))
+		if (++count == OUT_BATCH) {
+			udp_send(server->udp, out, count, &result);
+			count = 0;
+		}
+	if (count)
+		udp_send(server->udp, out, count, &result);
+}
+
+/* Before the next input: forwarded bytes are the receive buffer's. */
+void server_send_relay(struct server *server)
+{
+	struct datagram out[RELAY_OUT_MAX];
+	struct udp_result result;
+	size_t count = 0;
+
+	while (count < RELAY_OUT_MAX && relay_next_datagram(server->relay, &out[count]))
+		count++;
+	if (count)
+		udp_send(server->udp, out, count, &result);
+}
+
+static enum err add_socket(struct server *server, struct server_socket *sock, struct udp *udp, uint8_t family,
+			   bool is_dns)
+{
+	sock->source = (struct source){.fd = udp_fd(udp, family), .ready = socket_ready};
+	sock->server = server;
+	sock->family = family;
+	sock->is_dns = is_dns;
+	return sock->source.fd < 0 ? OK : loop_add(server->loop, &sock->source, EPOLLIN);
+}
+
+/* Puts the sockets that were opened on the loop. */
+enum err server_udp_open(struct server *server, char error[SERVER_ERROR_MAX])
+{
+	enum err err = OK;
+
+	for (int i = 0; i < 4 && err == OK; i++) {
+		bool is_dns = i >= 2;
+		struct udp *udp = is_dns ? server->dns_udp : server->udp;
+
+		if (udp)
+			err = add_socket(server, &server->sockets[i], udp, i % 2 ? 6 : 4, is_dns);
+	}
+	return err == OK ? OK : server_fail(error, err, "cannot watch the UDP socket: %s", strerror(errno));
+}
+
+/* Off the loop, then closed. */
+void server_udp_close(struct server *server)
+{
+	for (int i = 0; i < 4; i++)
+		if (server->sockets[i].server && server->sockets[i].source.fd >= 0)
+			loop_remove(server->loop, &server->sockets[i].source);
+	udp_close(server->udp);
+	udp_close(server->dns_udp);
+	server->udp = server->dns_udp = NULL;
+}

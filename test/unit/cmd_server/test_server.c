@@ -1,0 +1,587 @@
+/*
+ * The server programs end to end over loopback: child processes run the real hosts, this process is the device that
+ * joins, registers, is revoked, and the person at the control socket. Waits are for events, with deadlines.
+ */
+#include <arpa/inet.h>
+#include <ftw.h>
+#include <jansson.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cmd/login_client.h"
+#include "cmd/server_host.h"
+#include "crypto/hash.h"
+#include "io/clock.h"
+#include "io/stream.h"
+#include "proto/session/handshake.h"
+#include "proto/session/trust.h"
+#include "wire/registration.h"
+
+enum { WAIT_S = 20 };
+
+/* One server process with a directory of its own. */
+struct host {
+	char dir[64], socket[96];
+	pid_t pid;
+};
+
+struct device {
+	struct sign_keys identity;
+	struct dh_keys keys;
+	struct login_result login;
+};
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *at)
+{
+	(void)status;
+	(void)type;
+	(void)at;
+	return remove(path);
+}
+
+static void host_init(struct host *host)
+{
+	memset(host, 0, sizeof(*host));
+	memcpy(host->dir, "/tmp/ntm-test-XXXXXX", 21);
+	assert_non_null(mkdtemp(host->dir));
+	(void)snprintf(host->socket, sizeof(host->socket), "%s/server.sock", host->dir);
+}
+
+/* The child of a test never outlives it. */
+static _Noreturn void child(enum program program, unsigned roles, char *argv[])
+{
+	int argc = 0, code;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (argv[argc])
+		argc++;
+	code = server_main(program, roles, argc, argv);
+	_exit(code);
+}
+
+static void host_start(struct host *host, enum program program, unsigned roles, const char *const extra[])
+{
+	char *argv[24] = {"server",  "--listen", "127.0.0.1:0", "--log-level", "error",
+			  "--state", host->dir,	 "--socket",	host->socket};
+	int argc = 9;
+
+	while (extra && *extra)
+		argv[argc++] = (char *)(uintptr_t)*extra++;
+	(void)fflush(NULL);
+	host->pid = fork();
+	assert_true(host->pid >= 0);
+	if (host->pid == 0)
+		child(program, roles, argv);
+}
+
+static int host_wait(struct host *host)
+{
+	int status = 0;
+
+	assert_int_equal(waitpid(host->pid, &status, 0), host->pid);
+	host->pid = 0;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int host_stop(struct host *host)
+{
+	assert_int_equal(kill(host->pid, SIGTERM), 0);
+	return host_wait(host);
+}
+
+static void host_finish(struct host *host)
+{
+	if (host->pid)
+		assert_int_equal(host_stop(host), 0);
+	(void)nftw(host->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static struct time_us deadline(void)
+{
+	return time_add(clock_now(), WAIT_S * USEC_PER_SEC);
+}
+
+/* Waits until the server answers on its socket: it has opened everything by then. */
+static struct stream_client *control(struct host *host)
+{
+	struct time_us until = deadline();
+	struct stream_client *client = NULL;
+
+	while (stream_connect(host->socket, &client) != OK) {
+		assert_false(time_reached(clock_now(), until));
+		assert_int_equal(waitpid(host->pid, NULL, WNOHANG), 0); /* alive */
+		(void)poll(NULL, 0, 5);
+	}
+	return client;
+}
+
+/* Asks and returns the document (NULL when none came); *ret_exit is the exit code told. */
+static json_t *ask(struct host *host, const char *request, int *ret_exit)
+{
+	struct stream_client *client = control(host);
+	json_t *document = NULL;
+
+	assert_int_equal(stream_client_write(client, request, strlen(request), deadline()), OK);
+	for (;;) {
+		char *line;
+		size_t size;
+		json_t *object;
+
+		assert_int_equal(stream_client_read(client, deadline(), &line, &size), OK);
+		object = json_loadb(line, size, 0, NULL);
+		assert_non_null(object);
+		if (json_is_true(json_object_get(object, "end"))) {
+			const char *error = json_string_value(json_object_get(object, "error"));
+
+			*ret_exit = (int)json_integer_value(json_object_get(object, "exit"));
+			assert_true(error && (*error == '\0') == (*ret_exit == 0));
+			json_decref(object);
+			break;
+		}
+		json_decref(document);
+		document = object;
+	}
+	stream_client_close(client);
+	return document;
+}
+
+static void invite(struct host *host, const char *request, char code[JOIN_CODE_MAX])
+{
+	int exit_code;
+	json_t *document = ask(host, request, &exit_code);
+
+	assert_int_equal(exit_code, 0);
+	assert_string_equal(json_string_value(json_object_get(document, "schema")), "ntm.invite/1");
+	(void)snprintf(code, JOIN_CODE_MAX, "%s", json_string_value(json_object_get(document, "code")));
+	json_decref(document);
+}
+
+static struct device *device_create(void)
+{
+	struct device *device = calloc(1, sizeof(*device));
+	uint8_t seeds[64];
+
+	assert_non_null(device);
+	assert_true(crypto_init());
+	assert_int_equal(getrandom(seeds, sizeof(seeds), 0), sizeof(seeds));
+	sign_keys_from_seed(seeds, &device->identity);
+	dh_keys_from_seed(seeds + 32, &device->keys);
+	return device;
+}
+
+static enum err join(struct device *device, const char *code, const char *name, uint8_t *reason,
+		     char error[LOGIN_ERROR_MAX])
+{
+	struct login_params params = {.role = ROLE_NODE, .identity = device->identity, .now_s = clock_wall_s()};
+
+	memcpy(params.static_key, device->keys.public, KEY_SIZE);
+	(void)snprintf(params.name, sizeof(params.name), "%s", name);
+	return login_join(code, &params, &device->login, reason, error);
+}
+
+static int udp_connect(const struct addr *to)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(to->port)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(to->ip.family, 4);
+	memcpy(&address.sin_addr, to->ip.bytes, 4);
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+static size_t build_first(struct device *device, const struct coordinator_entry *coordinator,
+			  struct handshake *handshake, uint8_t *datagram)
+{
+	uint8_t payload[HANDSHAKE_PAYLOAD_MAX], mac1_key[KEY_SIZE], seed[KEY_SIZE];
+	struct writer w = writer_over(payload, sizeof(payload));
+	struct registration_request request = {
+		.certificate = {device->login.certificate, device->login.certificate_size},
+		.padded_size = HANDSHAKE_PAYLOAD_MAX - 8,
+	};
+	struct handshake_setup setup = {
+		.local_static = &device->keys,
+		.remote_static = coordinator->static_key,
+		.mac1_key = mac1_key,
+		.type = PACKET_REGISTRATION_REQUEST,
+		.ephemeral_seed = seed,
+	};
+	size_t size;
+
+	assert_int_equal(getrandom(seed, sizeof(seed), 0), sizeof(seed));
+	assert_int_equal(getrandom(&setup.path_id, sizeof(setup.path_id), 0), sizeof(setup.path_id));
+	handshake_mac1_key(coordinator->static_key, NULL, mac1_key);
+	message_header_encode(MESSAGE_REGISTRATION_REQUEST, 1, &w);
+	registration_request_encode(&request, &w);
+	assert_int_equal(writer_finish(&w, &size), OK);
+	assert_int_equal(handshake_begin(handshake, &setup, (struct blob){payload, size}, datagram, &size), OK);
+	return size;
+}
+
+/* Registers with the network's first coordinator as a node does; repeats while nobody answers. REASON_NONE: *ret_lease
+ * is judged. */
+static uint8_t register_device(struct device *device, struct lease *ret_lease)
+{
+	const struct coordinator_entry *coordinator = &device->login.network_decoded.coordinators[0];
+	struct handshake handshake;
+	struct session_keys keys;
+	struct registration_response response;
+	struct message_header header;
+	struct time_us until = deadline();
+	uint8_t first[MESSAGE_MAX], answer[MESSAGE_MAX], payload[MESSAGE_MAX];
+	size_t first_size = build_first(device, coordinator, &handshake, first), payload_size = 0;
+	int fd = udp_connect(&coordinator->addresses.list[0]);
+	struct node_id id = node_id_of(device->identity.public);
+	ssize_t n = -1;
+	struct reader r;
+
+	while (n < 0) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+
+		assert_false(time_reached(clock_now(), until));
+		assert_int_equal(send(fd, first, first_size, 0), first_size);
+		if (poll(&p, 1, 200) > 0)
+			n = recv(fd, answer, sizeof(answer), 0);
+	}
+	close(fd);
+	assert_true((size_t)n <= first_size);
+	assert_int_equal(handshake_finish(&handshake, &device->keys, answer, (size_t)n, payload, &payload_size, &keys),
+			 OK);
+	r = reader_over(payload, payload_size);
+	assert_int_equal(message_header_decode(&r, &header), OK);
+	assert_int_equal(registration_response_decode(&r, &response), OK);
+	if (response.reason == REASON_NONE)
+		assert_int_equal(
+			lease_judge(response.lease, &device->login.network_decoded, &id, clock_wall_s(), ret_lease),
+			OK);
+	return response.reason;
+}
+
+static json_t *find_node(json_t *document, const char *name)
+{
+	json_t *node;
+	size_t i;
+
+	json_array_foreach(json_object_get(document, "nodes"), i,
+			   node) if (strcmp(json_string_value(json_object_get(node, "name")), name) == 0) return node;
+	return NULL;
+}
+
+static const unsigned all_roles = SERVER_ACCOUNT | SERVER_COORDINATOR | SERVER_RELAY;
+
+static void device_joins_registers_and_is_revoked(void **state)
+{
+	struct host host;
+	struct device *device = device_create(), *other = device_create();
+	char code[JOIN_CODE_MAX], error[LOGIN_ERROR_MAX], v4[ADDR_TEXT_MAX];
+	uint8_t reason = 0;
+	struct lease lease;
+	json_t *document, *node;
+	int exit_code;
+
+	(void)state;
+	host_init(&host);
+	host_start(&host, PROGRAM_SERVER, all_roles, NULL);
+	invite(&host, "{\"verb\":\"invite\",\"uses\":1,\"expires_s\":600}", code);
+	assert_int_equal(join(device, code, "laptop", &reason, error), OK);
+	assert_string_equal(device->login.certificate_decoded.fqdn, "laptop.ntm.internal");
+	assert_int_equal(device->login.network_decoded.coordinator_count, 1);
+	assert_int_equal(device->login.network_decoded.relay_count, 1);
+	assert_int_equal(join(other, code, "thief", &reason, error), ERR_DENIED);
+	assert_int_equal(reason, LOGIN_USED_CODE);
+	assert_non_null(strstr(error, "has been used"));
+	assert_int_equal(login_exit_code(ERR_DENIED), 5);
+	assert_int_equal(join(device, code, "laptop", &reason, error), OK); /* as after a lost answer */
+
+	assert_int_equal(register_device(device, &lease), REASON_NONE);
+	document = ask(&host, "{\"verb\":\"nodes\"}", &exit_code);
+	assert_int_equal(json_array_size(json_object_get(document, "nodes")), 1);
+	node = find_node(document, "laptop");
+	assert_string_equal(json_string_value(json_object_get(node, "state")), "up");
+	assert_string_equal(json_string_value(json_object_get(node, "v4")), ip_format(&lease.v4, v4));
+	json_decref(document);
+
+	document = ask(&host, "{\"verb\":\"revoke\",\"name\":\"laptop\"}", &exit_code);
+	assert_int_equal(exit_code, 0);
+	json_decref(document);
+	assert_int_equal(register_device(device, &lease), REASON_REVOKED);
+	document = ask(&host, "{\"verb\":\"nodes\"}", &exit_code);
+	assert_string_equal(json_string_value(json_object_get(find_node(document, "laptop"), "state")), "revoked");
+	json_decref(document);
+	assert_int_equal(join(device, code, "laptop", &reason, error), ERR_DENIED);
+	assert_int_equal(reason, LOGIN_REVOKED);
+	host_finish(&host);
+	free(device);
+	free(other);
+}
+
+static void restart_forgets_nothing(void **state)
+{
+	struct host host;
+	struct device *device = device_create();
+	char code[JOIN_CODE_MAX], open_code[JOIN_CODE_MAX], error[LOGIN_ERROR_MAX], port[32];
+	const char *const again[] = {"--listen", port, NULL};
+	uint8_t reason = 0;
+	struct lease before, after;
+	json_t *document;
+	int exit_code;
+
+	(void)state;
+	host_init(&host);
+	host_start(&host, PROGRAM_SERVER, all_roles, NULL);
+	invite(&host, "{\"verb\":\"invite\"}", code);
+	invite(&host, "{\"verb\":\"invite\"}", open_code);
+	assert_int_equal(join(device, code, "laptop", &reason, error), OK);
+	assert_int_equal(register_device(device, &before), REASON_NONE);
+	(void)snprintf(port, sizeof(port), "127.0.0.1:%u", device->login.server.port);
+	assert_int_equal(kill(host.pid, SIGKILL), 0); /* not asked */
+	assert_int_equal(host_wait(&host), -1);
+	host_start(&host, PROGRAM_SERVER, all_roles, again);
+	assert_int_equal(register_device(device, &after), REASON_NONE);
+	assert_true(ip_equal(&before.v4, &after.v4) && ip_equal(&before.v6, &after.v6));
+	document = ask(&host, "{\"verb\":\"network\"}", &exit_code);
+	assert_int_equal(json_integer_value(json_object_get(document, "epoch")), device->login.network_decoded.epoch);
+	json_decref(document);
+	assert_int_equal(join(device, open_code, "desk", &reason, error),
+			 OK); /* made before the crash; the name stays */
+	assert_string_equal(device->login.certificate_decoded.fqdn, "laptop.ntm.internal");
+	host_finish(&host);
+	free(device);
+}
+
+static void wrong_codes_are_explained(void **state)
+{
+	struct host host, other;
+	struct device *device = device_create();
+	char code[JOIN_CODE_MAX], relay[JOIN_CODE_MAX], foreign[JOIN_CODE_MAX], error[LOGIN_ERROR_MAX];
+	struct join_code mine, theirs;
+	uint8_t reason = 0;
+
+	(void)state;
+	host_init(&host);
+	host_init(&other);
+	host_start(&host, PROGRAM_AS, SERVER_ACCOUNT, NULL);
+	host_start(&other, PROGRAM_AS, SERVER_ACCOUNT, NULL);
+	invite(&host, "{\"verb\":\"invite\"}", code);
+	invite(&host, "{\"verb\":\"invite\",\"role\":\"relay\"}", relay);
+	invite(&other, "{\"verb\":\"invite\"}", foreign);
+
+	code[20] = code[20] == 'A' ? 'B' : 'A';
+	assert_int_equal(join(device, code, "a", &reason, error), ERR_USAGE);
+	assert_int_equal(join(device, "rubbish", "a", &reason, error), ERR_USAGE);
+	assert_int_equal(join(device, relay, "a", &reason, error), ERR_USAGE);
+	assert_non_null(strstr(error, "relay"));
+
+	/* A fake server: the code's addresses lead to somebody with another key. Nothing is sent, and the code is not
+	 * used up. */
+	assert_int_equal(join_code_parse(foreign, &theirs), OK);
+	invite(&host, "{\"verb\":\"invite\"}", code);
+	assert_int_equal(join_code_parse(code, &mine), OK);
+	mine.addresses = theirs.addresses;
+	assert_int_equal(join_code_format(&mine, foreign), OK);
+	assert_int_equal(join(device, foreign, "a", &reason, error), ERR_AUTH);
+	assert_non_null(strstr(error, "not the server"));
+	assert_int_equal(join(device, code, "a", &reason, error), OK);
+
+	assert_int_equal(host_stop(&other), 0);
+	assert_int_equal(join_code_format(&(struct join_code){.addresses = theirs.addresses}, foreign), OK);
+	assert_int_equal(join(device, foreign, "a", &reason, error), ERR_IO);
+	assert_non_null(strstr(error, "connect: 127.0.0.1:"));
+	assert_int_equal(login_exit_code(ERR_IO), 6);
+	host_finish(&host);
+	host_finish(&other);
+	free(device);
+}
+
+static void guessed_names_get_suffixes(void **state)
+{
+	struct host host;
+	char code[JOIN_CODE_MAX], error[LOGIN_ERROR_MAX], expected[FQDN_MAX_SIZE + 1];
+	uint8_t reason = 0;
+
+	(void)state;
+	host_init(&host);
+	host_start(&host, PROGRAM_AS, SERVER_ACCOUNT, (const char *const[]){"--zone", "home.test", NULL});
+	invite(&host, "{\"verb\":\"invite\",\"uses\":12}", code);
+	for (unsigned i = 1; i <= 12; i++) { /* more than one connection's worth of questions */
+		struct device *device = device_create();
+		struct login_params params = {.identity = device->identity, .name = "pi", .name_is_guess = true};
+
+		memcpy(params.static_key, device->keys.public, KEY_SIZE);
+		assert_int_equal(login_join(code, &params, &device->login, &reason, error), OK);
+		(void)snprintf(expected, sizeof(expected), i == 1 ? "pi.home.test" : "pi-%u.home.test", i);
+		assert_string_equal(device->login.certificate_decoded.fqdn, expected);
+		free(device);
+	}
+	host_finish(&host);
+}
+
+static void one_code_for_many_at_once(void **state)
+{
+	enum { MANY = 24 };
+	struct host host;
+	char code[JOIN_CODE_MAX];
+	pid_t pids[MANY];
+	int admitted = 0, used = 0;
+
+	(void)state;
+	host_init(&host);
+	host_start(&host, PROGRAM_AS, SERVER_ACCOUNT, NULL);
+	invite(&host, "{\"verb\":\"invite\"}", code);
+	for (int i = 0; i < MANY; i++) {
+		pids[i] = fork();
+		assert_true(pids[i] >= 0);
+		if (pids[i] == 0) {
+			struct device *device = device_create();
+			char error[LOGIN_ERROR_MAX];
+			uint8_t reason = 0;
+			enum err err = join(device, code, "", &reason, error);
+
+			_exit(err == OK ? 100 : reason);
+		}
+	}
+	for (int i = 0; i < MANY; i++) {
+		int status;
+
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		admitted += WIFEXITED(status) && WEXITSTATUS(status) == 100;
+		used += WIFEXITED(status) && WEXITSTATUS(status) == LOGIN_USED_CODE;
+	}
+	assert_int_equal(admitted, 1);
+	assert_int_equal(used, MANY - 1);
+	host_finish(&host);
+}
+
+static void roles_in_processes_of_their_own(void **state)
+{
+	struct host as, dc, rs;
+	struct device *device = device_create();
+	char code[JOIN_CODE_MAX], error[LOGIN_ERROR_MAX];
+	const char *const joins[] = {"--join", code, NULL};
+	struct time_us until;
+	uint8_t reason = 0;
+	struct lease lease;
+	json_t *document;
+	int exit_code;
+
+	(void)state;
+	host_init(&as);
+	host_init(&dc);
+	host_init(&rs);
+	host_start(&dc, PROGRAM_DC, SERVER_COORDINATOR, NULL);
+	assert_int_equal(host_wait(&dc), 4); /* not joined */
+	host_start(&as, PROGRAM_AS, SERVER_ACCOUNT, NULL);
+	invite(&as, "{\"verb\":\"invite\",\"role\":\"relay\",\"name\":\"r1\"}", code);
+	host_start(&rs, PROGRAM_RS, SERVER_RELAY, joins);
+	document = ask(&rs, "{\"verb\":\"status\"}", &exit_code);
+	assert_int_equal(exit_code, 0);
+	json_decref(document);
+	invite(&as, "{\"verb\":\"invite\",\"role\":\"coordinator\"}", code);
+	host_start(&dc, PROGRAM_DC, SERVER_COORDINATOR, joins);
+	document = ask(&dc, "{\"verb\":\"status\"}", &exit_code);
+	json_decref(document);
+	assert_null(ask(&dc, "{\"verb\":\"invite\"}", &exit_code)); /* only the account server */
+	assert_int_equal(exit_code, 5);
+
+	invite(&as, "{\"verb\":\"invite\"}", code);
+	assert_int_equal(join(device, code, "laptop", &reason, error), OK);
+	assert_int_equal(device->login.network_decoded.relay_count, 1);
+	assert_string_equal(device->login.network_decoded.relays[0].name, "r1");
+	assert_int_equal(register_device(device, &lease), REASON_NONE);
+
+	/* Later starts need no code, and no account server either. */
+	assert_int_equal(host_stop(&rs), 0);
+	document = ask(&as, "{\"verb\":\"revoke\",\"name\":\"laptop\"}", &exit_code);
+	json_decref(document);
+	assert_int_equal(kill(dc.pid, SIGHUP), 0); /* asks at once instead of within 30 s */
+	until = deadline();
+	while (register_device(device, &lease) != REASON_REVOKED)
+		assert_false(time_reached(clock_now(), until));
+	host_finish(&as);
+	host_start(&rs, PROGRAM_RS, SERVER_RELAY, NULL);
+	document = ask(&rs, "{\"verb\":\"network\"}", &exit_code);
+	assert_int_equal(json_array_size(json_object_get(document, "coordinators")),
+			 0); /* joined after the relay last asked */
+	json_decref(document);
+	host_finish(&rs);
+	host_finish(&dc);
+	free(device);
+}
+
+static void mistakes_at_the_control_socket_are_told(void **state)
+{
+	static const struct {
+		const char *request;
+		int exit_code;
+	} cases[] = {
+		{"rubbish", 2},
+		{"[]", 2},
+		{"{}", 2},
+		{"{\"verb\":\"explode\"}", 2},
+		{"{\"verb\":\"revoke\"}", 2},
+		{"{\"verb\":\"revoke\",\"name\":\"nobody\"}", 5},
+		{"{\"verb\":\"invite\",\"role\":\"king\"}", 2},
+		{"{\"verb\":\"invite\",\"uses\":0}", 2},
+		{"{\"verb\":\"invite\",\"uses\":\"many\"}", 2},
+		{"{\"verb\":\"invite\",\"expires_s\":-5}", 2},
+		{"{\"verb\":\"invite\",\"name\":\"Not A Name\"}", 2},
+		{"{\"verb\":\"invite\",\"zone\":\"elsewhere.test\"}", 2},
+	};
+	struct host host;
+	int exit_code;
+
+	(void)state;
+	host_init(&host);
+	host_start(&host, PROGRAM_SERVER, all_roles, NULL);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_null(ask(&host, cases[i].request, &exit_code));
+		assert_int_equal(exit_code, cases[i].exit_code);
+	}
+	host_finish(&host);
+}
+
+static void a_network_keeps_its_zone(void **state)
+{
+	struct host host;
+	int exit_code;
+
+	(void)state;
+	host_init(&host);
+	host_start(&host, PROGRAM_SERVER, all_roles, (const char *const[]){"--zone", "one.test", NULL});
+	json_decref(ask(&host, "{\"verb\":\"down\"}", &exit_code));
+	assert_int_equal(host_wait(&host), 0);
+	host_start(&host, PROGRAM_SERVER, all_roles, (const char *const[]){"--zone", "two.test", NULL});
+	assert_int_equal(host_wait(&host), 2);
+	host_start(&host, PROGRAM_SERVER, all_roles, NULL);
+	json_decref(ask(&host, "{\"verb\":\"status\"}", &exit_code));
+	host_finish(&host);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(device_joins_registers_and_is_revoked),
+		cmocka_unit_test(restart_forgets_nothing),
+		cmocka_unit_test(wrong_codes_are_explained),
+		cmocka_unit_test(guessed_names_get_suffixes),
+		cmocka_unit_test(one_code_for_many_at_once),
+		cmocka_unit_test(roles_in_processes_of_their_own),
+		cmocka_unit_test(mistakes_at_the_control_socket_are_told),
+		cmocka_unit_test(a_network_keeps_its_zone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
