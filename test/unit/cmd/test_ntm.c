@@ -410,7 +410,7 @@ static void test_up_starts_the_daemon(void **state)
 		 "#!/bin/sh\necho \"$NTM_JOIN: $*\" >%s\necho 'ntmd: the code is used up' >&2\nexit 5\n", seen);
 	copy_program(ntm);
 	write_script(ntmd, script);
-	result = run_at(ntm, (const char *const[]){"up", "ntm1-Secret", "--tun=t0", "--wait=20s", NULL});
+	result = run_at(ntm, (const char *const[]){"up", "--join=ntm1-Secret", "--tun=t0", "--wait=20s", NULL});
 	if (strstr(result.err, "CAP_NET_ADMIN") || strstr(result.err, "/dev/net/tun"))
 		skip();
 	expect_failure(&result, 5, "ntmd ended: the code is used up");
