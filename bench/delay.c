@@ -1,8 +1,10 @@
 /*
- * delay: a wire with a length. Frames that enter one interface of a pair leave the other a fixed time later, in order, both ways; for
- * kernels without netem. The interfaces' far ends need `ethtool -K IF tx off tso off gso off gro off`, so that whole frames arrive.
+ * delay: a wire with a length. Frames that enter one interface of a pair leave the other a fixed time later, in order,
+ * both ways; for kernels without netem. The interfaces' far ends need `ethtool -K IF tx off tso off gso off gro off`,
+ * so that whole frames arrive.
  *
- * usage: delay IF-A IF-B MICROSECONDS [IF-A IF-B MICROSECONDS ...]     prints "forwarding" when ready, its counts on SIGTERM
+ * usage: delay IF-A IF-B MICROSECONDS [IF-A IF-B MICROSECONDS ...]     prints "forwarding" when ready, its counts on
+ * SIGTERM
  */
 #include <arpa/inet.h>
 #include <errno.h>
