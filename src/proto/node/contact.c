@@ -242,6 +242,19 @@ static void adopt_leg(struct node *node, struct peer *peer, struct time_us now)
 		path_set_valid(node, peer, path, now, -1);
 }
 
+/* What was padded onto the request beyond the answer and one challenge may go back as data. */
+static void start_on_unvalidated(struct node *node, struct peer *peer, struct time_us now, struct path *path)
+{
+	peer->burst_left = HELLO_SIZE / 2;
+	path_challenge(node, peer, path, now);
+	if (peer->active >= 0)
+		return; /* the relay is there already */
+	peer->active = (int)(path - peer->paths);
+	peer->route_tag++;
+	node_emit_path(node, peer, NODE_EVENT_PATH_SELECTED, path);
+	outbound_release(node, peer, now);
+}
+
 /* The handshake has ended: the session replaces an older one, and every candidate is probed under the new keys. */
 static void establish(struct node *node, struct peer *peer, struct time_us now, bool is_initiator,
 		      const struct session_keys *keys, const struct tunnel_hello *hello, const struct route *route)
@@ -270,12 +283,18 @@ static void establish(struct node *node, struct peer *peer, struct time_us now, 
 	contact_stop(node, peer);
 	path = by_relay ? path_find(peer, route) : path_add(node, peer, now, PATH_DIRECT, route);
 	peer_set_state(node, peer, now, NODE_PEER_UP, REASON_NONE);
-	/* An answered request proves its way; a request does not: it may have been forwarded by a stranger (E5). */
-	if (path && (is_initiator || by_relay))
-		path_set_valid(node, peer, path, now, -1);
-	path_add_all(node, peer, now);
-	path_select(node, peer, now);
 	peer_plan(node, peer, now);
+	path_add_all(node, peer, now);
+	if (!path)
+		return;
+	/*
+	 * An answered request proves its way. A request does not, it may have been forwarded by a stranger: until a
+	 * challenge is answered no more goes back than came (E5), which is enough for what opens a connection.
+	 */
+	if (is_initiator || by_relay)
+		path_set_valid(node, peer, path, now, -1);
+	else
+		start_on_unvalidated(node, peer, now, path);
 }
 
 /* The same first message gets the same answer to wherever it came from. */

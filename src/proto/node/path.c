@@ -146,7 +146,8 @@ void path_set_valid(struct node *node, struct peer *peer, struct path *path, str
 	path->unanswered = 0;
 	path->awaiting = false;
 	path->challenge_open = false;
-	path->next_challenge = time_add(now, KEEPALIVE_US);
+	/* A bound leg says nothing about the other one: ask through it once both had time to bind. */
+	path->next_challenge = time_add(now, path->rtt_us < 0 ? USEC_PER_SEC : KEEPALIVE_US);
 	peer_plan(node, peer, path->next_challenge);
 	if (is_new) {
 		node_emit_path(node, peer, NODE_EVENT_PATH_UP, path);
@@ -271,9 +272,9 @@ void path_run(struct node *node, struct peer *peer, struct time_us now)
 
 		if (!path->used || !peer->session)
 			continue;
-		if (path->awaiting && path->valid && time_since(now, path->awaiting_since) >= path_silence_us(path)) {
+		if (path->awaiting && time_since(now, path->awaiting_since) >= path_silence_us(path)) {
 			path->awaiting = false;
-			if (!path->challenge_open)
+			if (path->valid && !path->challenge_open)
 				path->next_challenge = now;
 		}
 		if (time_reached(now, path->next_challenge))

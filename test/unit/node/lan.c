@@ -1,0 +1,336 @@
+#include "lan.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/session/trust.h"
+#include "wire/inner.h"
+
+enum { WALL_S = 1700000000 };
+
+static void fill(void *ctx, void *bytes, size_t size)
+{
+	struct lan *lan = ctx;
+	uint8_t *p = bytes;
+
+	for (size_t i = 0; i < size; i++) {
+		lan->random ^= lan->random << 13;
+		lan->random ^= lan->random >> 17;
+		lan->random ^= lan->random << 5;
+		p[i] = (uint8_t)(lan->random >> 8);
+	}
+}
+
+static struct addr parse(const char *text)
+{
+	struct addr addr = {0};
+	enum err err = addr_parse(text, 7367, &addr);
+
+	assert(err == OK);
+	(void)err;
+	return addr;
+}
+
+static void note(void *ctx, const struct node_event *event)
+{
+	struct lan_node *node = ctx;
+
+	if (node->event_count < LAN_EVENTS)
+		node->events[node->event_count++] = *event;
+}
+
+static void make_network(struct lan *lan, struct dh_keys *coordinator, struct sign_keys *signer, struct dh_keys *relay)
+{
+	struct network *n = &lan->network;
+	uint8_t seed[KEY_SIZE];
+
+	fill(lan, seed, sizeof seed);
+	sign_keys_from_seed(seed, &lan->authority);
+	fill(lan, seed, sizeof seed);
+	dh_keys_from_seed(seed, coordinator);
+	fill(lan, seed, sizeof seed);
+	sign_keys_from_seed(seed, signer);
+	fill(lan, seed, sizeof seed);
+	dh_keys_from_seed(seed, relay);
+	*n = (struct network){
+		.epoch = 1, .issued_s = WALL_S, .version_floor = 1, .coordinator_count = 1, .relay_count = 1};
+	strcpy(n->coordinators[0].zone, "ntm.internal");
+	memcpy(n->coordinators[0].static_key, coordinator->public, KEY_SIZE);
+	memcpy(n->coordinators[0].sign_key, signer->public, KEY_SIZE);
+	assert(prefix_parse("198.18.0.0/15", &n->coordinators[0].pool4) == OK);
+	assert(prefix_parse("fd6e:746d::/32", &n->coordinators[0].pool6) == OK);
+	n->coordinators[0].addresses = (struct server_addresses){.count = 1, .list = {lan->coordinator_addr}};
+	strcpy(n->relays[0].name, "rs1");
+	memcpy(n->relays[0].static_key, relay->public, KEY_SIZE);
+	n->relays[0].addresses = (struct server_addresses){.count = 1, .list = {lan->relay_addr}};
+	network_sign(n, &lan->authority);
+}
+
+static void make_node(struct lan *lan, int index)
+{
+	struct lan_node *node = &lan->nodes[index];
+	struct certificate certificate = {
+		.serial = (uint64_t)index + 1, .not_before_s = WALL_S - 1, .not_after_s = WALL_S + 100000};
+	struct sign_keys identity;
+	uint8_t seed[KEY_SIZE], bytes[CERTIFICATE_MAX_SIZE];
+	struct writer w = writer_over(bytes, sizeof bytes);
+	struct node_config config = {.network = &lan->network, .aead = lan->aead, .listen_port = 7367};
+	struct node_env env = {.random = {lan, fill}, .ctx = node, .event = note};
+	size_t size;
+	enum err err;
+
+	fill(lan, seed, sizeof seed);
+	sign_keys_from_seed(seed, &identity);
+	fill(lan, seed, sizeof seed);
+	dh_keys_from_seed(seed, &node->keys);
+	memcpy(certificate.identity_key, identity.public, KEY_SIZE);
+	memcpy(certificate.static_key, node->keys.public, KEY_SIZE);
+	certificate.id = node_id_of(identity.public);
+	snprintf(certificate.fqdn, sizeof certificate.fqdn, "%c.ntm.internal", 'a' + index);
+	certificate_sign(&certificate, &lan->authority);
+	certificate_encode(&certificate, &w);
+	err = writer_finish(&w, &size);
+	assert(err == OK);
+	config.static_keys = node->keys;
+	memcpy(config.authority, lan->authority.public, KEY_SIZE);
+	config.certificate = (struct blob){bytes, size};
+	err = node_create(&config, &env, lan->now, &node->node);
+	assert(err == OK);
+	(void)err;
+}
+
+struct lan *lan_create(void)
+{
+	struct lan *lan = calloc(1, sizeof *lan);
+	struct dh_keys coordinator, relay;
+	struct coordinator_config dc = {.wall_s = WALL_S, .nodes_max = 16};
+	struct coordinator_env dc_env = {.random = {lan, fill}};
+	struct relay_config rs = {.wall_s = WALL_S, .pairs_max = 16};
+	struct relay_env rs_env = {.random = {lan, fill}};
+	bool ok = crypto_init();
+	enum err err;
+
+	assert(ok);
+	(void)ok;
+	lan->random = 12345;
+	lan->now.us = 1000000;
+	lan->delay_us = 10000;
+	lan->queue = calloc(LAN_QUEUE, sizeof *lan->queue);
+	lan->aead = aead_provider_create(AEAD_BACKEND_AUTO);
+	lan->coordinator_addr = parse("192.0.2.1:7367");
+	lan->relay_addr = parse("192.0.2.2:7367");
+	make_network(lan, &coordinator, &dc.sign_keys, &relay);
+	dc.static_keys = coordinator;
+	memcpy(dc.authority, lan->authority.public, KEY_SIZE);
+	strcpy(dc.zone, "ntm.internal");
+	dc.pool4 = lan->network.coordinators[0].pool4;
+	dc.pool6 = lan->network.coordinators[0].pool6;
+	lan->coordinator = coordinator_create(&dc, &dc_env, lan->now);
+	coordinator_set_network(lan->coordinator, lan->now, &lan->network);
+	rs.static_keys = relay;
+	lan->relay = relay_create(&rs, &rs_env, lan->now);
+	err = relay_set_coordinators(lan->relay, (const uint8_t(*)[KEY_SIZE]) & coordinator.public, 1);
+	assert(err == OK);
+	(void)err;
+	for (int i = 0; i < LAN_NODES; i++)
+		make_node(lan, i);
+	return lan;
+}
+
+void lan_destroy(struct lan *lan)
+{
+	for (int i = 0; i < LAN_NODES; i++)
+		node_destroy(lan->nodes[i].node);
+	coordinator_destroy(lan->coordinator);
+	relay_destroy(lan->relay);
+	aead_provider_destroy(lan->aead);
+	free(lan->queue);
+	free(lan);
+}
+
+static void enqueue(struct lan *lan, const struct addr *from, const struct datagram *datagram)
+{
+	size_t step = datagram->segment_size ? datagram->segment_size : datagram->size;
+
+	for (size_t at = 0; at < datagram->size; at += step) {
+		size_t size = datagram->size - at < step ? datagram->size - at : step;
+		struct lan_datagram *d = &lan->queue[lan->queue_size];
+
+		assert(lan->queue_size < LAN_QUEUE && size <= LAN_DATAGRAM);
+		*d = (struct lan_datagram){.at = time_add(lan->now, lan->delay_us),
+					   .from = *from,
+					   .to = datagram->route.remote,
+					   .size = size};
+		memcpy(d->bytes, datagram->bytes + at, size);
+		lan->queue_size++;
+	}
+}
+
+static void drain_node(struct lan *lan, struct lan_node *node)
+{
+	struct datagram datagram;
+	struct packet packet;
+
+	while (node_next_packet(node->node, &packet)) {
+		node->received++;
+		node->received_bytes += packet.size;
+		node->last_size = packet.size < sizeof node->last ? packet.size : sizeof node->last;
+		memcpy(node->last, packet.bytes, node->last_size);
+	}
+	while (node_next_datagram(node->node, &datagram))
+		if (node->plugged &&
+		    (!addr_is_set(&datagram.route.local) || ip_equal(&datagram.route.local.ip, &node->addr.ip)))
+			enqueue(lan, &node->addr, &datagram);
+}
+
+static void drain_servers(struct lan *lan)
+{
+	struct datagram datagram;
+	struct record record;
+
+	while (coordinator_next_record(lan->coordinator, &record))
+		continue;
+	coordinator_records_durable(lan->coordinator, lan->now);
+	while (coordinator_next_datagram(lan->coordinator, &datagram))
+		enqueue(lan, &lan->coordinator_addr, &datagram);
+	while (relay_next_datagram(lan->relay, &datagram))
+		enqueue(lan, &lan->relay_addr, &datagram);
+}
+
+static void deliver(struct lan *lan, const struct lan_datagram *d)
+{
+	struct datagram datagram = {
+		.route = {.local = d->to, .ifindex = 1, .remote = d->from}, .bytes = d->bytes, .size = d->size};
+
+	if (addr_equal(&d->to, &lan->coordinator_addr)) {
+		if (!lan->coordinator_is_away)
+			(void)!coordinator_input_datagram(lan->coordinator, lan->now, &datagram);
+	} else if (addr_equal(&d->to, &lan->relay_addr)) {
+		(void)relay_input_datagram(lan->relay, lan->now, &datagram);
+	}
+	for (int i = 0; i < LAN_NODES; i++) {
+		struct lan_node *node = &lan->nodes[i];
+		bool direct = !addr_equal(&d->from, &lan->coordinator_addr) && !addr_equal(&d->from, &lan->relay_addr);
+
+		if (!node->plugged || !addr_equal(&d->to, &node->addr) || (direct && lan->blocks_direct))
+			continue;
+		if (d->bytes[0] & 0x80) {
+			lan->sent_directly += direct;
+			lan->sent_by_relay += addr_equal(&d->from, &lan->relay_addr);
+		}
+		node_input_datagram(node->node, lan->now, &datagram);
+		drain_node(lan, node);
+	}
+	drain_servers(lan);
+}
+
+static struct time_us next_instant(const struct lan *lan)
+{
+	struct time_us at = time_min(coordinator_next_deadline(lan->coordinator), relay_next_deadline(lan->relay));
+
+	for (size_t i = 0; i < lan->queue_size; i++)
+		at = time_min(at, lan->queue[i].at);
+	for (int i = 0; i < LAN_NODES; i++)
+		at = time_min(at, node_next_deadline(lan->nodes[i].node));
+	return at;
+}
+
+static void deliver_due(struct lan *lan)
+{
+	for (size_t i = 0; i < lan->queue_size;) {
+		static struct lan_datagram d;
+
+		if (!time_reached(lan->now, lan->queue[i].at)) {
+			i++;
+			continue;
+		}
+		d = lan->queue[i];
+		memmove(&lan->queue[i], &lan->queue[i + 1], (lan->queue_size - i - 1) * sizeof d);
+		lan->queue_size--;
+		deliver(lan, &d);
+		i = 0;
+	}
+}
+
+void lan_run(struct lan *lan, int64_t duration_us)
+{
+	struct time_us end = time_add(lan->now, duration_us);
+	int idle = 0;
+
+	for (int i = 0; i < LAN_NODES; i++)
+		drain_node(lan, &lan->nodes[i]);
+	while (next_instant(lan).us <= end.us) {
+		struct time_us at = next_instant(lan);
+
+		idle = at.us > lan->now.us ? 0 : idle + 1;
+		assert(idle < 10000); /* a machine that spins */
+		if (at.us > lan->now.us)
+			lan->now = at;
+		deliver_due(lan);
+		coordinator_input_time(lan->coordinator, lan->now);
+		relay_input_time(lan->relay, lan->now);
+		drain_servers(lan);
+		for (int i = 0; i < LAN_NODES; i++) {
+			node_input_time(lan->nodes[i].node, lan->now);
+			drain_node(lan, &lan->nodes[i]);
+		}
+	}
+	lan->now = end;
+}
+
+void lan_plug(struct lan *lan, int index, const char *address)
+{
+	struct lan_node *node = &lan->nodes[index];
+	struct node_local local = {.ifindex = 1, .mtu = 1500, .is_default = true};
+
+	node->plugged = address != NULL;
+	if (address) {
+		node->addr = parse(address);
+		local.ip = node->addr.ip;
+	}
+	node_input_locals(node->node, lan->now, &local, address != NULL);
+	drain_node(lan, node);
+}
+
+void lan_send(struct lan *lan, int from, const void *payload, size_t size)
+{
+	static uint8_t buffer[PACKET_ROOM + 2048 + PACKET_ROOM];
+	struct node_status a, b;
+	struct packet packet = {.bytes = buffer + PACKET_ROOM, .size = 28 + size};
+	struct inner inner;
+	uint8_t *p = packet.bytes;
+
+	node_get_status(lan->nodes[from].node, lan->now, &a);
+	node_get_status(lan->nodes[1 - from].node, lan->now, &b);
+	memset(p, 0, 28);
+	p[0] = 0x45;
+	p[2] = (uint8_t)(packet.size >> 8);
+	p[3] = (uint8_t)packet.size;
+	p[8] = 64;
+	p[9] = PROTOCOL_UDP;
+	memcpy(p + 12, a.v4.bytes, 4);
+	memcpy(p + 16, b.v4.bytes, 4);
+	p[21] = p[23] = 9;
+	p[24] = (uint8_t)((8 + size) >> 8);
+	p[25] = (uint8_t)(8 + size);
+	memcpy(p + 28, payload, size);
+	assert(inner_parse(p, packet.size, &inner) == OK);
+	inner_fix_network_checksum(p, &inner);
+	node_input_packet(lan->nodes[from].node, lan->now, &packet);
+	drain_node(lan, &lan->nodes[from]);
+}
+
+const struct node_event *lan_last_event(const struct lan *lan, int node, enum node_event_type type)
+{
+	for (size_t i = lan->nodes[node].event_count; i > 0; i--)
+		if (lan->nodes[node].events[i - 1].type == type)
+			return &lan->nodes[node].events[i - 1];
+	return NULL;
+}
+
+bool lan_had_event(const struct lan *lan, int node, enum node_event_type type)
+{
+	return lan_last_event(lan, node, type) != NULL;
+}

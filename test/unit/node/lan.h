@@ -1,0 +1,59 @@
+/* lan.h: two nodes, a coordinator and a relay on one network without loss, in virtual time: for tests of the node
+ * machine. */
+#pragma once
+
+#include "proto/coordinator/coordinator.h"
+#include "proto/node/node.h"
+#include "proto/relay/relay.h"
+
+enum { LAN_NODES = 2, LAN_QUEUE = 4096, LAN_EVENTS = 256, LAN_DATAGRAM = 2048 };
+
+struct lan_datagram {
+	struct time_us at;
+	struct addr from, to;
+	size_t size;
+	uint8_t bytes[LAN_DATAGRAM];
+};
+
+struct lan_node {
+	struct node *node;
+	struct dh_keys keys;
+	struct addr addr;
+	struct ip v4, v6;
+	bool plugged;
+	size_t received, received_bytes; /* inner packets */
+	uint8_t last[2048];
+	size_t last_size;
+	struct node_event events[LAN_EVENTS];
+	size_t event_count;
+};
+
+struct lan {
+	struct time_us now;
+	int64_t delay_us;
+	struct aead_provider *aead;
+	struct sign_keys authority;
+	struct network network;
+	struct coordinator *coordinator;
+	struct relay *relay;
+	struct addr coordinator_addr, relay_addr;
+	struct lan_node nodes[LAN_NODES];
+	struct lan_datagram *queue;
+	size_t queue_size;
+	bool blocks_direct; /* node to node datagrams vanish */
+	bool coordinator_is_away;
+	uint64_t sent_directly, sent_by_relay, duplicates_sealed;
+	uint32_t random;
+};
+
+struct lan *lan_create(void);
+void lan_destroy(struct lan *lan);
+/* Virtual time goes on until then. */
+void lan_run(struct lan *lan, int64_t duration_us);
+/* The node gets this address, or none. */
+void lan_plug(struct lan *lan, int node, const char *address);
+/* A UDP packet between the two nodes' virtual IPv4 addresses with this payload. */
+void lan_send(struct lan *lan, int from, const void *payload, size_t size);
+/* Did this node report such an event? */
+bool lan_had_event(const struct lan *lan, int node, enum node_event_type type);
+const struct node_event *lan_last_event(const struct lan *lan, int node, enum node_event_type type);

@@ -1,0 +1,354 @@
+/* The node machine against a real coordinator and relay: registration, contact, data, moves, names. Times are virtual
+ * and exact. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lan.h"
+
+#define A 0
+#define B 1
+
+static int set_up(void **state)
+{
+	struct lan *lan = lan_create();
+
+	lan_plug(lan, A, "203.0.113.1:7367");
+	lan_plug(lan, B, "203.0.113.2:7367");
+	*state = lan;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	lan_destroy(*state);
+	return 0;
+}
+
+/* Registers both and brings a tunnel up by sending from A. */
+static struct lan *connected(void **state)
+{
+	struct lan *lan = *state;
+
+	lan_run(lan, 100000);
+	lan_send(lan, A, "first", 5);
+	lan_run(lan, 500000);
+	assert_int_equal(lan->nodes[B].received, 1);
+	return lan;
+}
+
+static struct node_peer_status peer_of(struct lan *lan, int node)
+{
+	struct node_peer_status status;
+
+	for (size_t i = 0; i < NODE_PEERS_MAX; i++)
+		if (node_get_peer(lan->nodes[node].node, lan->now, i, &status))
+			return status;
+	fail_msg("no peer");
+	abort();
+}
+
+static void registration_takes_one_round_trip(void **state)
+{
+	struct lan *lan = *state;
+	struct node_status status;
+
+	lan_run(lan, 2 * lan->delay_us);
+	node_get_status(lan->nodes[A].node, lan->now, &status);
+	assert_int_equal(status.state, NODE_UP);
+	assert_string_equal(status.fqdn, "a.ntm.internal");
+	assert_int_equal(status.v4.family, 4);
+	assert_int_equal(status.v6.family, 6);
+	assert_true(lan_had_event(lan, A, NODE_EVENT_ADDRESSED));
+	assert_true(lan_had_event(lan, A, NODE_EVENT_COORDINATOR_UP));
+}
+
+static void the_first_packet_arrives_after_directions_and_one_round_trip(void **state)
+{
+	struct lan *lan = *state;
+
+	lan_run(lan, 100000);
+	lan_send(lan, A, "hello", 5);
+	lan_run(lan, 5 * lan->delay_us); /* request and direction 2, handshake 2, data 1 */
+	assert_int_equal(lan->nodes[B].received, 1);
+	assert_memory_equal(lan->nodes[B].last + 28, "hello", 5);
+	lan_send(lan, B, "answer", 6);
+	lan_run(lan, lan->delay_us);
+	assert_int_equal(lan->nodes[A].received, 1);
+	assert_memory_equal(lan->nodes[A].last + 28, "answer", 6);
+}
+
+static void both_asking_at_once_make_one_tunnel(void **state)
+{
+	struct lan *lan = *state;
+
+	lan_run(lan, 100000);
+	lan_send(lan, A, "from a", 6);
+	lan_send(lan, B, "from b", 6);
+	lan_run(lan, 500000);
+	assert_int_equal(lan->nodes[A].received, 1);
+	assert_int_equal(lan->nodes[B].received, 1);
+	assert_int_equal(peer_of(lan, A).state, NODE_PEER_UP);
+	assert_int_equal(peer_of(lan, B).state, NODE_PEER_UP);
+}
+
+static void the_relay_carries_what_cannot_go_directly(void **state)
+{
+	struct lan *lan = *state;
+
+	lan->blocks_direct = true;
+	lan_run(lan, 100000);
+	lan_send(lan, A, "relayed", 7);
+	lan_run(lan, 400000);
+	assert_int_equal(lan->nodes[B].received, 1);
+	assert_int_equal(lan->sent_directly, 0);
+	lan_send(lan, B, "back", 4);
+	lan_run(lan, 100000);
+	assert_int_equal(lan->nodes[A].received, 1);
+}
+
+static void a_relayed_tunnel_becomes_direct(void **state)
+{
+	struct lan *lan = *state;
+	struct node_peer_status peer;
+	bool direct = false;
+
+	lan->blocks_direct = true;
+	lan_run(lan, 100000);
+	lan_send(lan, A, "x", 1);
+	lan_run(lan, 300000);
+	lan->blocks_direct = false;
+	lan_plug(lan, A, "203.0.113.7:7367"); /* a new address is a reason to try again */
+	lan_run(lan, 1000000);
+	peer = peer_of(lan, A);
+	for (int i = 0; i < peer.path_count; i++)
+		direct |= peer.paths[i].active && peer.paths[i].kind == PATH_DIRECT;
+	assert_true(direct);
+}
+
+static void send_numbered(struct lan *lan, int from, int count, int64_t interval_us)
+{
+	for (int i = 0; i < count; i++) {
+		lan_send(lan, from, &i, sizeof i);
+		lan_run(lan, interval_us);
+	}
+}
+
+static void a_move_costs_one_round_trip_and_no_packet(void **state)
+{
+	struct lan *lan = connected(state);
+	const struct node_event *event;
+	size_t before = lan->nodes[B].received;
+
+	send_numbered(lan, A, 50, 2000);
+	lan_plug(lan, A, "198.51.100.9:7367");
+	send_numbered(lan, A, 50, 2000);
+	lan_run(lan, 500000);
+	assert_int_equal(lan->nodes[B].received - before, 100);
+	event = lan_last_event(lan, A, NODE_EVENT_HANDOVER);
+	assert_non_null(event);
+	assert_false(event->handover.by_peer);
+	assert_true(event->handover.gap_us <= 2 * lan->delay_us);
+	assert_true(lan_had_event(lan, B, NODE_EVENT_HANDOVER));
+	assert_true(event->handover.replayed_packets > 0);
+}
+
+static void a_silent_mover_is_followed_too(void **state)
+{
+	struct lan *lan = connected(state);
+	size_t before = lan->nodes[A].received;
+
+	send_numbered(lan, B, 20, 2000);
+	lan_plug(lan, A, "198.51.100.9:7367"); /* A has nothing to send */
+	send_numbered(lan, B, 50, 2000);
+	lan_run(lan, 500000);
+	assert_int_equal(lan->nodes[A].received - before, 70);
+}
+
+static void both_move_at_the_same_instant(void **state)
+{
+	struct lan *lan = connected(state);
+	size_t before_a = lan->nodes[A].received, before_b = lan->nodes[B].received;
+
+	for (int i = 0; i < 20; i++) {
+		lan_send(lan, A, &i, sizeof i);
+		lan_send(lan, B, &i, sizeof i);
+		lan_run(lan, 2000);
+	}
+	lan_plug(lan, A, "198.51.100.9:7367");
+	lan_plug(lan, B, "198.51.100.10:7367");
+	for (int i = 0; i < 100; i++) {
+		lan_send(lan, A, &i, sizeof i);
+		lan_send(lan, B, &i, sizeof i);
+		lan_run(lan, 2000);
+	}
+	lan_run(lan, 1000000);
+	assert_int_equal(lan->nodes[A].received - before_a, 120);
+	assert_int_equal(lan->nodes[B].received - before_b, 120);
+}
+
+static void tunnels_outlive_their_coordinator(void **state)
+{
+	struct lan *lan = connected(state);
+	size_t before = lan->nodes[B].received;
+
+	lan->coordinator_is_away = true;
+	lan_run(lan, 40 * USEC_PER_SEC);
+	assert_true(lan_had_event(lan, A, NODE_EVENT_COORDINATOR_DOWN));
+	lan_plug(lan, A, "198.51.100.9:7367");
+	send_numbered(lan, A, 10, 10000);
+	lan_run(lan, 500000);
+	assert_int_equal(lan->nodes[B].received - before, 10);
+	lan->coordinator_is_away = false;
+	lan_run(lan, 10 * USEC_PER_SEC);
+	assert_int_equal(lan_last_event(lan, A, NODE_EVENT_COORDINATOR_UP)->at.us >
+				 lan_last_event(lan, A, NODE_EVENT_COORDINATOR_DOWN)->at.us,
+			 1);
+}
+
+static void keys_are_replaced_while_data_flows(void **state)
+{
+	struct lan *lan = connected(state);
+	size_t before = lan->nodes[B].received;
+
+	send_numbered(lan, A, 300, USEC_PER_SEC);
+	lan_run(lan, 500000);
+	assert_int_equal(lan->nodes[B].received - before, 300);
+	assert_true(lan_had_event(lan, A, NODE_EVENT_REKEY) || lan_had_event(lan, B, NODE_EVENT_REKEY));
+	assert_true(peer_of(lan, A).key_age_us < 125 * USEC_PER_SEC);
+}
+
+static void an_idle_tunnel_is_still_there_after_an_hour(void **state)
+{
+	struct lan *lan = connected(state);
+
+	lan_run(lan, 3600 * USEC_PER_SEC);
+	lan_send(lan, B, "still here", 10);
+	lan_run(lan, lan->delay_us);
+	assert_int_equal(lan->nodes[A].received, 1);
+}
+
+static void a_peer_that_leaves_is_found_again(void **state)
+{
+	struct lan *lan = connected(state);
+
+	node_leave(lan->nodes[B].node, lan->now);
+	lan_run(lan, 100000);
+	assert_int_equal(peer_of(lan, A).state, NODE_PEER_IDLE);
+	assert_int_equal(peer_of(lan, A).last_reason, 8);
+}
+
+static void nobody_is_refused_at_once(void **state)
+{
+	struct lan *lan = *state;
+
+	lan_run(lan, 100000);
+	assert_int_equal(node_contact(lan->nodes[A].node, lan->now, "nobody"), OK);
+	lan_run(lan, 2 * lan->delay_us);
+	assert_true(lan_had_event(lan, A, NODE_EVENT_PEER_REFUSED));
+	assert_int_equal(lan_last_event(lan, A, NODE_EVENT_PEER_REFUSED)->reason, 1);
+	assert_int_equal(node_contact(lan->nodes[A].node, lan->now, "www.example.com"), ERR_UNKNOWN);
+}
+
+static void echoes_name_their_path(void **state)
+{
+	struct lan *lan = connected(state);
+	const struct node_event *event;
+
+	assert_int_equal(node_ping(lan->nodes[A].node, lan->now, "b", 77, 1), OK);
+	lan_run(lan, 3 * lan->delay_us);
+	event = lan_last_event(lan, A, NODE_EVENT_ECHO);
+	assert_non_null(event);
+	assert_int_equal(event->token, 77);
+	assert_int_equal(event->kind, PATH_DIRECT);
+	assert_int_equal(event->rtt_us, 2 * lan->delay_us);
+}
+
+/* A question for `name` of type A. */
+static size_t question(const char *name, uint8_t *ret)
+{
+	uint8_t *p = ret;
+
+	memcpy(p, (uint8_t[]){0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0}, 12);
+	p += 12;
+	while (*name) {
+		size_t size = strcspn(name, ".");
+
+		*p++ = (uint8_t)size;
+		memcpy(p, name, size);
+		p += size;
+		name += size + (name[size] == '.');
+	}
+	memcpy(p, (uint8_t[]){0, 0, 1, 0, 1}, 5);
+	return (size_t)(p + 5 - ret);
+}
+
+static void a_name_is_answered_while_the_tunnel_is_directed(void **state)
+{
+	struct lan *lan = *state;
+	uint8_t query[256], answer[512];
+	struct node_status b;
+	uint64_t token = 0;
+	size_t size;
+
+	lan_run(lan, 100000);
+	node_input_dns(lan->nodes[A].node, lan->now, 5, query, question("b.ntm.internal", query));
+	assert_false(node_next_dns(lan->nodes[A].node, &token, answer, &size));
+	lan_run(lan, 2 * lan->delay_us);
+	assert_true(node_next_dns(lan->nodes[A].node, &token, answer, &size));
+	node_get_status(lan->nodes[B].node, lan->now, &b);
+	assert_int_equal(token, 5);
+	assert_int_equal(answer[3] & 15, 0);
+	assert_memory_equal(answer + size - 4, b.v4.bytes, 4);
+	lan_run(lan, 4 * lan->delay_us);
+	assert_int_equal(peer_of(lan, A).state, NODE_PEER_UP);
+	node_input_dns(lan->nodes[A].node, lan->now, 6, query, question("nobody.ntm.internal", query));
+	lan_run(lan, 2 * lan->delay_us);
+	assert_true(node_next_dns(lan->nodes[A].node, &token, answer, &size));
+	assert_int_equal(answer[3] & 15, 3);
+	node_input_dns(lan->nodes[A].node, lan->now, 7, query, question("www.example.com", query));
+	assert_true(node_next_dns(lan->nodes[A].node, &token, answer, &size));
+	assert_int_equal(answer[3] & 15, 5);
+}
+
+static void packets_over_the_mtu_are_answered(void **state)
+{
+	struct lan *lan = connected(state);
+	static uint8_t big[1500];
+
+	lan_send(lan, A, big, 1450 - 28);
+	assert_int_equal(lan->nodes[A].received, 1); /* ICMP: fragmentation needed */
+	assert_int_equal(lan->nodes[A].last[9], 1);
+	assert_int_equal(lan->nodes[A].last[20], 3);
+	assert_int_equal(lan->nodes[A].last[21], 4);
+	assert_int_equal(lan->nodes[A].last[26] << 8 | lan->nodes[A].last[27], 1440);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(registration_takes_one_round_trip, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_first_packet_arrives_after_directions_and_one_round_trip, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(both_asking_at_once_make_one_tunnel, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_relay_carries_what_cannot_go_directly, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_relayed_tunnel_becomes_direct, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_move_costs_one_round_trip_and_no_packet, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_silent_mover_is_followed_too, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(both_move_at_the_same_instant, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(tunnels_outlive_their_coordinator, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(keys_are_replaced_while_data_flows, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_idle_tunnel_is_still_there_after_an_hour, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_peer_that_leaves_is_found_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(nobody_is_refused_at_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(echoes_name_their_path, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_name_is_answered_while_the_tunnel_is_directed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(packets_over_the_mtu_are_answered, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
