@@ -23,13 +23,15 @@ static void check_amplification(struct host *host, const struct datagram *datagr
 {
 	struct host_contact *contact = contact_of(host, &datagram->route.remote);
 	char text[ADDR_TEXT_MAX];
+	uint64_t allowance;
 
 	if (!contact)
 		return;
 	contact->out += datagram->size;
-	if (!host->ops->is_proven || host->ops->is_proven(host->machine, &contact->remote))
+	if (!host->ops->allowance)
 		return;
-	if (contact->out > contact->in)
+	allowance = host->ops->allowance(host->machine, &contact->remote);
+	if (contact->out > contact->in && contact->out - contact->in > allowance)
 		world_fail(host->world, "%s sent %llu bytes to %s, which proved nothing and sent only %llu", host->name,
 			   (unsigned long long)contact->out, addr_format(&contact->remote, text),
 			   (unsigned long long)contact->in);

@@ -31,8 +31,8 @@ struct machine_ops {
 	void (*set_addresses)(void *m, struct time_us now, const struct host_address *list,
 			      size_t count);
 	void (*too_big)(void *m, struct time_us now, const struct route *route, size_t size);  /* optional: EMSGSIZE */
-	/* Optional: has remote proved to be there? While it has not, it must never get more bytes than it sent. */
-	bool (*is_proven)(const void *m, const struct addr *remote);
+	/* Optional: how many bytes more than remote sent may it get? UINT64_MAX once it has proved to be there. */
+	uint64_t (*allowance)(const void *m, const struct addr *remote);
 	void (*destroy)(void *m);
 };
 

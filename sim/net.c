@@ -1,6 +1,6 @@
 #include "net.h"
 
-/* A fresh stream for each link, so that traffic in one direction does not shift the other's draws. */
+/* A fresh stream for each line, so that traffic in one direction does not shift the other's draws. */
 void net_init(struct net *net, uint8_t number, const struct net_config *config, uint64_t seed)
 {
 	struct nat_config nat = config->nat, firewall = config->firewall;
@@ -16,8 +16,8 @@ void net_init(struct net *net, uint8_t number, const struct net_config *config, 
 		nat_init(&net->nat, &nat, ip_v4(50, number, 0, 1));
 	if (config->has_firewall)
 		nat_init(&net->firewall, &firewall, (struct ip){0});
-	link_init(&net->up, &config->up, stream_for(seed, "uplink", number));
-	link_init(&net->down, &config->down, stream_for(seed, "downlink", number));
+	line_init(&net->up, &config->up, stream_for(seed, "uplink", number));
+	line_init(&net->down, &config->down, stream_for(seed, "downlink", number));
 }
 
 /* Accepts a zeroed one. */

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "link.h"
+#include "line.h"
 #include "nat.h"
 
 enum { NET_NAME = 16 };
@@ -17,7 +17,7 @@ struct net_config {
 	struct nat_config nat;
 	bool has_firewall;          /* in front of the IPv6 hosts */
 	struct nat_config firewall;
-	struct link_config up, down;
+	struct line_config up, down;
 	int64_t lan_delay_us;       /* between two hosts inside; 0: 200 us */
 	uint32_t host_mtu;          /* of its hosts' interfaces; 0: 1500 */
 };
@@ -26,7 +26,7 @@ struct net {
 	struct net_config config;
 	uint8_t number;             /* 1 .. */
 	struct nat nat, firewall;
-	struct link up, down;
+	struct line up, down;
 	bool silent;                /* swallows everything, both ways */
 	uint8_t hosts;              /* addresses handed out so far */
 };

@@ -1,4 +1,4 @@
-/* The world by itself: time, links, NATs by RFC 4787 kind, moves, the checkers, and that a seed is a run. */
+/* The world by itself: time, lines, NATs by RFC 4787 kind, moves, the checkers, and that a seed is a run. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -71,7 +71,7 @@ static void test_seed_is_a_run(void **state)
 		struct net_config lossy = public_net;
 		struct pair p;
 
-		lossy.up = (struct link_config){.delay_us = 3000, .jitter_us = 4000, .loss_ppm = 50000,
+		lossy.up = (struct line_config){.delay_us = 3000, .jitter_us = 4000, .loss_ppm = 50000,
 						.duplicate_ppm = 20000, .reorder_ppm = 20000, .reorder_us = 9000};
 		p = pair_of(i == 2 ? 8 : 7, &lossy, &lossy);
 		world_run_until(p.world, time_add(p.world->now, 10 * USEC_PER_SEC));
@@ -86,29 +86,29 @@ static void test_seed_is_a_run(void **state)
 
 static void test_rate_and_queue(void **state)
 {
-	struct link link;
+	struct line line;
 	struct time_us at[2], now = {0};
 	unsigned count, passed = 0, full = 0;
 
 	(void)state;
 	/* 8 Mbit/s: 1000 B a millisecond; 10 of them wait. */
-	link_init(&link, &(struct link_config){.delay_us = 1000, .rate_kbps = 8000, .queue_bytes = 10000},
+	line_init(&line, &(struct line_config){.delay_us = 1000, .rate_kbps = 8000, .queue_bytes = 10000},
 		  stream_for(1, "t", 1));
 	for (unsigned i = 0; i < 30; i++) {
-		enum link_fate fate = link_pass(&link, now, 0, 1000, at, &count);
+		enum line_fate fate = line_pass(&line, now, 0, 1000, at, &count);
 
-		passed += fate == LINK_PASS;
-		full += fate == LINK_FULL;
-		if (fate == LINK_PASS)
+		passed += fate == LINE_PASS;
+		full += fate == LINE_FULL;
+		if (fate == LINE_PASS)
 			assert_int_equal(at[0].us, 1000 + 1000 * (int64_t)passed);
 	}
 	assert_int_equal(passed, 10);
 	assert_int_equal(full, 20);
-	assert_int_equal(link_pass(&link, (struct time_us){5000}, 0, 1000, at, &count), LINK_PASS);
+	assert_int_equal(line_pass(&line, (struct time_us){5000}, 0, 1000, at, &count), LINE_PASS);
 	assert_int_equal(at[0].us, 1000 + 11000);
-	link_init(&link, &(struct link_config){.mtu = 1280}, stream_for(1, "t", 1));
-	assert_int_equal(link_pass(&link, now, 0, 1281, at, &count), LINK_TOO_BIG);
-	assert_int_equal(link_pass(&link, now, 0, 1280, at, &count), LINK_PASS);
+	line_init(&line, &(struct line_config){.mtu = 1280}, stream_for(1, "t", 1));
+	assert_int_equal(line_pass(&line, now, 0, 1281, at, &count), LINE_TOO_BIG);
+	assert_int_equal(line_pass(&line, now, 0, 1280, at, &count), LINE_PASS);
 }
 
 /* Every kind against the words of RFC 4787, 4.1 and 5. */

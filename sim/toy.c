@@ -70,9 +70,9 @@ static struct time_us toy_next_deadline(const void *m)
 }
 
 /* Its peer is who it asks; nobody else ever proves anything. */
-static bool toy_is_proven(const void *m, const struct addr *remote)
+static uint64_t toy_allowance(const void *m, const struct addr *remote)
 {
-	return addr_equal(&((const struct toy *)m)->peer, remote);
+	return addr_equal(&((const struct toy *)m)->peer, remote) ? UINT64_MAX : 0;
 }
 
 static void toy_destroy(void *m)
@@ -85,6 +85,6 @@ const struct machine_ops toy_ops = {
 	.input_time = toy_input_time,
 	.next_datagram = toy_next_datagram,
 	.next_deadline = toy_next_deadline,
-	.is_proven = toy_is_proven,
+	.allowance = toy_allowance,
 	.destroy = toy_destroy,
 };

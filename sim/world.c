@@ -150,7 +150,7 @@ static struct transit *transit_fork(const struct transit *t, const uint8_t *byte
 	return copy;
 }
 
-/* To the host itself: no link, no translation any more. */
+/* To the host itself: no line, no translation any more. */
 static void transit_deliver(struct world *world, struct transit *t, uint8_t net)
 {
 	struct host *host = owner_of(world, net, &t->dst.ip);
@@ -201,13 +201,13 @@ static void transit_arrive(void *ctx, struct event *event)
 	mem_free(t);
 }
 
-static void end_by_link(struct world *world, struct transit *t, enum link_fate fate)
+static void end_by_line(struct world *world, struct transit *t, enum line_fate fate)
 {
 	static const char *const texts[] = {"", "lost", "queue full", "too big"};
 
-	world->counters.lost += fate == LINK_LOST;
-	world->counters.queue_full += fate == LINK_FULL;
-	world->counters.too_big += fate == LINK_TOO_BIG;
+	world->counters.lost += fate == LINE_LOST;
+	world->counters.queue_full += fate == LINE_FULL;
+	world->counters.too_big += fate == LINE_TOO_BIG;
 	transit_end(world, t, "core", false, texts[fate]);
 	mem_free(t);
 }
@@ -231,27 +231,27 @@ static void crossing_flush(struct world *world, const struct transit *t, struct 
 	run->from = run->to;
 }
 
-/* Through one link, segment by segment; neighbours that arrive together stay a train. */
-static void transit_cross(struct world *world, const struct transit *t, struct link *link, int64_t extra_us,
+/* Through one line, segment by segment; neighbours that arrive together stay a train. */
+static void transit_cross(struct world *world, const struct transit *t, struct line *line, int64_t extra_us,
 			  event_run next)
 {
 	size_t step = t->segment_size ? t->segment_size : t->size, overhead = t->src.ip.family == 6 ? 48 : 28;
-	int64_t late_us = link_jitter(link) + extra_us;
+	int64_t late_us = line_jitter(line) + extra_us;
 	struct crossing run = {0};
 
 	for (size_t at = 0; at < t->size; at += step) {
 		size_t size = t->size - at < step ? t->size - at : step;
 		struct time_us arrivals[2] = {{0}};
 		unsigned count = 0;
-		enum link_fate fate = link_pass(link, world->now, late_us, (uint32_t)(size + overhead), arrivals,
+		enum line_fate fate = line_pass(line, world->now, late_us, (uint32_t)(size + overhead), arrivals,
 						&count);
 
-		if (fate != LINK_PASS || arrivals[0].us != run.at.us) {
+		if (fate != LINE_PASS || arrivals[0].us != run.at.us) {
 			crossing_flush(world, t, &run, next);
 			run = (struct crossing){at, at, arrivals[0]};
 		}
-		if (fate != LINK_PASS) {
-			end_by_link(world, transit_fork(t, t->bytes + at, size, NULL), fate);
+		if (fate != LINE_PASS) {
+			end_by_line(world, transit_fork(t, t->bytes + at, size, NULL), fate);
 			run.from = run.to = at + size;
 			continue;
 		}

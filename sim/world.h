@@ -43,7 +43,7 @@ struct world *world_create(uint64_t seed);
 void world_destroy(struct world *world);
 /* Returns its number. */
 uint8_t world_add_net(struct world *world, const struct net_config *config);
-/* Both ways, in addition to the nets' own links. */
+/* Both ways, in addition to the nets' own lines. */
 void world_set_core_delay(struct world *world, uint8_t a, uint8_t b, int64_t delay_us);
 /* The host owns machine from now on and calls ops->destroy at the end. Machine NULL: to be set later. */
 struct host *world_add_host(struct world *world, const char *name, const struct machine_ops *ops, void *machine,

@@ -1,5 +1,5 @@
 /*
- * link.h: one direction of a wire: delay, jitter, loss, duplication, reordering, rate with a queue, MTU. Decides the
+ * line.h: one direction of a wire: delay, jitter, loss, duplication, reordering, rate with a queue, MTU. Decides the
  * fate of each datagram.
  */
 #pragma once
@@ -7,7 +7,7 @@
 #include "base/time.h"
 #include "stream.h"
 
-struct link_config {
+struct line_config {
 	int64_t delay_us, jitter_us;
 	uint32_t loss_ppm, duplicate_ppm, reorder_ppm;
 	int64_t reorder_us;      /* how much later a reordered one comes */
@@ -16,17 +16,17 @@ struct link_config {
 	uint32_t mtu;            /* IP bytes; 0: 65535 */
 };
 
-struct link {
-	struct link_config config;
+struct line {
+	struct line_config config;
 	struct stream random;
 	struct time_us free_at;  /* when the last byte of what is queued has left */
 };
 
-enum link_fate { LINK_PASS, LINK_LOST, LINK_FULL, LINK_TOO_BIG };
+enum line_fate { LINE_PASS, LINE_LOST, LINE_FULL, LINE_TOO_BIG };
 
-void link_init(struct link *link, const struct link_config *config, struct stream random);
+void line_init(struct line *line, const struct line_config *config, struct stream random);
 /* What a datagram or train that enters now is delayed by, beyond delay_us. One draw for all of a train. */
-int64_t link_jitter(struct link *link);
-/* size: IP bytes. On LINK_PASS, *ret_count (1 or 2) arrivals are in ret. */
-enum link_fate link_pass(struct link *link, struct time_us now, int64_t jitter_us, uint32_t size,
+int64_t line_jitter(struct line *line);
+/* size: IP bytes. On LINE_PASS, *ret_count (1 or 2) arrivals are in ret. */
+enum line_fate line_pass(struct line *line, struct time_us now, int64_t jitter_us, uint32_t size,
 			 struct time_us ret[2], unsigned *ret_count);

@@ -1,0 +1,125 @@
+/* sim: runs scenarios under virtual time; every run is checked while it goes, and a seed repeats it exactly. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/keys.h"
+#include "scenario.h"
+
+struct options {
+	uint64_t seed, runs;
+	const char *scenario, *draw;
+	bool is_verbose, twice;
+};
+
+static void usage(FILE *out)
+{
+	fprintf(out, "usage: sim [--seed N] [--runs N] [--scenario NAME] [--draw FILE] [--twice] [--verbose]\n"
+		     "  --seed N       first seed (default 1)\n"
+		     "  --runs N       how many seeds, one after the other (default 1)\n"
+		     "  --scenario S   only this one (default: all)\n"
+		     "  --draw FILE    where the diagram of a failed run goes (default sim-failure.mmd)\n"
+		     "  --twice        run each seed twice and compare the traces\n"
+		     "  --verbose      one line for every run\nscenarios:\n");
+	for (unsigned i = 0; i < scenario_count; i++)
+		fprintf(out, "  %-18s %s\n", scenarios[i].name, scenarios[i].about);
+}
+
+static bool parse_number(const char *text, uint64_t *ret)
+{
+	char *end;
+
+	*ret = strtoull(text, &end, 10);
+	return *text >= '0' && *text <= '9' && !*end;
+}
+
+static bool parse_options(int argc, char **argv, struct options *o)
+{
+	static const struct option longs[] = {
+		{"seed", required_argument, NULL, 's'},   {"runs", required_argument, NULL, 'r'},
+		{"scenario", required_argument, NULL, 'c'}, {"draw", required_argument, NULL, 'd'},
+		{"twice", no_argument, NULL, 't'},        {"verbose", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},         {0},
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1)
+		switch (c) {
+		case 's':
+		case 'r':
+			if (!parse_number(optarg, c == 's' ? &o->seed : &o->runs)) {
+				fprintf(stderr, "sim: '%s' is not a number\n", optarg);
+				return false;
+			}
+			break;
+		case 'c': o->scenario = optarg; break;
+		case 'd': o->draw = optarg; break;
+		case 't': o->twice = true; break;
+		case 'v': o->is_verbose = true; break;
+		case 'h':
+			usage(stdout);
+			exit(0);
+		default: return false;
+		}
+	return optind == argc;
+}
+
+/* One scenario under one seed. False when anything did not hold. */
+static bool run_one(const struct scenario *scenario, uint64_t seed, const struct options *o)
+{
+	struct scenario_result result, again;
+	FILE *draw = fopen(o->draw, "w");
+
+	scenario_run(scenario, seed, draw, &result);
+	if (draw)
+		(void)fclose(draw);
+	if (!result.failed && draw)
+		(void)remove(o->draw);
+	if (result.failed) {
+		printf("FAILED scenario=%s SEED=%llu: %s (diagram in %s)\n", scenario->name, (unsigned long long)seed,
+		       result.failure, o->draw);
+		return false;
+	}
+	if (o->is_verbose)
+		printf("ok %-18s SEED=%llu hash=%016llx events=%llu virtual=%.1fs gap=%.1fms lost=%u/%u\n", scenario->name,
+		       (unsigned long long)seed, (unsigned long long)result.hash, (unsigned long long)result.events,
+		       (double)result.virtual_us / 1e6, (double)result.gap_us / 1e3, result.lost, result.sent);
+	if (!o->twice)
+		return true;
+	scenario_run(scenario, seed, NULL, &again);
+	if (again.hash == result.hash && again.events == result.events)
+		return true;
+	printf("FAILED scenario=%s SEED=%llu: two runs differ (%016llx, %016llx)\n", scenario->name,
+	       (unsigned long long)seed, (unsigned long long)result.hash, (unsigned long long)again.hash);
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {.seed = 1, .runs = 1, .draw = "sim-failure.mmd"};
+	uint64_t done = 0, failed = 0;
+
+	if (!parse_options(argc, argv, &o)) {
+		usage(stderr);
+		return 2;
+	}
+	if (!crypto_init())
+		return 1;
+	printf("SEED=%llu\n", (unsigned long long)o.seed);
+	(void)fflush(stdout);
+	for (uint64_t seed = o.seed; seed < o.seed + o.runs; seed++)
+		for (unsigned i = 0; i < scenario_count; i++) {
+			if (o.scenario && strcmp(o.scenario, scenarios[i].name) != 0)
+				continue;
+			done++;
+			failed += !run_one(&scenarios[i], seed, &o);
+			(void)fflush(stdout);
+		}
+	if (!done) {
+		fprintf(stderr, "sim: there is no scenario '%s'\n", o.scenario);
+		return 2;
+	}
+	printf("%llu runs, %llu failed\n", (unsigned long long)done, (unsigned long long)failed);
+	return failed ? 1 : 0;
+}

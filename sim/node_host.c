@@ -1,0 +1,145 @@
+#include "node_host.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "world.h"
+
+/*
+ * What a node may send to an address that did not answer yet: the budget of a real move (E5), probes and first
+ * messages to each candidate (T26). Far more than any of these would be a flood.
+ */
+enum { NODE_UNPROVEN_BYTES = UNVALIDATED_BURST_BYTES + 64 * 1024 };
+
+static void prove(struct node_host *n, const struct addr *remote)
+{
+	n->proven[n->proven_count++ % NODE_HOST_PROVEN_MAX] = *remote;
+}
+
+static void on_event(void *ctx, const struct node_event *event)
+{
+	static const char *const texts[NODE_EVENT_TYPES] = {
+		"addressed", "lease", "coordinator up", "coordinator down", "refused", "address added", "address removed",
+		"peer up", "peer down", "peer refused", "path up", "path down", "path selected", "handover", "rekey", "echo"};
+	struct node_host *n = ctx;
+	char remote[ADDR_TEXT_MAX];
+
+	n->events[event->type]++;
+	n->last[event->type] = *event;
+	if (event->type == NODE_EVENT_PATH_UP)
+		prove(n, &event->route.remote);
+	world_note(n->host->world, n->host->name, "%s %s%s %s", texts[event->type], event->peer,
+		   event->kind == PATH_RELAY ? " by relay" : "",
+		   event->route.remote.port ? addr_format(&event->route.remote, remote) : "");
+}
+
+/* Randomness depends on when it starts: a restarted one makes other keys. */
+struct node_host *node_host_start(struct host *host, const struct node_config *config)
+{
+	struct node_host *n = mem_alloc(1, sizeof *n);
+	struct node_env env = {.random = {&n->random, stream_fill}, .ctx = n, .event = on_event};
+	const struct network *network = config->network;
+	enum err err;
+
+	n->host = host;
+	n->random = stream_for(host->world->seed ^ (uint64_t)host->world->now.us, "node", host->number);
+	for (unsigned i = 0; i < network->coordinator_count; i++)
+		for (unsigned k = 0; k < network->coordinators[i].addresses.count; k++)
+			prove(n, &network->coordinators[i].addresses.list[k]);
+	for (unsigned i = 0; i < network->relay_count; i++)
+		for (unsigned k = 0; k < network->relays[i].addresses.count; k++)
+			prove(n, &network->relays[i].addresses.list[k]);
+	err = node_create(config, &env, host->world->now, &n->node);
+	if (err != OK) {
+		world_fail(host->world, "%s does not start: %s", host->name, err_text(err));
+		mem_free(n);
+		return NULL;
+	}
+	host->machine = n;
+	host_announce(host);
+	return n;
+}
+
+/* For asking it things; pull with host_turn afterwards. */
+struct node *node_of(const struct host *host)
+{
+	return host->machine ? ((struct node_host *)host->machine)->node : NULL;
+}
+
+static void input_datagram(void *m, struct time_us now, const struct datagram *datagram)
+{
+	node_input_datagram(((struct node_host *)m)->node, now, datagram);
+}
+
+static void input_time(void *m, struct time_us now)
+{
+	node_input_time(((struct node_host *)m)->node, now);
+}
+
+static bool next_datagram(void *m, struct time_us now, struct datagram *ret)
+{
+	(void)now;
+	return node_next_datagram(((struct node_host *)m)->node, ret);
+}
+
+static struct time_us next_deadline(const void *m)
+{
+	return node_next_deadline(((const struct node_host *)m)->node);
+}
+
+static void input_packet(void *m, struct time_us now, struct packet *packet)
+{
+	node_input_packet(((struct node_host *)m)->node, now, packet);
+}
+
+static bool next_packet(void *m, struct packet *ret)
+{
+	return node_next_packet(((struct node_host *)m)->node, ret);
+}
+
+static void set_addresses(void *m, struct time_us now, const struct host_address *list, size_t count)
+{
+	struct node_local locals[NODE_LOCALS_MAX];
+
+	for (size_t i = 0; i < count; i++) {
+		locals[i] = (struct node_local){
+			.ip = list[i].ip, .ifindex = list[i].ifindex, .mtu = list[i].mtu, .is_default = i == 0};
+		(void)snprintf(locals[i].ifname, sizeof locals[i].ifname, "if%u", (unsigned)list[i].ifindex);
+	}
+	node_input_locals(((struct node_host *)m)->node, now, locals, count);
+}
+
+static void too_big(void *m, struct time_us now, const struct route *route, size_t size)
+{
+	node_input_too_big(((struct node_host *)m)->node, now, route, size);
+}
+
+static uint64_t allowance(const void *m, const struct addr *remote)
+{
+	const struct node_host *n = m;
+
+	for (uint32_t i = 0; i < n->proven_count && i < NODE_HOST_PROVEN_MAX; i++)
+		if (addr_equal(&n->proven[i], remote))
+			return UINT64_MAX;
+	return NODE_UNPROVEN_BYTES + n->unproven_allowance;
+}
+
+static void destroy(void *m)
+{
+	node_destroy(((struct node_host *)m)->node);
+	mem_free(m);
+}
+
+const struct machine_ops node_host_ops = {
+	.input_datagram = input_datagram,
+	.input_time = input_time,
+	.next_datagram = next_datagram,
+	.next_deadline = next_deadline,
+	.input_packet = input_packet,
+	.next_packet = next_packet,
+	.set_addresses = set_addresses,
+	.too_big = too_big,
+	.allowance = allowance,
+	.destroy = destroy,
+};

@@ -1,0 +1,25 @@
+/* node_host.h: a node as a host of the simulated world. */
+#pragma once
+
+#include "host.h"
+#include "proto/node/node.h"
+
+enum { NODE_HOST_PROVEN_MAX = 64, NODE_EVENT_TYPES = NODE_EVENT_ECHO + 1 };
+
+struct node_host {
+	struct node *node;
+	struct host *host;
+	struct stream random;
+	uint32_t events[NODE_EVENT_TYPES];  /* how many of each kind */
+	struct node_event last[NODE_EVENT_TYPES];
+	uint32_t proven_count;
+	struct addr proven[NODE_HOST_PROVEN_MAX]; /* servers, and where a path was validated */
+	uint64_t unproven_allowance;
+};
+
+extern const struct machine_ops node_host_ops;
+
+/* Fills in host->machine; the host's addresses are told by host_announce. Servers count as proven. */
+struct node_host *node_host_start(struct host *host, const struct node_config *config);
+/* NULL when the host is dead. */
+struct node *node_of(const struct host *host);

@@ -1,0 +1,62 @@
+/* overlay.h: a whole network of the product in one world: account server's keys, coordinator, relays, nodes. */
+#pragma once
+
+#include "coordinator_host.h"
+#include "node_host.h"
+#include "relay_host.h"
+#include "traffic.h"
+
+enum { OVERLAY_NODES_MAX = 8, OVERLAY_RELAYS_MAX = 2, OVERLAY_PORT = 7367 };
+#define OVERLAY_ZONE "net.example"
+#define OVERLAY_WALL_S UINT64_C(1800000000)
+
+struct overlay_node {
+	struct host *host;
+	struct node_config config;
+	uint8_t certificate[CERTIFICATE_MAX_SIZE];
+	char name[NAME_MAX_SIZE + 1];
+};
+
+struct overlay {
+	struct world *world;
+	struct stream random;       /* what scenarios draw from */
+	struct aead_provider *aead;
+	struct sign_keys authority;
+	struct network network;
+	struct host *coordinator;
+	struct coordinator_config coordinator_config;
+	struct disk disk;
+	uint8_t coordinator_net;
+	uint32_t relay_count;
+	struct host *relays[OVERLAY_RELAYS_MAX];
+	struct relay_config relay_configs[OVERLAY_RELAYS_MAX];
+	uint32_t node_count;
+	struct overlay_node nodes[OVERLAY_NODES_MAX];
+	struct traffic traffic;
+};
+
+/* Coordinator and relays in public nets of their own; everything runs. */
+void overlay_init(struct overlay *overlay, uint64_t seed, uint32_t relays);
+void overlay_finish(struct overlay *overlay);
+/* Registers a device with certificate, and switches it on in this net. Lower-case label. */
+struct overlay_node *overlay_add_node(struct overlay *overlay, const char *name, uint8_t net);
+void overlay_start_node(struct overlay *overlay, struct overlay_node *node);
+void overlay_restart_coordinator(struct overlay *overlay);
+void overlay_restart_relay(struct overlay *overlay, uint32_t index);
+/* An access network drawn at random: NAT kinds, delay, jitter, loss, families. */
+uint8_t overlay_draw_net(struct overlay *overlay, uint32_t loss_ppm);
+/* Loss, jitter, silence: gone everywhere. */
+void overlay_heal(struct overlay *overlay);
+
+/* Runs until all nodes have their addresses and a coordinator. */
+bool overlay_wait_registered(struct overlay *overlay, int64_t limit_us);
+/* Asks a for b and runs until both have a session. */
+bool overlay_wait_connected(struct overlay *overlay, struct overlay_node *a, struct overlay_node *b, int64_t limit_us);
+/* Both directions between a and b, of family 4 or 6; ret gets the two flows. */
+void overlay_exchange(struct overlay *overlay, struct overlay_node *a, struct overlay_node *b, uint8_t family,
+		      int64_t interval_us, size_t size, struct flow *ret[2]);
+/* Runs until each of the flows has delivered `packets` of those sent from now on. */
+bool overlay_wait_delivered(struct overlay *overlay, struct flow *flows[], uint32_t count, uint32_t packets,
+			    int64_t limit_us);
+/* Is the path that a uses towards b direct? False also when there is none. */
+bool overlay_is_direct(struct overlay *overlay, struct overlay_node *a, struct overlay_node *b);
