@@ -135,8 +135,9 @@ def sh(command, check=True, text=None, timeout=60):
     return done
 
 
-def wait_for(what, condition, seconds=10.0):
-    """The first true value of condition(), asked often; after the deadline says what never came."""
+def wait_for(what, condition, seconds=10.0, every=0.02):
+    """The first true value of condition(), asked often; after the deadline says what never came. Conditions that start programs are asked
+    less often: the machine has two cores, and the daemons need them."""
     deadline = time.monotonic() + seconds
     pause = threading.Event()
     while True:
@@ -145,7 +146,7 @@ def wait_for(what, condition, seconds=10.0):
             return value
         if time.monotonic() > deadline:
             raise LabError(f"waited {seconds:g} s for {what}")
-        pause.wait(0.02)
+        pause.wait(every)
 
 
 def demand(holds, what):
@@ -529,7 +530,7 @@ class Node(Host):
         return active[0] if active else None
 
     def wait_path(self, other, kind, seconds=20):
-        wait_for(f"{self.name} to reach {other.name} by a {kind} path", lambda: self.path_kind(other) == kind, seconds)
+        wait_for(f"{self.name} to reach {other.name} by a {kind} path", lambda: self.path_kind(other) == kind, seconds, 0.15)
 
     def watch(self):
         self.events = self.start("watch", program("ntm"), "watch", "--json", *self.common(), kind=Events)
@@ -564,7 +565,7 @@ class Server(Host):
         return self.daemon
 
     def wait_serving(self, seconds=15):
-        wait_for(f"{self.name}'s control socket", lambda: self.answers() or not self.daemon.running(), seconds)
+        wait_for(f"{self.name}'s control socket", lambda: self.answers() or not self.daemon.running(), seconds, 0.1)
         demand(self.daemon.running(), f"{self.name}: the server ended ({self.daemon.child.poll()}); see {self.daemon.log_path}")
 
     def answers(self):

@@ -103,7 +103,7 @@ def test_join_fake_server(new_lab):
         lab.s.daemon.stop()
         lab.s.state = real
         lab.s.serve()
-        wait_for("b to find its own server again", lambda: lab.b.status()["coordinator"]["state"] == "ok", 30)
+        wait_for("b to find its own server again", lambda: lab.b.status()["coordinator"]["state"] == "ok", 30, 0.15)
         lab.a.ntm("up", code, "--wait", "15s", "--dns", "stub", check=True)
 
 

@@ -152,4 +152,4 @@ def test_move_behind_every_nat(new_lab):
             lab.a.ntm("ping", "b", "-c", "1", check=True)
             if kind != "address-dependent":
                 lab.a.wait_path(lab.b, "direct")
-            wait_for(f"b to see a behind {kind}", lambda: lab.b.path_kind(lab.a), 10)
+            wait_for(f"b to see a behind {kind}", lambda: lab.b.path_kind(lab.a), 10, 0.15)
