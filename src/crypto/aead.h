@@ -1,7 +1,7 @@
 /*
- * aead.h: the two AEADs of the protocol behind one face, two back ends behind that (design 4): intel-ipsec-mb where the machine has it,
- * OpenSSL everywhere. Which one is chosen at run time and told by aead_provider_name.
- * Thread rules: a provider and its keys belong to one thread at a time. No allocation after aead_key_create.
+ * aead.h: the two AEADs of the protocol behind one face, two back ends behind that (design 4): intel-ipsec-mb where the
+ * machine has it, OpenSSL everywhere. Which one is chosen at run time and told by aead_provider_name. Thread rules: a
+ * provider and its keys belong to one thread at a time. No allocation after aead_key_create.
  */
 #pragma once
 
@@ -26,25 +26,28 @@ const char *aead_provider_name(const struct aead_provider *provider); /* "ipsec-
 bool aead_has_fast_aes(void);
 
 /* The key bytes are copied. Never NULL. */
-struct aead_key *aead_key_create(struct aead_provider *provider, enum aead_algorithm algorithm, const uint8_t key[AEAD_KEY_SIZE]);
+struct aead_key *aead_key_create(struct aead_provider *provider, enum aead_algorithm algorithm,
+				 const uint8_t key[AEAD_KEY_SIZE]);
 void aead_key_destroy(struct aead_key *key); /* wipes; accepts NULL */
 
 /*
- * out gets size + AEAD_TAG_SIZE bytes; in and out are either equal or do not overlap. Out of place is the fast path: the pass replaces a copy.
+ * out gets size + AEAD_TAG_SIZE bytes; in and out are either equal or do not overlap. Out of place is the fast path:
+ * the pass replaces a copy.
  */
-void aead_seal(struct aead_key *key, const uint8_t nonce[AEAD_NONCE_SIZE], const uint8_t *aad, size_t aad_size, const uint8_t *in, size_t size,
-	       uint8_t *out);
+void aead_seal(struct aead_key *key, const uint8_t nonce[AEAD_NONCE_SIZE], const uint8_t *aad, size_t aad_size,
+	       const uint8_t *in, size_t size, uint8_t *out);
 /*
- * in has size + AEAD_TAG_SIZE bytes, out gets size. ERR_AUTH when the tag does not verify; out is then unspecified and must not be used
- * (out-of-place opening decrypts before the tag is known).
+ * in has size + AEAD_TAG_SIZE bytes, out gets size. ERR_AUTH when the tag does not verify; out is then unspecified and
+ * must not be used (out-of-place opening decrypts before the tag is known).
  */
-must_use enum err aead_open(struct aead_key *key, const uint8_t nonce[AEAD_NONCE_SIZE], const uint8_t *aad, size_t aad_size, const uint8_t *in,
-			    size_t size, uint8_t *out);
+must_use enum err aead_open(struct aead_key *key, const uint8_t nonce[AEAD_NONCE_SIZE], const uint8_t *aad,
+			    size_t aad_size, const uint8_t *in, size_t size, uint8_t *out);
 
 /*
- * ChaCha20-Poly1305 (RFC 8439) in one shot, for handshakes and tickets: no key object, no allocation. Same rules for in, out and sizes.
+ * ChaCha20-Poly1305 (RFC 8439) in one shot, for handshakes and tickets: no key object, no allocation. Same rules for
+ * in, out and sizes.
  */
-void chacha_seal(const uint8_t key[AEAD_KEY_SIZE], const uint8_t nonce[AEAD_NONCE_SIZE], const uint8_t *aad, size_t aad_size, const uint8_t *in,
-		 size_t size, uint8_t *out);
-must_use enum err chacha_open(const uint8_t key[AEAD_KEY_SIZE], const uint8_t nonce[AEAD_NONCE_SIZE], const uint8_t *aad, size_t aad_size,
-			      const uint8_t *in, size_t size, uint8_t *out);
+void chacha_seal(const uint8_t key[AEAD_KEY_SIZE], const uint8_t nonce[AEAD_NONCE_SIZE], const uint8_t *aad,
+		 size_t aad_size, const uint8_t *in, size_t size, uint8_t *out);
+must_use enum err chacha_open(const uint8_t key[AEAD_KEY_SIZE], const uint8_t nonce[AEAD_NONCE_SIZE],
+			      const uint8_t *aad, size_t aad_size, const uint8_t *in, size_t size, uint8_t *out);

@@ -42,7 +42,10 @@ static void openssl_seal(struct aead_key *key, const uint8_t *nonce, const uint8
 	require(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_SIZE, out + size));
 }
 
-/* OpenSSL compares the tag itself, in constant time. It takes it before the data because in place the data may not be read twice. */
+/*
+ * OpenSSL compares the tag itself, in constant time. It takes it before the data because in place the data may not be
+ * read twice.
+ */
 static enum err openssl_open(struct aead_key *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_size,
 			     const uint8_t *in, size_t size, uint8_t *out)
 {

@@ -9,8 +9,8 @@
 enum { HASH_BLOCK = 64 }; /* BLAKE2s input block: what RFC 2104 calls B */
 
 /*
- * OpenSSL has BLAKE2s only behind heap-allocated contexts. One is made per public call and used for every digest of that call: the allocation
- * costs less than keeping state between calls would, which would have to be per thread.
+ * OpenSSL has BLAKE2s only behind heap-allocated contexts. One is made per public call and used for every digest of
+ * that call: the allocation costs less than keeping state between calls would, which would have to be per thread.
  */
 static EVP_MD_CTX *digest_new(void)
 {

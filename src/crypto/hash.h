@@ -1,4 +1,7 @@
-/* hash.h: BLAKE2s (RFC 7693), HMAC over it (RFC 2104), Noise's HKDF (Noise rev 34, 4.3), and short keyed MACs. No state survives a call. */
+/*
+ * hash.h: BLAKE2s (RFC 7693), HMAC over it (RFC 2104), Noise's HKDF (Noise rev 34, 4.3), and short keyed MACs. No state
+ * survives a call.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -17,7 +20,8 @@ void hmac_parts(const void *key, size_t key_size, const struct blob *parts, size
 /* HMAC truncated to 16 bytes: mac1, probes, relay binds, cookies. */
 void mac(const uint8_t key[32], const void *data, size_t size, uint8_t ret[MAC_BYTES]);
 /* Noise HKDF with 1 to 3 outputs; ret2 and ret3 may be NULL. Inputs and outputs may be the same memory. */
-void hkdf(const uint8_t chaining_key[HASH_BYTES], const void *input, size_t input_size, uint8_t ret1[HASH_BYTES], uint8_t *ret2, uint8_t *ret3);
+void hkdf(const uint8_t chaining_key[HASH_BYTES], const void *input, size_t input_size, uint8_t ret1[HASH_BYTES],
+	  uint8_t *ret2, uint8_t *ret3);
 /* One derived key: HMAC(key, label || context). label is text that separates uses. */
 void derive_key(const uint8_t key[32], const char *label, const void *context, size_t context_size, uint8_t ret[32]);
 /* SipHash-2-4 for hash tables whose keys strangers choose (T32). */

@@ -8,7 +8,9 @@
 _Static_assert(KEY_BYTES == crypto_scalarmult_BYTES && KEY_BYTES == crypto_sign_PUBLICKEYBYTES, "key sizes");
 _Static_assert(SIGNATURE_BYTES == crypto_sign_BYTES, "signature size");
 
-/* The throw-away digest makes OpenSSL read its configuration now, before the caller gives up the right to open files. */
+/*
+ * The throw-away digest makes OpenSSL read its configuration now, before the caller gives up the right to open files.
+ */
 bool crypto_init(void)
 {
 	uint8_t digest[HASH_BYTES];

@@ -30,4 +30,5 @@ struct sign_keys {
 void sign_keys_from_seed(const uint8_t seed[KEY_BYTES], struct sign_keys *ret);
 void sign(const struct sign_keys *keys, const void *message, size_t size, uint8_t ret[SIGNATURE_BYTES]);
 /* Strict: rejects S >= L, small-order and non-canonical points (T14). */
-must_use enum err sign_verify(const uint8_t public[KEY_BYTES], const void *message, size_t size, const uint8_t signature[SIGNATURE_BYTES]);
+must_use enum err sign_verify(const uint8_t public[KEY_BYTES], const void *message, size_t size,
+			      const uint8_t signature[SIGNATURE_BYTES]);

@@ -1,4 +1,7 @@
-/* openssl.h: the one door to OpenSSL's headers inside crypto/: they name a type ERR_STATE, as base/err.h names an error. */
+/*
+ * openssl.h: the one door to OpenSSL's headers inside crypto/: they name a type ERR_STATE, as base/err.h names an
+ * error.
+ */
 #pragma once
 
 #define ERR_STATE OPENSSL_ERR_STATE

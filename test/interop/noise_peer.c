@@ -1,6 +1,7 @@
 /*
- * noise_peer.c: the handshake and one session on stdin and stdout, so that another implementation can be its other end. One command a line,
- * words apart by one blank, bytes in hexadecimal, "-" for none; each is answered by one line, "error ..." when it fails.
+ * noise_peer.c: the handshake and one session on stdin and stdout, so that another implementation can be its other end.
+ * One command a line, words apart by one blank, bytes in hexadecimal, "-" for none; each is answered by one line,
+ * "error ..." when it fails.
  *
  *   begin STATIC_SEED REMOTE_STATIC PSK EPHEMERAL_SEED PAYLOAD    -> DATAGRAM
  *   finish DATAGRAM                                               -> PAYLOAD TO_RESPONDER TO_INITIATOR REKEY_PSK
@@ -160,7 +161,8 @@ static enum err run_answer(struct peer *peer)
 	enum err err;
 
 	handshake_mac1_key(peer->handshake.remote_static, NULL, mac1_key);
-	err = handshake_answer(&peer->handshake, &setup, blob_of(&peer->words[1]), datagram, &size, &peer->session_keys);
+	err = handshake_answer(&peer->handshake, &setup, blob_of(&peer->words[1]), datagram, &size,
+			       &peer->session_keys);
 	if (err)
 		return err;
 	print_bytes(datagram, size);

@@ -44,7 +44,10 @@ static void mix_psk(struct symmetric *s, const uint8_t *psk)
 	wipe(mixed, sizeof(mixed));
 }
 
-/* Token e: in patterns with a psk the ephemeral key also goes into the key (Noise rev 34, 9.2), so that no key depends on the psk alone. */
+/*
+ * Token e: in patterns with a psk the ephemeral key also goes into the key (Noise rev 34, 9.2), so that no key depends
+ * on the psk alone.
+ */
 static void mix_ephemeral(struct symmetric *s, const uint8_t *ephemeral)
 {
 	mix_hash(s, ephemeral, KEY_SIZE);
@@ -80,7 +83,10 @@ static enum err open_and_hash(struct symmetric *s, const uint8_t *in, size_t siz
 	return err;
 }
 
-/* Prologue and pre-message. first is the header of the first datagram: what a relay or an attacker could alter in it is bound too. */
+/*
+ * Prologue and pre-message. first is the header of the first datagram: what a relay or an attacker could alter in it is
+ * bound too.
+ */
 static void symmetric_start(struct symmetric *s, const uint8_t *first, const uint8_t *responder_static)
 {
 	uint8_t prologue[sizeof(HANDSHAKE_PROLOGUE) - 1 + HEADER_SIZE];

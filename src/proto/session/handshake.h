@@ -6,10 +6,11 @@
  *   -> e, es, s, ss, psk
  *   <- e, ee, se
  *
- * Datagram: header(16) e(32) [sealed s(48)] sealed payload mac1(16) mac2(16). Prologue: HANDSHAKE_PROLOGUE || first header. psk: TempKey, 32 zero
- * bytes where there is none. mac1 is under a key that only invited peers know; mac2 is reserved for the cookie and zero.
- * Pure functions; nothing is remembered but what is in the struct. After an error the struct is wiped and dead, except where said otherwise.
- * The outputs of a failed call are untouched. Every sender's datagram is judged by handshake_mac1_check before accept or finish see it.
+ * Datagram: header(16) e(32) [sealed s(48)] sealed payload mac1(16) mac2(16). Prologue: HANDSHAKE_PROLOGUE || first
+ * header. psk: TempKey, 32 zero bytes where there is none. mac1 is under a key that only invited peers know; mac2 is
+ * reserved for the cookie and zero. Pure functions; nothing is remembered but what is in the struct. After an error the
+ * struct is wiped and dead, except where said otherwise. The outputs of a failed call are untouched. Every sender's
+ * datagram is judged by handshake_mac1_check before accept or finish see it.
  */
 #pragma once
 
@@ -40,7 +41,7 @@ struct handshake_setup {
 	const struct dh_keys *local_static;
 	const uint8_t *remote_static; /* initiator only; KEY_SIZE bytes */
 	const uint8_t *psk;           /* KEY_SIZE bytes, NULL for zeros */
-	const uint8_t *mac1_key;      /* KEY_SIZE bytes: handshake_mac1_key of the receiver of the datagram to be written */
+	const uint8_t *mac1_key; /* KEY_SIZE bytes: handshake_mac1_key of the receiver of the datagram to be written */
 	uint8_t type;                 /* packet type of the datagram to be written */
 	uint64_t path_id;
 	const uint8_t *ephemeral_seed; /* KEY_SIZE fresh random bytes */
@@ -54,17 +55,22 @@ void nego_key_derive(const uint8_t temp_key[KEY_SIZE], uint8_t ret[KEY_SIZE]);
 must_use enum err handshake_mac1_check(const uint8_t *datagram, size_t size, const uint8_t mac1_key[KEY_SIZE]);
 
 /* Initiator: writes the first datagram (at most MESSAGE_MAX bytes). payload at most HANDSHAKE_PAYLOAD_MAX. */
-must_use enum err handshake_begin(struct handshake *h, const struct handshake_setup *setup, struct blob payload, uint8_t *ret_datagram,
-				  size_t *ret_size);
+must_use enum err handshake_begin(struct handshake *h, const struct handshake_setup *setup, struct blob payload,
+				  uint8_t *ret_datagram, size_t *ret_size);
 /*
- * Initiator: consumes the answer. ret_payload has room for MESSAGE_MAX. On error h is unchanged: a forged answer ends nothing. Afterwards
- * the secrets in h are gone; remote_static and path_id stay.
+ * Initiator: consumes the answer. ret_payload has room for MESSAGE_MAX. On error h is unchanged: a forged answer ends
+ * nothing. Afterwards the secrets in h are gone; remote_static and path_id stay.
  */
-must_use enum err handshake_finish(struct handshake *h, const struct dh_keys *local_static, const uint8_t *datagram, size_t size,
-				   uint8_t *ret_payload, size_t *ret_payload_size, struct session_keys *ret);
-/* Responder: reads the first datagram up to its payload; afterwards h->remote_static names the sender. psk may be chosen by path_id before. */
-must_use enum err handshake_accept(struct handshake *h, const struct dh_keys *local_static, const uint8_t *psk, const uint8_t *datagram,
-				   size_t size, uint8_t *ret_payload, size_t *ret_payload_size);
+must_use enum err handshake_finish(struct handshake *h, const struct dh_keys *local_static, const uint8_t *datagram,
+				   size_t size, uint8_t *ret_payload, size_t *ret_payload_size,
+				   struct session_keys *ret);
+/*
+ * Responder: reads the first datagram up to its payload; afterwards h->remote_static names the sender. psk may be
+ * chosen by path_id before.
+ */
+must_use enum err handshake_accept(struct handshake *h, const struct dh_keys *local_static, const uint8_t *psk,
+				   const uint8_t *datagram, size_t size, uint8_t *ret_payload,
+				   size_t *ret_payload_size);
 /* Responder: writes the answer and yields the keys. */
-must_use enum err handshake_answer(struct handshake *h, const struct handshake_setup *setup, struct blob payload, uint8_t *ret_datagram,
-				   size_t *ret_size, struct session_keys *ret);
+must_use enum err handshake_answer(struct handshake *h, const struct handshake_setup *setup, struct blob payload,
+				   uint8_t *ret_datagram, size_t *ret_size, struct session_keys *ret);

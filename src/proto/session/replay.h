@@ -1,6 +1,7 @@
 /*
- * replay.h: which counters of one counter space were seen (RFC 6479: a ring of words, so that moving on clears words instead of shifting
- * bits). Checking and marking are apart: the check is the cheap refusal before the AEAD, the mark comes after it.
+ * replay.h: which counters of one counter space were seen (RFC 6479: a ring of words, so that moving on clears words
+ * instead of shifting bits). Checking and marking are apart: the check is the cheap refusal before the AEAD, the mark
+ * comes after it.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
- * request.h: control messages that are repeated until answered. A small table per link: sealing is done anew for each transmission (fresh
- * counter), the plaintext is kept. Answers find their request by transaction id.
+ * request.h: control messages that are repeated until answered. A small table per link: sealing is done anew for each
+ * transmission (fresh counter), the plaintext is kept. Answers find their request by transaction id.
  */
 #pragma once
 
@@ -26,16 +26,20 @@ struct request_table {
 };
 
 /*
- * Enters a message that is to be sent at `now`; first repetition after interval_us, then doubling to HANDSHAKE_RETRY_MAX_US. With the same type
- * already waiting, that one is replaced when `replace` is set (a newer Update makes the older one pointless). ERR_FULL, ERR_SIZE.
+ * Enters a message that is to be sent at `now`; first repetition after interval_us, then doubling to
+ * HANDSHAKE_RETRY_MAX_US. With the same type already waiting, that one is replaced when `replace` is set (a newer
+ * Update makes the older one pointless). ERR_FULL, ERR_SIZE.
  */
-must_use enum err request_add(struct request_table *table, uint8_t type, uint32_t transaction, struct blob plaintext, struct time_us now,
-			      int64_t interval_us, bool replace);
-/* The answer came: frees the slot and tells when the request was first sent and how often, for the RTT. False when nobody asked. */
+must_use enum err request_add(struct request_table *table, uint8_t type, uint32_t transaction, struct blob plaintext,
+			      struct time_us now, int64_t interval_us, bool replace);
+/*
+ * The answer came: frees the slot and tells when the request was first sent and how often, for the RTT. False when
+ * nobody asked.
+ */
 bool request_done(struct request_table *table, uint32_t transaction, struct request *ret);
 /*
- * The next message to send at now, or NULL; counts the try. A request whose REQUEST_TRIES_MAX tries are over is dropped: NULL with
- * *ret_gave_up set, and the caller asks again, as others may be due.
+ * The next message to send at now, or NULL; counts the try. A request whose REQUEST_TRIES_MAX tries are over is
+ * dropped: NULL with *ret_gave_up set, and the caller asks again, as others may be due.
  */
 const struct request *request_due(struct request_table *table, struct time_us now, bool *ret_gave_up);
 struct time_us request_deadline(const struct request_table *table);

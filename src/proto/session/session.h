@@ -1,6 +1,6 @@
 /*
- * session.h: one authenticated link between two ends after its handshake: keys by epoch, counters and replay windows by path, sealing, opening.
- * The packet path: no allocation, no lock. One thread at a time.
+ * session.h: one authenticated link between two ends after its handshake: keys by epoch, counters and replay windows by
+ * path, sealing, opening. The packet path: no allocation, no lock. One thread at a time.
  */
 #pragma once
 
@@ -30,12 +30,14 @@ void session_destroy(struct session *session); /* wipes; accepts NULL */
  * Seals size bytes into out (size + OVERHEAD_SIZE; must not overlap in). flags: SEALED_CONTROL, SEALED_PARTIAL.
  * ERR_EXHAUSTED: the counter space or the key is used up, nothing was written.
  */
-must_use enum err session_seal(struct session *session, uint8_t path, uint8_t flags, const uint8_t *in, size_t size, uint8_t *out);
+must_use enum err session_seal(struct session *session, uint8_t path, uint8_t flags, const uint8_t *in, size_t size,
+			       uint8_t *out);
 /*
- * Checks header, epoch and window, opens into out (at least size - OVERHEAD_SIZE bytes, not overlapping), then marks the counter as seen.
- * Nothing in the session changes unless the tag verifies. out is clobbered on ERR_AUTH.
+ * Checks header, epoch and window, opens into out (at least size - OVERHEAD_SIZE bytes, not overlapping), then marks
+ * the counter as seen. Nothing in the session changes unless the tag verifies. out is clobbered on ERR_AUTH.
  */
-must_use enum err session_open(struct session *session, const uint8_t *datagram, size_t size, uint8_t *out, struct opened *ret);
+must_use enum err session_open(struct session *session, const uint8_t *datagram, size_t size, uint8_t *out,
+			       struct opened *ret);
 
 uint64_t session_path_id(const struct session *session);
 bool session_is_initiator(const struct session *session);
@@ -53,8 +55,9 @@ void session_forget_old(struct session *session, struct time_us now);
 const uint8_t *session_rekey_psk(const struct session *session);
 uint8_t session_next_epoch(const struct session *session);
 /*
- * Installs the keys of epoch session_next_epoch(). The initiator sends under them at once; the responder when the first packet under them has
- * arrived. The previous epoch can still be opened. Until that first packet a further install at the responder replaces the keys of the same
- * epoch (the initiator gave up and began anew), so the caller must refuse requests older than the last one it answered.
+ * Installs the keys of epoch session_next_epoch(). The initiator sends under them at once; the responder when the first
+ * packet under them has arrived. The previous epoch can still be opened. Until that first packet a further install at
+ * the responder replaces the keys of the same epoch (the initiator gave up and began anew), so the caller must refuse
+ * requests older than the last one it answered.
  */
 void session_install(struct session *session, const struct session_keys *keys, struct time_us now);

@@ -15,8 +15,8 @@ struct epoch {
 };
 
 /*
- * newest is what the last handshake made, previous what was before it and still opens. A responder seals under previous until it has heard
- * newest: until then the initiator may not have its answer.
+ * newest is what the last handshake made, previous what was before it and still opens. A responder seals under previous
+ * until it has heard newest: until then the initiator may not have its answer.
  */
 struct session {
 	struct aead_provider *provider;

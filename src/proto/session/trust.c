@@ -175,7 +175,10 @@ static const struct coordinator_entry *coordinator_find(const struct network *ne
 	return NULL;
 }
 
-/* The key that must have signed is inside, so a lease is decoded first; it counts only if the network document lists that key. */
+/*
+ * The key that must have signed is inside, so a lease is decoded first; it counts only if the network document lists
+ * that key.
+ */
 enum err lease_judge(struct blob encoded, const struct network *network, const struct node_id *id, uint64_t now_s,
 		     struct lease *ret)
 {
@@ -203,7 +206,8 @@ enum err lease_judge(struct blob encoded, const struct network *network, const s
 	if (err == OK)
 		err = lease_allowed(&lease, coordinator);
 	if (err == OK)
-		err = validity_check(0, lease.not_after_s, now_s); /* issued_s is not judged: coordinators' clocks differ */
+		err = validity_check(0, lease.not_after_s,
+				     now_s); /* issued_s is not judged: coordinators' clocks differ */
 	if (err == OK)
 		*ret = lease;
 	return err;

@@ -1,4 +1,6 @@
-/* trust.h: signing and judging certificates, leases and network documents; sealing tickets. Design 4. Pure functions. */
+/*
+ * trust.h: signing and judging certificates, leases and network documents; sealing tickets. Design 4. Pure functions.
+ */
 #pragma once
 
 #include "base/err.h"
@@ -19,22 +21,30 @@ void lease_sign(struct lease *lease, const struct sign_keys *coordinator);
 void network_sign(struct network *network, const struct sign_keys *authority);
 
 /*
- * Decode and judge encoded documents; *ret is untouched on failure. now_s is the network's time (told by the coordinator), 0 when not
- * known yet: then validity is not judged (T10). ERR_AUTH: signature or NodeID wrong. ERR_EXPIRED.
+ * Decode and judge encoded documents; *ret is untouched on failure. now_s is the network's time (told by the
+ * coordinator), 0 when not known yet: then validity is not judged (T10). ERR_AUTH: signature or NodeID wrong.
+ * ERR_EXPIRED.
  */
-must_use enum err certificate_judge(struct blob encoded, const uint8_t authority[KEY_SIZE], uint64_t now_s, struct certificate *ret);
-/* The coordinator's key must be listed in network, the address must lie in its pools, and v6 must certify itself: ERR_DENIED otherwise. */
-must_use enum err lease_judge(struct blob encoded, const struct network *network, const struct node_id *id, uint64_t now_s, struct lease *ret);
+must_use enum err certificate_judge(struct blob encoded, const uint8_t authority[KEY_SIZE], uint64_t now_s,
+				    struct certificate *ret);
+/*
+ * The coordinator's key must be listed in network, the address must lie in its pools, and v6 must certify itself:
+ * ERR_DENIED otherwise.
+ */
+must_use enum err lease_judge(struct blob encoded, const struct network *network, const struct node_id *id,
+			      uint64_t now_s, struct lease *ret);
 must_use enum err network_judge(struct blob encoded, const uint8_t authority[KEY_SIZE], struct network *ret);
 /* First JOIN_PIN_SIZE bytes of BLAKE2s(authority key): what a join code pins. */
 void authority_pin(const uint8_t authority[KEY_SIZE], uint8_t ret[JOIN_PIN_SIZE]);
 
 /*
- * Ticket, sealed by a coordinator for a relay: coordinator's static key (32), nonce (12), ChaCha20-Poly1305 over the ticket under a key
- * derived from DH(coordinator, relay). Symmetric work only, once the DH is cached; needs no round trip and no state at the relay.
+ * Ticket, sealed by a coordinator for a relay: coordinator's static key (32), nonce (12), ChaCha20-Poly1305 over the
+ * ticket under a key derived from DH(coordinator, relay). Symmetric work only, once the DH is cached; needs no round
+ * trip and no state at the relay.
  */
 enum { TICKET_SEALED_SIZE = KEY_SIZE + 12 + TICKET_SIZE + TAG_SIZE };
-must_use enum err ticket_key(const uint8_t own_secret[KEY_SIZE], const uint8_t peer_public[KEY_SIZE], uint8_t ret[KEY_SIZE]);
-void ticket_seal(const struct ticket *ticket, const uint8_t key[KEY_SIZE], const uint8_t coordinator_public[KEY_SIZE], const uint8_t nonce[12],
-		 uint8_t ret[TICKET_SEALED_SIZE]);
+must_use enum err ticket_key(const uint8_t own_secret[KEY_SIZE], const uint8_t peer_public[KEY_SIZE],
+			     uint8_t ret[KEY_SIZE]);
+void ticket_seal(const struct ticket *ticket, const uint8_t key[KEY_SIZE], const uint8_t coordinator_public[KEY_SIZE],
+		 const uint8_t nonce[12], uint8_t ret[TICKET_SEALED_SIZE]);
 must_use enum err ticket_open(struct blob sealed, const uint8_t key[KEY_SIZE], struct ticket *ret);

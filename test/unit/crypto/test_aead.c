@@ -1,4 +1,7 @@
-/* test_aead.c: both back ends and the one-shot functions against the same published vectors, and against each other for every size. */
+/*
+ * test_aead.c: both back ends and the one-shot functions against the same published vectors, and against each other for
+ * every size.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -19,19 +22,20 @@ struct vector {
 
 /* GCM: McGrew and Viega, test cases 13, 14, 15, 16; ChaCha20-Poly1305: RFC 8439, 2.8.2. */
 static const struct vector VECTORS[] = {
-	{AEAD_AES256_GCM, "0000000000000000000000000000000000000000000000000000000000000000", "000000000000000000000000",
-	 "", "", "530f8afbc74536b9a963b4f1c4cb738b"},
-	{AEAD_AES256_GCM, "0000000000000000000000000000000000000000000000000000000000000000", "000000000000000000000000",
-	 "", "00000000000000000000000000000000", "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919"},
-	{AEAD_AES256_GCM, "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308", "cafebabefacedbaddecaf888",
-	 "",
+	{AEAD_AES256_GCM, "0000000000000000000000000000000000000000000000000000000000000000",
+	 "000000000000000000000000", "", "", "530f8afbc74536b9a963b4f1c4cb738b"},
+	{AEAD_AES256_GCM, "0000000000000000000000000000000000000000000000000000000000000000",
+	 "000000000000000000000000", "", "00000000000000000000000000000000",
+	 "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919"},
+	{AEAD_AES256_GCM, "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308",
+	 "cafebabefacedbaddecaf888", "",
 	 "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
 	 "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b391aafd255",
 	 "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
 	 "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662898015ad"
 	 "b094dac5d93471bdec1a502270e3cc6c"},
-	{AEAD_AES256_GCM, "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308", "cafebabefacedbaddecaf888",
-	 "feedfacedeadbeeffeedfacedeadbeefabaddad2",
+	{AEAD_AES256_GCM, "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308",
+	 "cafebabefacedbaddecaf888", "feedfacedeadbeeffeedfacedeadbeefabaddad2",
 	 "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
 	 "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39",
 	 "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
@@ -137,7 +141,10 @@ static void test_one_shot_vector(void **state)
 	assert_int_equal(chacha_open(key, nonce, aad, aad_size, sealed, size, plain), ERR_AUTH);
 }
 
-/* One size: every back end seals to the same bytes, out of place and in place, writes nothing beyond, and opens what others sealed. */
+/*
+ * One size: every back end seals to the same bytes, out of place and in place, writes nothing beyond, and opens what
+ * others sealed.
+ */
 static void size_check(struct pair *pair, struct aead_key *const keys[2], uint64_t *seed, size_t size, size_t aad_size)
 {
 	uint8_t plain[SIZE_MAX_TESTED + 1], nonce[12], aad[64];
@@ -210,8 +217,8 @@ static void test_empty_plaintext(void **state)
 }
 
 /* Flips each bit of bytes in turn: none may open. */
-static void flips_refused(struct aead_key *key, uint8_t *bytes, size_t bytes_size, const uint8_t *nonce, const uint8_t *aad,
-			  const uint8_t *sealed, size_t size)
+static void flips_refused(struct aead_key *key, uint8_t *bytes, size_t bytes_size, const uint8_t *nonce,
+			  const uint8_t *aad, const uint8_t *sealed, size_t size)
 {
 	uint8_t out[64];
 

@@ -1,6 +1,6 @@
 /*
- * test_hash.c: BLAKE2s against RFC 7693 and its authors' implementation, HMAC and HKDF against CPython (hmac over hashlib's BLAKE2s, which
- * is that implementation), SipHash against its paper.
+ * test_hash.c: BLAKE2s against RFC 7693 and its authors' implementation, HMAC and HKDF against CPython (hmac over
+ * hashlib's BLAKE2s, which is that implementation), SipHash against its paper.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,7 @@
-/* test_keys.c: X25519 against RFC 7748, Ed25519 against RFC 8032, and the signatures that only a lax verifier takes (T14). */
+/*
+ * test_keys.c: X25519 against RFC 7748, Ed25519 against RFC 8032, and the signatures that only a lax verifier takes
+ * (T14).
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -163,8 +166,8 @@ static void test_malleated_signature_is_refused(void **state)
 }
 
 /*
- * With a key A of small order, R = identity and S = 0 fit the equation whenever the hash is a multiple of A's order: a signature by nobody for
- * many messages. The last four are encodings of such points that are not canonical.
+ * With a key A of small order, R = identity and S = 0 fit the equation whenever the hash is a multiple of A's order: a
+ * signature by nobody for many messages. The last four are encodings of such points that are not canonical.
  */
 static void test_small_order_keys_are_refused(void **state)
 {

@@ -28,7 +28,7 @@ void exchange_init(struct exchange *x)
 /* Contract in the header. */
 void exchange_request(struct exchange *x, struct blob payload)
 {
-	uint8_t seed[KEY_SIZE] = {4};
+	uint8_t seed[KEY_SIZE] = {0x48};
 	struct handshake_setup setup = {
 		.local_static = &x->initiator.keys,
 		.remote_static = x->responder.keys.public,
@@ -46,15 +46,15 @@ void exchange_request(struct exchange *x, struct blob payload)
 void exchange_accept(struct exchange *x)
 {
 	assert_int_equal(handshake_mac1_check(x->request, x->request_size, x->responder.mac1_key), OK);
-	assert_int_equal(handshake_accept(&x->accepted, &x->responder.keys, x->psk, x->request, x->request_size, x->payload,
-					  &x->payload_size),
+	assert_int_equal(handshake_accept(&x->accepted, &x->responder.keys, x->psk, x->request, x->request_size,
+					  x->payload, &x->payload_size),
 			 OK);
 }
 
 /* Contract in the header. */
 void exchange_answer(struct exchange *x, struct blob payload)
 {
-	uint8_t seed[KEY_SIZE] = {5};
+	uint8_t seed[KEY_SIZE] = {0x58};
 	struct handshake_setup setup = {
 		.local_static = &x->responder.keys,
 		.psk = x->psk,
@@ -64,8 +64,9 @@ void exchange_answer(struct exchange *x, struct blob payload)
 		.ephemeral_seed = seed,
 	};
 
-	assert_int_equal(handshake_answer(&x->accepted, &setup, payload, x->response, &x->response_size, &x->responder_keys),
-			 OK);
+	assert_int_equal(
+		handshake_answer(&x->accepted, &setup, payload, x->response, &x->response_size, &x->responder_keys),
+		OK);
 }
 
 /* Contract in the header. */

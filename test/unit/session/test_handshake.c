@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "crypto/hash.h"
+#include "../crypto/hex.h"
 #include "fixture.h"
 
 static const size_t PAYLOAD_SIZES[] = {0, 1, 16, 500, HANDSHAKE_PAYLOAD_MAX};
@@ -40,6 +41,34 @@ static void test_both_ends_agree(void **state)
 	}
 }
 
+/*
+ * Keys and ephemeral keys of the fixture, run once through noiseprotocol 0.3.1 (test/interop has the live comparison).
+ */
+static void test_transcript_of_another_implementation(void **state)
+{
+	static const char REQUEST[] =
+		"8fcb5d6aca45e3dc1cdc7fbf43189f9232093dedc97bb1efbe7b7669f6d310579c21226ad191ca7a8945b2e370a05f8c"
+		"d04f476489a9c6c19048dbca1b383d39a5d4f8cc777e1650c0b77e2364a14bc9e0ea3231dcba61c1074a997f486d1487"
+		"cdd0c2fd799d7fb1816e";
+	static const char RESPONSE[] =
+		"c5c98f7cd74857a84acc6037507b2c8a3050ec69d3222b923c6d7caff2d7017896211436f115ba8535596e8de6bf23bf"
+		"8503581ef907";
+	struct exchange x;
+
+	(void)state;
+	exchange_init(&x);
+	exchange_request(&x, (struct blob){(const uint8_t *)"early data", 10});
+	hex_expect(x.request + HEADER_SIZE, x.request_size - HEADER_SIZE - 2 * MAC_SIZE, REQUEST);
+	exchange_accept(&x);
+	exchange_answer(&x, (struct blob){(const uint8_t *)"answer", 6});
+	hex_expect(x.response + HEADER_SIZE, x.response_size - HEADER_SIZE - 2 * MAC_SIZE, RESPONSE);
+	exchange_finish(&x);
+	hex_expect(x.initiator_keys.to_responder, KEY_SIZE,
+		   "d7b89d2c823b4f49b47aba46617df42be78f3f32b342ec5b159f3dcb16340774");
+	hex_expect(x.initiator_keys.to_initiator, KEY_SIZE,
+		   "586ce1d47cd345317773b05b3bdf60c445e1a62c2c97bd29b3f7085df5678821");
+}
+
 static void test_oversized_payload_is_refused(void **state)
 {
 	uint8_t payload[MESSAGE_MAX] = {0}, seed[KEY_SIZE] = {4}, out[MESSAGE_MAX];
@@ -52,8 +81,9 @@ static void test_oversized_payload_is_refused(void **state)
 	setup.local_static = &x.initiator.keys;
 	setup.remote_static = x.responder.keys.public;
 	setup.mac1_key = x.responder.mac1_key;
-	assert_int_equal(handshake_begin(&x.begun, &setup, (struct blob){payload, HANDSHAKE_PAYLOAD_MAX + 1}, out, &size),
-			 ERR_SIZE);
+	assert_int_equal(
+		handshake_begin(&x.begun, &setup, (struct blob){payload, HANDSHAKE_PAYLOAD_MAX + 1}, out, &size),
+		ERR_SIZE);
 	assert_int_equal(size, 77);
 }
 
@@ -65,7 +95,8 @@ static enum err responder_judges(struct exchange *x)
 
 	if (err)
 		return err;
-	return handshake_accept(&h, &x->responder.keys, x->psk, x->request, x->request_size, x->payload, &x->payload_size);
+	return handshake_accept(&h, &x->responder.keys, x->psk, x->request, x->request_size, x->payload,
+				&x->payload_size);
 }
 
 static enum err initiator_judges(struct exchange *x)
@@ -74,8 +105,8 @@ static enum err initiator_judges(struct exchange *x)
 
 	if (err)
 		return err;
-	return handshake_finish(&x->begun, &x->initiator.keys, x->response, x->response_size, x->payload, &x->payload_size,
-				&x->initiator_keys);
+	return handshake_finish(&x->begun, &x->initiator.keys, x->response, x->response_size, x->payload,
+				&x->payload_size, &x->initiator_keys);
 }
 
 static void mac1_renew(uint8_t *datagram, size_t size, const uint8_t *key)
@@ -156,8 +187,8 @@ static void test_forged_answer_changes_nothing(void **state)
 	memset(x.payload, 0x77, sizeof(x.payload));
 	x.payload_size = 99;
 	x.response[HEADER_SIZE + 3] ^= 1;
-	assert_int_equal(handshake_finish(&x.begun, &x.initiator.keys, x.response, x.response_size, x.payload, &x.payload_size,
-					  &x.initiator_keys),
+	assert_int_equal(handshake_finish(&x.begun, &x.initiator.keys, x.response, x.response_size, x.payload,
+					  &x.payload_size, &x.initiator_keys),
 			 ERR_AUTH);
 	assert_memory_equal(&before, &x.begun, sizeof(before));
 	assert_int_equal(x.payload_size, 99);
@@ -192,8 +223,8 @@ static void test_truncation_and_excess_are_refused(void **state)
 		struct handshake h;
 
 		assert_int_not_equal(responder_judges(&x), OK);
-		assert_int_not_equal(handshake_accept(&h, &x.responder.keys, x.psk, x.request, x.request_size, x.payload,
-						      &x.payload_size),
+		assert_int_not_equal(handshake_accept(&h, &x.responder.keys, x.psk, x.request, x.request_size,
+						      x.payload, &x.payload_size),
 				     OK);
 	}
 	assert_int_equal(handshake_mac1_check(longer, sizeof(longer), x.responder.mac1_key), ERR_SIZE);
@@ -249,14 +280,14 @@ static void test_wrong_responder_is_refused(void **state)
 	assert_int_equal(handshake_accept(&x.accepted, &x.initiator.keys, x.psk, x.request, x.request_size, x.payload,
 					  &x.payload_size),
 			 ERR_AUTH);
-	assert_int_equal(handshake_finish(&x.begun, &x.initiator.keys, x.request, x.request_size, x.payload, &x.payload_size,
-					  &x.initiator_keys),
+	assert_int_equal(handshake_finish(&x.begun, &x.initiator.keys, x.request, x.request_size, x.payload,
+					  &x.payload_size, &x.initiator_keys),
 			 ERR_STATE);
 }
 
 /*
- * Key-compromise impersonation (T11): the thief has the initiator's static secret and answers as the responder, whose secret it lacks. It can
- * follow the protocol with a static pair of its own only.
+ * Key-compromise impersonation (T11): the thief has the initiator's static secret and answers as the responder, whose
+ * secret it lacks. It can follow the protocol with a static pair of its own only.
  */
 static void test_thief_of_own_key_cannot_answer(void **state)
 {
@@ -272,11 +303,15 @@ static void test_thief_of_own_key_cannot_answer(void **state)
 	assert_int_equal(initiator_judges(&x), ERR_AUTH);
 }
 
-/* The other direction: with the responder's secret stolen, a stranger cannot pose as a given initiator: ss then needs that one's secret. */
+/*
+ * The other direction: with the responder's secret stolen, a stranger cannot pose as a given initiator: ss then needs
+ * that one's secret.
+ */
 static void test_initiator_is_who_it_says(void **state)
 {
 	uint8_t seed[KEY_SIZE] = {4};
-	struct handshake_setup setup = {.type = PACKET_TUNNEL_REQUEST, .path_id = FIXTURE_PATH_ID, .ephemeral_seed = seed};
+	struct handshake_setup setup = {
+		.type = PACKET_TUNNEL_REQUEST, .path_id = FIXTURE_PATH_ID, .ephemeral_seed = seed};
 	struct dh_keys posing;
 	struct exchange x;
 	struct end thief;
@@ -353,6 +388,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_both_ends_agree),
+		cmocka_unit_test(test_transcript_of_another_implementation),
 		cmocka_unit_test(test_oversized_payload_is_refused),
 		cmocka_unit_test(test_every_request_byte_counts),
 		cmocka_unit_test(test_every_request_byte_counts_under_a_valid_mac1),

@@ -88,6 +88,38 @@ static void test_reordered_by_8191(void **state)
 	}
 }
 
+/*
+ * In order and without a gap: the words at the far edge must not be cleared, nor reused, before they have left the
+ * window.
+ */
+static void test_edge_holds_at_every_step(void **state)
+{
+	struct replay replay = {0};
+
+	(void)state;
+	for (uint64_t i = 0; i < 3 * REPLAY_WINDOW; i++) {
+		assert_true(take(&replay, i));
+		for (uint64_t late = REPLAY_WINDOW - 130; late < REPLAY_WINDOW + 130; late++)
+			assert_true(late > i || !replay_is_fresh(&replay, i - late));
+	}
+}
+
+/* A late packet at the edge sets a bit that must not stand for one to come. */
+static void test_edge_does_not_shade_the_front(void **state)
+{
+	(void)state;
+	for (uint64_t highest = 2 * REPLAY_WINDOW; highest < 2 * REPLAY_WINDOW + 64; highest++) {
+		struct replay replay = {0};
+
+		assert_true(take(&replay, highest));
+		for (uint64_t late = REPLAY_WINDOW - 64; late < REPLAY_WINDOW; late++)
+			assert_true(take(&replay, highest - late));
+		assert_true(take(&replay, highest + 64));
+		for (uint64_t i = highest + 1; i < highest + 64; i++)
+			assert_true(take(&replay, i));
+	}
+}
+
 enum { MODEL_COUNTERS = 200000 };
 
 static void test_random_walk_against_model(void **state)
@@ -106,7 +138,8 @@ static void test_random_walk_against_model(void **state)
 		random ^= random << 13;
 		random ^= random >> 7;
 		random ^= random << 17;
-		front += random % 64 == 0 ? random >> 50 : 1; /* now and then a jump of up to two windows */
+		front +=
+			random % 4096 == 0 ? random >> 50 : random >> 63; /* now and then a jump of up to two windows */
 		counter = front > (random >> 20) % 10000 ? front - (random >> 20) % 10000 : 0;
 		expected = !seen[counter] && (!any || counter + REPLAY_WINDOW > highest);
 		assert_int_equal(take(&replay, counter), expected);
@@ -126,6 +159,8 @@ int main(void)
 		cmocka_unit_test(test_highest_is_told),
 		cmocka_unit_test(test_jump_forgets_old_bits),
 		cmocka_unit_test(test_reordered_by_8191),
+		cmocka_unit_test(test_edge_holds_at_every_step),
+		cmocka_unit_test(test_edge_does_not_shade_the_front),
 		cmocka_unit_test(test_random_walk_against_model),
 	};
 

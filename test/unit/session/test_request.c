@@ -87,7 +87,8 @@ static void test_size_limit(void **state)
 	(void)state;
 	assert_int_equal(request_add(&table, 1, 1, (struct blob){big, CONTROL_MAX + 1}, (struct time_us){0}, 10, false),
 			 ERR_SIZE);
-	assert_int_equal(request_add(&table, 1, 1, (struct blob){big, CONTROL_MAX}, (struct time_us){0}, 10, false), OK);
+	assert_int_equal(request_add(&table, 1, 1, (struct blob){big, CONTROL_MAX}, (struct time_us){0}, 10, false),
+			 OK);
 }
 
 int main(void)

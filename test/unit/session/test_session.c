@@ -1,4 +1,6 @@
-/* test_session.c: sealing, opening, replay, limits and epochs, each for both suites and, where it matters, both roles. */
+/*
+ * test_session.c: sealing, opening, replay, limits and epochs, each for both suites and, where it matters, both roles.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -408,7 +410,10 @@ static void test_three_hundred_epochs(void **state)
 	pair_destroy(p);
 }
 
-/* The answer was lost and the initiator began anew: the responder replaces what it had made, and both meet in the same epoch. */
+/*
+ * The answer was lost and the initiator began anew: the responder replaces what it had made, and both meet in the same
+ * epoch.
+ */
 static void test_lost_answer_is_survived(void **state)
 {
 	struct pair *p = pair_create(SUITE_AES256_GCM);
@@ -440,7 +445,8 @@ static void test_old_keys_are_forgotten(void **state)
 	memcpy(late, p->sealed, SEALED_SIZE);
 	session_install(p->b, &keys, time_add(T0, REKEY_AFTER_US));
 	session_install(p->a, &keys, time_add(T0, REKEY_AFTER_US));
-	session_forget_old(p->b, time_add(T0, REJECT_AFTER_US)); /* its answer may still be under way: seals under the old key */
+	session_forget_old(
+		p->b, time_add(T0, REJECT_AFTER_US)); /* its answer may still be under way: seals under the old key */
 	assert_int_equal(seal(p, p->b, 0), OK);
 	assert_int_equal(open(p, p->a), OK);
 	pass(p, p->a, p->b);
@@ -454,7 +460,9 @@ static void test_old_keys_are_forgotten(void **state)
 	pair_destroy(p);
 }
 
-/* The real thing: rekey messages inside the session, an answer lost, a second attempt, and packets under what it made. */
+/*
+ * The real thing: rekey messages inside the session, an answer lost, a second attempt, and packets under what it made.
+ */
 static void test_rekey_end_to_end(void **state)
 {
 	struct pair *p = pair_create(SUITE_AES256_GCM);
@@ -468,7 +476,8 @@ static void test_rekey_end_to_end(void **state)
 	for (int attempt = 0; attempt < 2; attempt++) {
 		seed[1] = (uint8_t)attempt;
 		assert_int_equal(rekey_begin(&h, p->a, &p->x.initiator.keys, responder, seed, request), OK);
-		assert_int_equal(rekey_answer(p->b, &p->x.responder.keys, responder, &message, seed, T0, response), ERR_AUTH);
+		assert_int_equal(rekey_answer(p->b, &p->x.responder.keys, responder, &message, seed, T0, response),
+				 ERR_AUTH);
 		assert_int_equal(rekey_answer(p->b, &p->x.responder.keys, initiator, &message, seed, T0, response), OK);
 		pass(p, p->b, p->a);
 	}

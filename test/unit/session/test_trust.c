@@ -1,4 +1,7 @@
-/* test_trust.c: credentials count only from the right hand, in their one encoding, in their time, for the right node; tickets only whole. */
+/*
+ * test_trust.c: credentials count only from the right hand, in their one encoding, in their time, for the right node;
+ * tickets only whole.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -256,7 +259,8 @@ static void test_other_authority_is_refused(void **state)
 	assert_int_equal(certificate_verdict(w, certificate_bytes(w, &w->coordinator), NOW_S), ERR_AUTH); /* T30 */
 	assert_int_equal(network_judge(network_bytes(w, &w->stranger), w->authority.public, &network), ERR_AUTH);
 	assert_int_equal(lease_verdict(w, lease_bytes(w, &w->stranger), NOW_S), ERR_AUTH);
-	memcpy(w->lease.coordinator_key, w->stranger.public, KEY_SIZE); /* properly signed, by a key that nobody listed */
+	memcpy(w->lease.coordinator_key, w->stranger.public,
+	       KEY_SIZE); /* properly signed, by a key that nobody listed */
 	assert_int_equal(lease_verdict(w, lease_bytes(w, &w->stranger), NOW_S), ERR_DENIED);
 }
 
@@ -409,7 +413,8 @@ static void test_pin(void **state)
 	authority_pin(w->authority.public, a);
 	authority_pin(w->stranger.public, b);
 	assert_memory_not_equal(a, b, JOIN_PIN_SIZE);
-	assert_memory_equal(a, node_id_of(w->authority.public).bytes, JOIN_PIN_SIZE); /* both are BLAKE2s, cut to 16 bytes */
+	assert_memory_equal(a, node_id_of(w->authority.public).bytes,
+			    JOIN_PIN_SIZE); /* both are BLAKE2s, cut to 16 bytes */
 }
 
 int main(void)
