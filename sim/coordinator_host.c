@@ -12,8 +12,28 @@ void disk_finish(struct disk *disk)
 	*disk = (struct disk){0};
 }
 
-static void disk_append(struct disk *disk, const struct record *record)
+static struct record *disk_find(struct disk *disk, const struct record *record)
 {
+	for (size_t i = 0; i < disk->count; i++)
+		if (disk->records[i].table == record->table && disk->records[i].key_size == record->key_size &&
+		    !memcmp(disk->records[i].key, record->key, record->key_size))
+			return &disk->records[i];
+	return NULL;
+}
+
+/* The latest value of a key wins, as in every store. */
+static void disk_write(struct disk *disk, const struct record *record)
+{
+	struct record *old = disk_find(disk, record);
+
+	if (old && record->erase) {
+		*old = disk->records[--disk->count];
+		return;
+	}
+	if (old)
+		*old = *record;
+	if (old || record->erase)
+		return;
 	if (disk->count == disk->capacity) {
 		struct record *larger = mem_alloc(disk->capacity * 2 + 8, sizeof *larger);
 
@@ -75,7 +95,7 @@ static bool next_datagram(void *m, struct time_us now, struct datagram *ret)
 	bool wrote = false;
 
 	while (coordinator_next_record(c->coordinator, &record)) {
-		disk_append(c->disk, &record);
+		disk_write(c->disk, &record);
 		wrote = true;
 	}
 	if (wrote)

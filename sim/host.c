@@ -213,6 +213,7 @@ void host_kill(struct host *host)
 	if (host->machine && host->ops->destroy)
 		host->ops->destroy(host->machine);
 	host->machine = NULL;
+	host->contact_count = 0; /* its successor knows nobody, and nobody has proved anything to it */
 	world_note(host->world, host->name, "is dead");
 }
 

@@ -82,7 +82,8 @@ static bool run_one(const struct scenario *scenario, uint64_t seed, const struct
 		return false;
 	}
 	if (o->is_verbose)
-		printf("ok %-18s SEED=%llu hash=%016llx events=%llu virtual=%.1fs gap=%.1fms lost=%u/%u\n", scenario->name,
+		printf("ok %-18s SEED=%llu hash=%016llx events=%llu virtual=%.1fs gap=%.1fms lost=%u/%u\n",
+		       scenario->name,
 		       (unsigned long long)seed, (unsigned long long)result.hash, (unsigned long long)result.events,
 		       (double)result.virtual_us / 1e6, (double)result.gap_us / 1e3, result.lost, result.sent);
 	if (!o->twice)

@@ -27,11 +27,13 @@ void net_finish(struct net *net)
 	nat_finish(&net->firewall);
 }
 
-/* Addresses are never handed out twice, so that a stale one cannot mean somebody else by accident. */
+/* Private ones are all of one subnet, but the same address in two nets is rare, as it is among real homes. */
 struct ip net_lease(struct net *net, uint8_t host, uint8_t family)
 {
+	uint8_t inside = (uint8_t)(2 + (net->number * 11 + host) % 250);
+
 	if (family == 4 && net->config.has_v4)
-		return net->config.has_nat ? ip_v4(192, 168, 1, host) : ip_v4(50, net->number, 1, host);
+		return net->config.has_nat ? ip_v4(192, 168, 1, inside) : ip_v4(50, net->number, 1, host);
 	if (family == 6 && net->config.has_v6)
 		return (struct ip){.family = 6, .bytes = {0x26, 0, 0, net->number, [15] = host}};
 	return (struct ip){0};

@@ -68,7 +68,11 @@ static void add_coordinator(struct overlay *overlay)
 	};
 	memcpy(config->authority, overlay->authority.public, KEY_SIZE);
 	*entry = (struct coordinator_entry){
-		.zone = OVERLAY_ZONE, .pool4 = config->pool4, .pool6 = config->pool6, .addresses = addresses_of(overlay->coordinator)};
+		.zone = OVERLAY_ZONE,
+		.pool4 = config->pool4,
+		.pool6 = config->pool6,
+		.addresses = addresses_of(overlay->coordinator),
+	};
 	memcpy(entry->static_key, config->static_keys.public, KEY_SIZE);
 	memcpy(entry->sign_key, config->sign_keys.public, KEY_SIZE);
 	overlay->network.coordinator_count = 1;
@@ -244,12 +248,16 @@ static bool some_unregistered(void *ctx)
 	return false;
 }
 
-/* Dead nodes are not waited for. */
+/*
+ * Dead nodes are not waited for. Then one more moment: a coordinator takes a node for online at its first word after
+ * the handshake.
+ */
 bool overlay_wait_registered(struct overlay *overlay, int64_t limit_us)
 {
 	struct time_us until = time_add(overlay->world->now, limit_us);
 
-	return world_run_while(overlay->world, until, some_unregistered, overlay);
+	return world_run_while(overlay->world, until, some_unregistered, overlay) &&
+	       world_run_until(overlay->world, time_add(overlay->world->now, USEC_PER_SEC / 2));
 }
 
 static bool find_peer(const struct overlay *overlay, const struct overlay_node *from, const struct overlay_node *to,

@@ -35,7 +35,8 @@ static bool expect_flow(struct overlay *o, struct talk *talk, int64_t limit_us, 
 	bool flows = overlay_wait_delivered(o, talk->flows, 2, PACKETS, limit_us);
 
 	if (!flows)
-		world_fail(o->world, "%s: a to b %u of %u, b to a %u of %u in %lld ms", when, talk->flows[0]->delivered_marked,
+		world_fail(o->world, "%s: a to b %u of %u, b to a %u of %u in %lld ms", when,
+			   talk->flows[0]->delivered_marked,
 			   talk->flows[0]->sent_marked, talk->flows[1]->delivered_marked, talk->flows[1]->sent_marked,
 			   (long long)(limit_us / 1000));
 	return flows;
@@ -51,7 +52,8 @@ static bool start_talk(struct overlay *o, struct talk *talk, uint32_t loss_ppm)
 		return false;
 	if (!expect(o, overlay_wait_connected(o, talk->a, talk->b, CONNECT_LIMIT_US), "not connected in time"))
 		return false;
-	overlay_exchange(o, talk->a, talk->b, family, INTERVAL_US, (size_t)stream_range(&o->random, 64, 1200), talk->flows);
+	overlay_exchange(o, talk->a, talk->b, family, INTERVAL_US, (size_t)stream_range(&o->random, 64, 1200),
+			 talk->flows);
 	return expect_flow(o, talk, EXCHANGE_LIMIT_US, "after contact");
 }
 
@@ -123,7 +125,8 @@ static void run_coordinator_dies(struct overlay *o)
 	if (!expect_flow(o, &talk, EXCHANGE_LIMIT_US, "after both moved without a coordinator"))
 		return;
 	overlay_restart_coordinator(o);
-	(void)expect(o, overlay_wait_registered(o, HEALED_LIMIT_US), "not registered with the restarted coordinator in time");
+	(void)expect(o, overlay_wait_registered(o, HEALED_LIMIT_US),
+		     "not registered with the restarted coordinator in time");
 	(void)expect_flow(o, &talk, EXCHANGE_LIMIT_US, "after the coordinator's return");
 }
 

@@ -10,7 +10,7 @@
 #include "base/addr.h"
 #include "base/time.h"
 
-enum { TRACE_LINES = 400, TRACE_NAME = 16, TRACE_NOTE = 96 };
+enum { TRACE_LINES = 16384, TRACE_NAME = 16, TRACE_NOTE = 96 };
 
 struct trace_line {
 	struct time_us at;
