@@ -8,7 +8,6 @@
 #include "wire/tunnel.h"
 
 enum { UNANSWERED_MAX = 3 };
-#define PATH_HYSTERESIS_US 2000
 
 /* RFC 9002 would call it a probe timeout; before the first RTT the minimum holds. */
 int64_t path_silence_us(const struct path *path)
@@ -142,7 +141,6 @@ void path_set_valid(struct node *node, struct peer *peer, struct path *path, str
 	if (rtt_us >= 0)
 		measure(path, rtt_us);
 	path->valid = true;
-	path->is_suggested = false;
 	path->unanswered = 0;
 	path->awaiting = false;
 	path->challenge_open = false;
@@ -162,7 +160,6 @@ static void suggest(struct node *node, struct peer *peer, struct time_us now, co
 
 	if (!path)
 		return;
-	path->is_suggested = true;
 	path_challenge(node, peer, path, now);
 	if (peer->active >= 0)
 		path_challenge(node, peer, &peer->paths[peer->active], now);
@@ -285,56 +282,4 @@ void path_run(struct node *node, struct peer *peer, struct time_us now)
 		if (path->awaiting)
 			peer_plan(node, peer, time_add(path->awaiting_since, path_silence_us(path)));
 	}
-}
-
-/* Smaller is better: direct before relay, addresses the kernel prefers before others, then RTT. */
-static int64_t score(const struct node *node, const struct peer *peer, const struct path *path)
-{
-	int64_t cost = path->rtt_us >= 0 ? path->rtt_us : 500 * USEC_PER_MSEC;
-	int local = node_local_for(node, path->route.remote.ip.family);
-
-	if (path->kind == PATH_RELAY)
-		cost += 10 * USEC_PER_SEC;
-	if (local < 0 || !ip_equal(&node->locals[local].ip, &path->route.local.ip))
-		cost += 5 * USEC_PER_SEC;
-	if (peer->active == (int)(path - peer->paths))
-		cost -= cost / 5 + PATH_HYSTERESIS_US;
-	return cost;
-}
-
-/* Leaving a path that has failed means that what was sent on it lately has to be sent again. */
-static void switch_to(struct node *node, struct peer *peer, struct time_us now, int best)
-{
-	struct path *old = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
-	struct path *path = &peer->paths[best];
-	bool failed = old && !old->valid && !peer->moving.active;
-
-	peer->active = best;
-	if (peer->second == best)
-		peer->second = -1;
-	peer->route_tag++;
-	node_emit_path(node, peer, NODE_EVENT_PATH_SELECTED, path);
-	if (failed)
-		move_replay(node, peer, now, path, old->heard);
-	outbound_release(node, peer, now);
-}
-
-/* With nothing valid the present one is kept: it is as good a guess as any. */
-void path_select(struct node *node, struct peer *peer, struct time_us now)
-{
-	int best = -1;
-	int64_t best_score = INT64_MAX;
-
-	for (int i = 0; i < NODE_PATHS_MAX; i++) {
-		const struct path *path = &peer->paths[i];
-
-		if (!path->used || !path->valid)
-			continue;
-		if (score(node, peer, path) < best_score) {
-			best_score = score(node, peer, path);
-			best = i;
-		}
-	}
-	if (best >= 0 && best != peer->active && peer->session)
-		switch_to(node, peer, now, best);
 }

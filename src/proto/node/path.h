@@ -16,7 +16,6 @@ struct path {
 	enum path_kind kind;
 	struct route route;
 	bool valid;	      /* a challenge was answered, or a bound leg; and not silent since */
-	bool is_suggested;    /* learned from a packet, not from a list: E5 applies until valid */
 	int64_t rtt_us;	      /* smoothed (RFC 6298); -1: not known */
 	struct time_us heard; /* last authenticated packet over it; us 0: never */
 	bool awaiting;	      /* something was sent since then */

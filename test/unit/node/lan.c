@@ -121,6 +121,7 @@ struct lan *lan_create(void)
 	lan->aead = aead_provider_create(AEAD_BACKEND_AUTO);
 	lan->coordinator_addr = parse("192.0.2.1:7367");
 	lan->relay_addr = parse("192.0.2.2:7367");
+	lan->forwarder = parse("192.0.2.99:999");
 	make_network(lan, &coordinator, &dc.sign_keys, &relay);
 	dc.static_keys = coordinator;
 	memcpy(dc.authority, lan->authority.public, KEY_SIZE);
@@ -150,22 +151,47 @@ void lan_destroy(struct lan *lan)
 	free(lan);
 }
 
+static void put(struct lan *lan, int64_t delay_us, const struct addr *from, const struct addr *to, const uint8_t *bytes,
+		size_t size)
+{
+	struct lan_datagram *d = &lan->queue[lan->queue_size++];
+
+	assert(lan->queue_size < LAN_QUEUE && size <= LAN_DATAGRAM);
+	*d = (struct lan_datagram){.at = time_add(lan->now, delay_us), .from = *from, .to = *to, .size = size};
+	memcpy(d->bytes, bytes, size);
+}
+
+/* The stranger sees A's packets and is faster; what B sends to the stranger it passes on to A, and A's answers back. */
+static void forward(struct lan *lan, const struct addr *from, const struct addr *to, const uint8_t *bytes, size_t size)
+{
+	const struct addr *a = &lan->nodes[0].addr, *b = &lan->nodes[1].addr;
+
+	if (addr_equal(from, a) && (addr_equal(to, b) || addr_equal(to, &lan->forwarder)))
+		put(lan, lan->delay_us / 2, &lan->forwarder, b, bytes, size);
+	if (addr_equal(from, b) && addr_equal(to, &lan->forwarder)) {
+		lan->forwarder_got += size;
+		put(lan, lan->delay_us / 2, &lan->forwarder, a, bytes, size);
+	}
+}
+
 static void enqueue(struct lan *lan, const struct addr *from, const struct datagram *datagram)
 {
 	size_t step = datagram->segment_size ? datagram->segment_size : datagram->size;
 
 	for (size_t at = 0; at < datagram->size; at += step) {
 		size_t size = datagram->size - at < step ? datagram->size - at : step;
-		struct lan_datagram *d = &lan->queue[lan->queue_size];
 
-		assert(lan->queue_size < LAN_QUEUE && size <= LAN_DATAGRAM);
-		*d = (struct lan_datagram){.at = time_add(lan->now, lan->delay_us),
-					   .from = *from,
-					   .to = datagram->route.remote,
-					   .size = size};
-		memcpy(d->bytes, datagram->bytes + at, size);
-		lan->queue_size++;
+		put(lan, lan->delay_us, from, &datagram->route.remote, datagram->bytes + at, size);
+		if (lan->forwards)
+			forward(lan, from, &datagram->route.remote, datagram->bytes + at, size);
 	}
+}
+
+void lan_strange(struct lan *lan, int to, const void *bytes, size_t size)
+{
+	struct addr stranger = parse("192.0.2.66:666");
+
+	put(lan, lan->delay_us, &stranger, &lan->nodes[to].addr, bytes, size);
 }
 
 static void drain_node(struct lan *lan, struct lan_node *node)
@@ -212,7 +238,7 @@ static void deliver(struct lan *lan, const struct lan_datagram *d)
 	}
 	for (int i = 0; i < LAN_NODES; i++) {
 		struct lan_node *node = &lan->nodes[i];
-		bool direct = !addr_equal(&d->from, &lan->coordinator_addr) && !addr_equal(&d->from, &lan->relay_addr);
+		bool direct = addr_equal(&d->from, &lan->nodes[1 - i].addr);
 
 		if (!node->plugged || !addr_equal(&d->to, &node->addr) || (direct && lan->blocks_direct))
 			continue;

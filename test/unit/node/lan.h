@@ -42,6 +42,9 @@ struct lan {
 	size_t queue_size;
 	bool blocks_direct; /* node to node datagrams vanish */
 	bool coordinator_is_away;
+	bool forwards; /* a stranger copies what A and B say to each other, faster, from an address of its own */
+	struct addr forwarder;
+	uint64_t forwarder_got; /* bytes of sealed packets that B sent to it */
 	uint64_t sent_directly, sent_by_relay, duplicates_sealed;
 	uint32_t random;
 };
@@ -54,6 +57,8 @@ void lan_run(struct lan *lan, int64_t duration_us);
 void lan_plug(struct lan *lan, int node, const char *address);
 /* A UDP packet between the two nodes' virtual IPv4 addresses with this payload. */
 void lan_send(struct lan *lan, int from, const void *payload, size_t size);
+/* Bytes from an address that nobody knows. */
+void lan_strange(struct lan *lan, int to, const void *bytes, size_t size);
 /* Did this node report such an event? */
 bool lan_had_event(const struct lan *lan, int node, enum node_event_type type);
 const struct node_event *lan_last_event(const struct lan *lan, int node, enum node_event_type type);

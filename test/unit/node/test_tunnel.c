@@ -328,6 +328,87 @@ static void packets_over_the_mtu_are_answered(void **state)
 	assert_int_equal(lan->nodes[A].last[26] << 8 | lan->nodes[A].last[27], 1440);
 }
 
+static bool is_active_remote(struct lan *lan, int node, const struct addr *remote)
+{
+	struct node_peer_status peer = peer_of(lan, node);
+
+	for (int i = 0; i < peer.path_count; i++)
+		if (peer.paths[i].active)
+			return addr_equal(&peer.paths[i].route.remote, remote);
+	return false;
+}
+
+/* E3: faster copies from another address, whose challenges are even answered, do not take a live path's place. */
+static void a_forwarder_does_not_take_the_tunnel(void **state)
+{
+	struct lan *lan = connected(state);
+	size_t before = lan->nodes[B].received;
+
+	lan_run(lan, USEC_PER_SEC);
+	lan->forwards = true;
+	for (int i = 0; i < 500; i++) {
+		static uint8_t kilobyte[1000];
+
+		lan_send(lan, A, kilobyte, sizeof kilobyte);
+		lan_send(lan, B, kilobyte, sizeof kilobyte);
+		lan_run(lan, 10000);
+		assert_true(is_active_remote(lan, B, &lan->nodes[A].addr));
+	}
+	lan_run(lan, 100000);
+	assert_int_equal(lan->nodes[B].received - before, 500); /* copies are dropped by the window */
+	assert_true(lan->forwarder_got < 3000);			/* challenges, no data */
+}
+
+/* Without any word of the peer, a path that has died is left for the one that its packets now come from (NAT
+ * rebinding). */
+static void a_rebound_nat_is_followed(void **state)
+{
+	struct lan *lan = connected(state);
+	size_t before;
+
+	lan_run(lan, USEC_PER_SEC);
+	lan->nodes[A].addr.port = 4242; /* A itself does not notice */
+	send_numbered(lan, A, 100, 20000);
+	assert_true(is_active_remote(lan, B, &lan->nodes[A].addr));
+	before = lan->nodes[A].received;
+	lan_send(lan, B, "back", 4);
+	lan_run(lan, lan->delay_us);
+	assert_int_equal(lan->nodes[A].received - before, 1);
+}
+
+/* A stranger's packets change nothing, cost no answer, end no session (T6, T7). */
+static void strangers_meet_silence(void **state)
+{
+	struct lan *lan = connected(state);
+	struct node_status before, after;
+	uint8_t bytes[1400];
+	uint64_t directly = lan->sent_directly, relayed = lan->sent_by_relay;
+
+	lan_run(lan, 2 * USEC_PER_SEC);
+	directly = lan->sent_directly;
+	relayed = lan->sent_by_relay;
+	node_get_status(lan->nodes[B].node, lan->now, &before);
+	for (uint32_t i = 0; i < 3000; i++) {
+		memset(bytes, (int)(i * 7 % 256), sizeof bytes);
+		bytes[0] = (uint8_t)i;
+		bytes[1] = 0;
+		if (i % 3 == 0) /* one who knows the PathID */
+			memcpy(bytes + 8, lan->queue->bytes + 8, 8);
+		lan_strange(lan, B, bytes, 1 + i * 31 % sizeof bytes);
+		lan_run(lan, 100);
+	}
+	node_get_status(lan->nodes[B].node, lan->now, &after);
+	assert_int_equal(lan->sent_directly - directly, 0);
+	assert_int_equal(lan->sent_by_relay - relayed, 0);
+	assert_true(after.counters.dropped_stranger + after.counters.dropped_malformed + after.counters.dropped_auth -
+			    before.counters.dropped_stranger - before.counters.dropped_malformed -
+			    before.counters.dropped_auth >=
+		    2900);
+	lan_send(lan, A, "alive", 5);
+	lan_run(lan, lan->delay_us);
+	assert_memory_equal(lan->nodes[B].last + 28, "alive", 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -348,6 +429,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(echoes_name_their_path, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_name_is_answered_while_the_tunnel_is_directed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(packets_over_the_mtu_are_answered, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_forwarder_does_not_take_the_tunnel, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_rebound_nat_is_followed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(strangers_meet_silence, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
