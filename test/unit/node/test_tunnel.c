@@ -359,6 +359,24 @@ static void a_forwarder_does_not_take_the_tunnel(void **state)
 	assert_true(lan->forwarder_got < 3000);			/* challenges, no data */
 }
 
+/* The same when the live path is itself one that nobody listed: being faster is no reason. */
+static void a_forwarder_does_not_take_a_rebound_tunnel(void **state)
+{
+	struct lan *lan = connected(state);
+
+	lan->coordinator_is_away = true;
+	lan->nodes[A].addr.port = 4242;
+	send_numbered(lan, A, 100, 20000);
+	assert_true(is_active_remote(lan, B, &lan->nodes[A].addr));
+	lan->forwards = true;
+	for (int i = 0; i < 200; i++) {
+		lan_send(lan, A, "x", 1);
+		lan_send(lan, B, "x", 1);
+		lan_run(lan, 10000);
+		assert_true(is_active_remote(lan, B, &lan->nodes[A].addr));
+	}
+}
+
 /* Without any word of the peer, a path that has died is left for the one that its packets now come from (NAT
  * rebinding). */
 static void a_rebound_nat_is_followed(void **state)
@@ -430,6 +448,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_name_is_answered_while_the_tunnel_is_directed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(packets_over_the_mtu_are_answered, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_forwarder_does_not_take_the_tunnel, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_forwarder_does_not_take_a_rebound_tunnel, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_rebound_nat_is_followed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(strangers_meet_silence, set_up, tear_down),
 	};
