@@ -35,7 +35,10 @@ bool keys_begin(struct node *node, struct rekeying *rekeying, const struct sessi
 			   (struct blob){message, sizeof message}, ret, ret_size) == OK;
 }
 
-/* The keys are in place after the first answer, so a repetition must not run the handshake again. */
+/*
+ * The keys are in place after the first answer, so a repetition must not run the handshake again. An initiator that
+ * gave up and began anew has a higher transaction: its first attempt's keys are replaced.
+ */
 enum err keys_answer(struct node *node, struct rekeying *rekeying, struct session *session,
 		     const uint8_t remote_static[KEY_SIZE], struct time_us now, uint32_t transaction,
 		     const struct rekey *request, uint8_t *ret, size_t *ret_size)
@@ -45,7 +48,10 @@ enum err keys_answer(struct node *node, struct rekeying *rekeying, struct sessio
 
 	if (session_is_initiator(session))
 		return ERR_STATE;
-	if (!rekeying->answered || rekeying->answered_epoch != request->epoch) {
+	if (rekeying->answered && (int32_t)(transaction - rekeying->answered_transaction) < 0)
+		return ERR_REPLAY;
+	if (!rekeying->answered || rekeying->answered_transaction != transaction ||
+	    rekeying->answered_epoch != request->epoch) {
 		random_fill(&node->env.random, seed, sizeof seed);
 		err = rekey_answer(session, &node->static_keys, remote_static, request, seed, now, rekeying->answer);
 		wipe(seed, sizeof seed);
@@ -53,6 +59,7 @@ enum err keys_answer(struct node *node, struct rekeying *rekeying, struct sessio
 			return err;
 		rekeying->answered = true;
 		rekeying->answered_epoch = request->epoch;
+		rekeying->answered_transaction = transaction;
 	}
 	return write_rekey(MESSAGE_REKEY_RESPONSE, transaction, request->epoch,
 			   (struct blob){rekeying->answer, sizeof rekeying->answer}, ret, ret_size);

@@ -10,6 +10,7 @@ struct rekeying {
 	bool active; /* our request is out */
 	struct handshake handshake;
 	bool answered; /* a request of the other end was answered: the same one gets the same bytes */
+	uint32_t answered_transaction;
 	uint8_t answered_epoch;
 	uint8_t answer[REKEY_RESPONSE_SIZE];
 };

@@ -496,6 +496,7 @@ static void run_session(struct node *node, struct time_us now)
 		link_register(node, now);
 		return;
 	}
+	session_forget_old(link->session, now);
 	if (time_reached(now, link->next_keepalive)) {
 		link->next_keepalive = time_add(now, link->keepalive_us);
 		request_keepalive(node, now);

@@ -303,6 +303,7 @@ static void run_keys(struct node *node, struct peer *peer, struct time_us now)
 		end_session(node, peer, now);
 		return;
 	}
+	session_forget_old(peer->session, now);
 	if (keys_begin(node, &peer->rekeying, peer->session, peer->certificate.static_key, now, plaintext, &size))
 		peer_request(node, peer, now, MESSAGE_REKEY_REQUEST, node->transaction, (struct blob){plaintext, size});
 	if (session_is_initiator(peer->session) && !peer->rekeying.active)
