@@ -17,6 +17,8 @@ enum {
 	HANDSHAKE_DEFAULT_US = 10 * 1000 * 1000,
 	IDLE_DEFAULT_US = 30 * 1000 * 1000,
 	ACCEPTS_PER_TURN = 16, /* then others get their turn */
+	ACCEPTS_PER_S_DEFAULT = 200,
+	PAUSE_US = 100 * 1000,
 };
 
 struct connection {
@@ -43,6 +45,9 @@ struct tls_server {
 	BIO_METHOD *method;
 	struct connection *connections;
 	uint64_t tokens;
+	struct time_us window;	    /* accepts are counted in windows of PAUSE_US */
+	uint32_t window_accepts;
+	bool is_paused;		    /* the window's are used up: not on the loop until it ends */
 	struct tls_server_counters counters;
 };
 
@@ -256,7 +261,25 @@ static void admit(struct tls_server *server, int fd, const struct sockaddr_stora
 	c->remote = remote;
 	c->deadline = time_add(loop_now(server->loop), server->config.handshake_us);
 	server->counters.accepted++;
+	server->window_accepts++;
 	server->counters.open++;
+}
+
+/* A flood of handshakes costs a bounded share of the loop (security 2.7); those who wait are the kernel's. */
+static bool may_accept(struct tls_server *server)
+{
+	struct time_us now = loop_now(server->loop);
+	uint32_t per_window = server->config.accepts_per_s * PAUSE_US / USEC_PER_SEC + 1;
+
+	if (time_reached(now, time_add(server->window, PAUSE_US))) {
+		server->window = now;
+		server->window_accepts = 0;
+	}
+	if (server->window_accepts < per_window)
+		return true;
+	loop_remove(server->loop, &server->source);
+	server->is_paused = true;
+	return false;
 }
 
 static void listener_ready(struct source *source, uint32_t events)
@@ -264,7 +287,7 @@ static void listener_ready(struct source *source, uint32_t events)
 	struct tls_server *server = (struct tls_server *)source;
 
 	(void)events;
-	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+	for (int i = 0; i < ACCEPTS_PER_TURN && may_accept(server); i++) {
 		struct sockaddr_storage from;
 		socklen_t size = sizeof(from);
 		int fd = accept4(source->fd, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -311,6 +334,8 @@ static void set_defaults(struct tls_server_config *config)
 		config->connections_max = CONNECTIONS_DEFAULT;
 	if (!config->per_address_max)
 		config->per_address_max = config->connections_max > 1 ? config->connections_max / 2 : 1;
+	if (!config->accepts_per_s)
+		config->accepts_per_s = ACCEPTS_PER_S_DEFAULT;
 	if (!config->input_max)
 		config->input_max = BUFFER_DEFAULT;
 	if (!config->output_max)
@@ -381,9 +406,11 @@ enum err tls_server_send(struct tls_server *server, uint64_t token, const void *
 	return OK;
 }
 
-/* Slow handshakes and silent connections make room. */
+/* Slow handshakes and silent connections make room; a pause ends. */
 void tls_server_expire(struct tls_server *server, struct time_us now)
 {
+	if (server->is_paused && time_reached(now, time_add(server->window, PAUSE_US)))
+		server->is_paused = loop_add(server->loop, &server->source, EPOLLIN) != OK;
 	for (uint32_t i = 0; i < server->config.connections_max; i++) {
 		struct connection *c = &server->connections[i];
 
@@ -394,10 +421,10 @@ void tls_server_expire(struct tls_server *server, struct time_us now)
 	}
 }
 
-/* TIME_NEVER when nobody is connected. */
+/* TIME_NEVER when nobody is connected or kept waiting. */
 struct time_us tls_server_deadline(const struct tls_server *server)
 {
-	struct time_us deadline = TIME_NEVER;
+	struct time_us deadline = server->is_paused ? time_add(server->window, PAUSE_US) : TIME_NEVER;
 
 	for (uint32_t i = 0; i < server->config.connections_max; i++)
 		if (server->connections[i].token)

@@ -320,7 +320,7 @@ struct prefix account_pool6(const struct account *account)
 	return account->meta.pool6;
 }
 
-/* In the order of their coming, revoked ones too. */
+/* In the order of their coming, those of former lives in the order of the store; revoked ones too. */
 bool account_node_at(const struct account *account, uint32_t index, struct account_node_info *ret)
 {
 	const struct account_node *node;

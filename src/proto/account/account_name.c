@@ -66,12 +66,12 @@ enum err account_name_join(const char *label, const char *zone, char ret[FQDN_MA
 	return OK;
 }
 
-/* Nodes, zones and relays share one name space, so that `revoke NAME` means one thing. */
+/* Nodes, zones and relays share one name space, so that `revoke NAME` means one thing. "ns" is every zone's name server. */
 bool account_name_is_taken(struct account *account, const char *fqdn)
 {
 	char name[FQDN_MAX_SIZE + 1];
 
-	if (account_find_name(account, fqdn))
+	if (account_find_name(account, fqdn) || strncmp(fqdn, "ns.", 3) == 0)
 		return true;
 	for (uint32_t i = 0; i < account->server_count; i++) {
 		const struct account_server_entry *server = &account->servers[i];

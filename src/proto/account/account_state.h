@@ -66,7 +66,7 @@ struct account {
 	bool is_started, is_loaded; /* is_loaded: the store knows a network */
 	struct account_meta meta;
 
-	struct account_node **nodes; /* in the order of their coming */
+	struct account_node **nodes;
 	uint32_t node_count, nodes_max;
 	struct map nodes_by_id, nodes_by_name;
 	uint8_t name_key[16];

@@ -25,7 +25,7 @@
 #include "crypto/hash.h"
 #include "io/clock.h"
 #include "io/stream.h"
-#include "proto/session/handshake.h"
+#include "proto/session/session.h"
 #include "proto/session/trust.h"
 #include "wire/registration.h"
 
@@ -231,9 +231,42 @@ static size_t build_first(struct device *device, const struct coordinator_entry 
 	return size;
 }
 
+/* Says one thing under the new session and waits for the answer: from here on the coordinator calls the node online. */
+static void keep_alive(int fd, const struct session_keys *keys, uint64_t path_id)
+{
+	struct aead_provider *aead = aead_provider_create(AEAD_BACKEND_OPENSSL);
+	struct session *session = session_create(aead, SUITE_CHACHA20_POLY1305, true, path_id, keys, clock_now());
+	uint8_t plaintext[128] = {0}, datagram[sizeof(plaintext) + OVERHEAD_SIZE], answer[DATAGRAM_MAX],
+		opened_bytes[DATAGRAM_MAX];
+	struct writer w = writer_over(plaintext, sizeof(plaintext));
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	struct message_header header = {0};
+	size_t size;
+
+	message_header_encode(MESSAGE_KEEP_ALIVE, 7, &w);
+	assert_int_equal(writer_finish(&w, &size), OK);
+	assert_int_equal(session_seal(session, 0, SEALED_CONTROL, plaintext, sizeof(plaintext), datagram), OK);
+	assert_int_equal(send(fd, datagram, sizeof(datagram), 0), sizeof(datagram));
+	while (header.type != MESSAGE_KEEP_ALIVE_ANSWER) {
+		struct opened opened;
+		struct reader r;
+		ssize_t n;
+
+		assert_int_equal(poll(&p, 1, WAIT_S * 1000), 1);
+		n = recv(fd, answer, sizeof(answer), 0);
+		assert_true(n > 0);
+		if (session_open(session, answer, (size_t)n, opened_bytes, &opened) != OK)
+			continue; /* the handshake's answer once more */
+		r = reader_over(opened_bytes, opened.size);
+		assert_int_equal(message_header_decode(&r, &header), OK);
+	}
+	session_destroy(session);
+	aead_provider_destroy(aead);
+}
+
 /* Registers with the network's first coordinator as a node does; repeats while nobody answers. REASON_NONE: *ret_lease
  * is judged. */
-static uint8_t register_device(struct device *device, struct lease *ret_lease)
+static uint8_t register_device(struct device *device, struct lease *ret_lease, bool talk)
 {
 	const struct coordinator_entry *coordinator = &device->login.network_decoded.coordinators[0];
 	struct handshake handshake;
@@ -241,6 +274,7 @@ static uint8_t register_device(struct device *device, struct lease *ret_lease)
 	struct registration_response response;
 	struct message_header header;
 	struct time_us until = deadline();
+	uint64_t path_id;
 	uint8_t first[MESSAGE_MAX], answer[MESSAGE_MAX], payload[MESSAGE_MAX];
 	size_t first_size = build_first(device, coordinator, &handshake, first), payload_size = 0;
 	int fd = udp_connect(&coordinator->addresses.list[0]);
@@ -256,17 +290,21 @@ static uint8_t register_device(struct device *device, struct lease *ret_lease)
 		if (poll(&p, 1, 200) > 0)
 			n = recv(fd, answer, sizeof(answer), 0);
 	}
-	close(fd);
 	assert_true((size_t)n <= first_size);
+	path_id = handshake.path_id;
 	assert_int_equal(handshake_finish(&handshake, &device->keys, answer, (size_t)n, payload, &payload_size, &keys),
 			 OK);
 	r = reader_over(payload, payload_size);
 	assert_int_equal(message_header_decode(&r, &header), OK);
 	assert_int_equal(registration_response_decode(&r, &response), OK);
-	if (response.reason == REASON_NONE)
+	if (response.reason == REASON_NONE) {
 		assert_int_equal(
 			lease_judge(response.lease, &device->login.network_decoded, &id, clock_wall_s(), ret_lease),
 			OK);
+		if (talk)
+			keep_alive(fd, &keys, path_id);
+	}
+	close(fd);
 	return response.reason;
 }
 
@@ -306,7 +344,7 @@ static void device_joins_registers_and_is_revoked(void **state)
 	assert_int_equal(login_exit_code(ERR_DENIED), 5);
 	assert_int_equal(join(device, code, "laptop", &reason, error), OK); /* as after a lost answer */
 
-	assert_int_equal(register_device(device, &lease), REASON_NONE);
+	assert_int_equal(register_device(device, &lease, true), REASON_NONE);
 	document = ask(&host, "{\"verb\":\"nodes\"}", &exit_code);
 	assert_int_equal(json_array_size(json_object_get(document, "nodes")), 1);
 	node = find_node(document, "laptop");
@@ -317,7 +355,7 @@ static void device_joins_registers_and_is_revoked(void **state)
 	document = ask(&host, "{\"verb\":\"revoke\",\"name\":\"laptop\"}", &exit_code);
 	assert_int_equal(exit_code, 0);
 	json_decref(document);
-	assert_int_equal(register_device(device, &lease), REASON_REVOKED);
+	assert_int_equal(register_device(device, &lease, true), REASON_REVOKED);
 	document = ask(&host, "{\"verb\":\"nodes\"}", &exit_code);
 	assert_string_equal(json_string_value(json_object_get(find_node(document, "laptop"), "state")), "revoked");
 	json_decref(document);
@@ -345,12 +383,12 @@ static void restart_forgets_nothing(void **state)
 	invite(&host, "{\"verb\":\"invite\"}", code);
 	invite(&host, "{\"verb\":\"invite\"}", open_code);
 	assert_int_equal(join(device, code, "laptop", &reason, error), OK);
-	assert_int_equal(register_device(device, &before), REASON_NONE);
+	assert_int_equal(register_device(device, &before, true), REASON_NONE);
 	(void)snprintf(port, sizeof(port), "127.0.0.1:%u", device->login.server.port);
 	assert_int_equal(kill(host.pid, SIGKILL), 0); /* not asked */
 	assert_int_equal(host_wait(&host), -1);
 	host_start(&host, PROGRAM_SERVER, all_roles, again);
-	assert_int_equal(register_device(device, &after), REASON_NONE);
+	assert_int_equal(register_device(device, &after, true), REASON_NONE);
 	assert_true(ip_equal(&before.v4, &after.v4) && ip_equal(&before.v6, &after.v6));
 	document = ask(&host, "{\"verb\":\"network\"}", &exit_code);
 	assert_int_equal(json_integer_value(json_object_get(document, "epoch")), device->login.network_decoded.epoch);
@@ -500,7 +538,7 @@ static void roles_in_processes_of_their_own(void **state)
 	assert_int_equal(join(device, code, "laptop", &reason, error), OK);
 	assert_int_equal(device->login.network_decoded.relay_count, 1);
 	assert_string_equal(device->login.network_decoded.relays[0].name, "r1");
-	assert_int_equal(register_device(device, &lease), REASON_NONE);
+	assert_int_equal(register_device(device, &lease, true), REASON_NONE);
 
 	/* Later starts need no code, and no account server either. */
 	assert_int_equal(host_stop(&rs), 0);
@@ -508,7 +546,7 @@ static void roles_in_processes_of_their_own(void **state)
 	json_decref(document);
 	assert_int_equal(kill(dc.pid, SIGHUP), 0); /* asks at once instead of within 30 s */
 	until = deadline();
-	while (register_device(device, &lease) != REASON_REVOKED)
+	while (register_device(device, &lease, false) != REASON_REVOKED)
 		assert_false(time_reached(clock_now(), until));
 	host_finish(&as);
 	host_start(&rs, PROGRAM_RS, SERVER_RELAY, NULL);
@@ -518,6 +556,105 @@ static void roles_in_processes_of_their_own(void **state)
 	json_decref(document);
 	host_finish(&rs);
 	host_finish(&dc);
+	free(device);
+}
+
+/* A port that is free now on UDP and, most likely, on TCP. */
+static uint16_t free_port(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof(address);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+	close(fd);
+	return ntohs(address.sin_port);
+}
+
+static size_t tcp_exchange(uint16_t port, const void *request, size_t size, uint8_t *ret, size_t capacity)
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct timeval timeout = {.tv_sec = WAIT_S};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	size_t got = 0;
+	ssize_t n;
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(send(fd, request, size, MSG_NOSIGNAL), size);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	while (got < capacity && (n = recv(fd, ret + got, capacity - got, 0)) > 0)
+		got += (size_t)n;
+	close(fd);
+	return got;
+}
+
+/* The A record of laptop.ntm.internal is the last thing in the answer but its EDNS-less nothing. */
+static void assert_answer(const uint8_t *answer, size_t size, const struct ip *v4)
+{
+	assert_true(size > 40);
+	assert_int_equal(answer[0] << 8 | answer[1], 0x1234);
+	assert_int_equal(answer[3] & 15, 0);
+	assert_int_equal(answer[7], 1);
+	assert_non_null(memmem(answer, size, v4->bytes, 4));
+}
+
+static void zone_and_metrics_are_served(void **state)
+{
+	static const uint8_t query[] = "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"
+				       "\x06"
+				       "laptop"
+				       "\x03"
+				       "ntm"
+				       "\x08"
+				       "internal"
+				       "\x00\x00\x01\x00\x01";
+	static const char scrape[] = "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n";
+	static const char browser[] = "GET /metrics HTTP/1.1\r\nHost: evil.test\r\nOrigin: http://evil.test\r\n\r\n";
+	static uint8_t answer[100000];
+	struct host host;
+	struct device *device = device_create();
+	char code[JOIN_CODE_MAX], error[LOGIN_ERROR_MAX], metrics[32], dns[32];
+	const char *const extra[] = {"--metrics", metrics, "--dns-listen", dns, NULL};
+	struct addr at = {.ip = ip_v4(127, 0, 0, 1)};
+	uint16_t metrics_port = free_port();
+	uint8_t framed[2 + sizeof(query) - 1] = {0, sizeof(query) - 1}, reason = 0;
+	struct lease lease;
+	ssize_t n;
+	int fd;
+
+	(void)state;
+	at.port = free_port();
+	(void)snprintf(metrics, sizeof(metrics), "127.0.0.1:%u", metrics_port);
+	(void)snprintf(dns, sizeof(dns), "127.0.0.1:%u", at.port);
+	host_init(&host);
+	host_start(&host, PROGRAM_SERVER, all_roles, extra);
+	invite(&host, "{\"verb\":\"invite\"}", code);
+	assert_int_equal(join(device, code, "laptop", &reason, error), OK);
+	assert_int_equal(register_device(device, &lease, true), REASON_NONE);
+
+	fd = udp_connect(&at);
+	assert_int_equal(send(fd, query, sizeof(query) - 1, 0), sizeof(query) - 1);
+	assert_int_equal(poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, WAIT_S * 1000), 1);
+	n = recv(fd, answer, sizeof(answer), 0);
+	close(fd);
+	assert_true(n > 0);
+	assert_answer(answer, (size_t)n, &lease.v4);
+	memcpy(framed + 2, query, sizeof(query) - 1);
+	n = (ssize_t)tcp_exchange(at.port, framed, sizeof(framed), answer, sizeof(answer));
+	assert_true(n > 2 && n == 2 + (answer[0] << 8 | answer[1]));
+	assert_answer(answer + 2, (size_t)n - 2, &lease.v4);
+
+	n = (ssize_t)tcp_exchange(metrics_port, scrape, sizeof(scrape) - 1, answer, sizeof(answer) - 1);
+	answer[n] = 0;
+	assert_non_null(strstr((char *)answer, "HTTP/1.0 200 OK\r\n"));
+	assert_non_null(strstr((char *)answer, "\nntm_as_nodes 1\n"));
+	assert_non_null(strstr((char *)answer, "\nntm_dc_nodes_online 1\n"));
+	assert_non_null(strstr((char *)answer, "\nntm_rs_pairs 0\n"));
+	assert_int_equal(tcp_exchange(metrics_port, browser, sizeof(browser) - 1, answer, sizeof(answer)), 0);
+	host_finish(&host);
 	free(device);
 }
 
@@ -579,6 +716,7 @@ int main(void)
 		cmocka_unit_test(guessed_names_get_suffixes),
 		cmocka_unit_test(one_code_for_many_at_once),
 		cmocka_unit_test(roles_in_processes_of_their_own),
+		cmocka_unit_test(zone_and_metrics_are_served),
 		cmocka_unit_test(mistakes_at_the_control_socket_are_told),
 		cmocka_unit_test(a_network_keeps_its_zone),
 	};

@@ -255,6 +255,22 @@ static void connections_are_bounded(void **state)
 	stop(&f);
 }
 
+static void a_flood_is_paced_and_all_are_served(void **state)
+{
+	struct fixture f = {0};
+	enum tls_step step;
+
+	(void)state;
+	start(&f, &(struct tls_server_config){.accepts_per_s = 100});
+	for (int i = 0; i < 40; i++) { /* 11 a tenth of a second */
+		struct tls_client *client = NULL;
+
+		assert_int_equal(dial(&f, f.keys.public, &client, &step), OK);
+		tls_client_close(client);
+	}
+	stop(&f);
+}
+
 static void bytes_are_bounded(void **state)
 {
 	struct fixture f = {0};
@@ -325,6 +341,7 @@ int main(void)
 		cmocka_unit_test(slow_strangers_are_closed),
 		cmocka_unit_test(garbage_is_closed),
 		cmocka_unit_test(connections_are_bounded),
+		cmocka_unit_test(a_flood_is_paced_and_all_are_served),
 		cmocka_unit_test(bytes_are_bounded),
 		cmocka_unit_test(much_goes_both_ways),
 		cmocka_unit_test(last_word_arrives_before_the_end),
