@@ -234,6 +234,7 @@ static void adopt_leg(struct node *node, struct peer *peer, struct time_us now)
 	leg_finish(&peer->leg);
 	peer->has_relay = contact->has_relay;
 	peer->leg = contact->leg;
+	peer->leg_was_bound = contact->has_relay && leg_is_bound(&contact->leg);
 	memcpy(peer->relay_name, contact->relay_name, sizeof peer->relay_name);
 	if (!peer->has_relay || !peer_relay_route(node, &peer->leg, &route))
 		return;

@@ -118,6 +118,7 @@ static void receive_leg(struct node *node, struct peer *peer, struct time_us now
 	peer_plan(node, peer, now);
 	if (!leg_is_bound(&peer->leg) || !peer_relay_route(node, &peer->leg, &route))
 		return;
+	peer->leg_was_bound = true;
 	path = path_add(node, peer, now, PATH_RELAY, &route);
 	if (path && !path->valid)
 		path_set_valid(node, peer, path, now, -1);

@@ -6,12 +6,10 @@
 #include "wire/message.h"
 #include "wire/tunnel.h"
 
-/* What was sealed in the last max(RTT, 50 ms) may be lost: it was on its way when the network went. */
-static struct time_us replay_since(const struct path *path, struct time_us now)
+/* What was sealed in the last max(RTT, 50 ms) before `at` may be lost: it was on its way when the network went. */
+static struct time_us replay_since(int64_t rtt_us, struct time_us at)
 {
-	int64_t span_us = path && path->rtt_us > REPLAY_SPAN_MIN_US ? path->rtt_us : REPLAY_SPAN_MIN_US;
-
-	return time_add(now, -span_us);
+	return time_add(at, -(rtt_us > REPLAY_SPAN_MIN_US ? rtt_us : REPLAY_SPAN_MIN_US));
 }
 
 /* The receiver's window drops what had arrived after all. An address that has not been validated gets no more than its
@@ -43,6 +41,7 @@ static void begin_report(struct peer *peer, struct time_us now, const struct pat
 		moving->report.from = from->route;
 		moving->report.from_kind = from->kind;
 		moving->heard_before = from->heard;
+		moving->rtt_us = from->rtt_us;
 	}
 }
 
@@ -112,7 +111,6 @@ static struct path *move_leg(struct node *node, struct peer *peer, struct time_u
 	uint8_t bytes[LEG_DATAGRAM_MAX];
 	struct route route;
 	size_t size;
-	bool was_bound = peer->has_relay && leg_is_bound(&peer->leg);
 
 	if (!peer->has_relay)
 		return NULL;
@@ -122,7 +120,7 @@ static struct path *move_leg(struct node *node, struct peer *peer, struct time_u
 	while (leg_output(&peer->leg, now, bytes, &size))
 		(void)outbox_put(&node->outbox, now, &route, bytes, size);
 	peer_plan(node, peer, leg_deadline(&peer->leg));
-	return was_bound ? path_add(node, peer, now, PATH_RELAY, &route) : NULL;
+	return peer->leg_was_bound ? path_add(node, peer, now, PATH_RELAY, &route) : NULL;
 }
 
 /* Tells the peer where we are, on every way at once, and until it has heard. */
@@ -159,37 +157,52 @@ static struct path *best_guess(struct node *node, struct peer *peer, struct time
 	return path_add(node, peer, now, PATH_DIRECT, &route);
 }
 
-/* One peer: data takes the best guess and the relay until the peer is heard on either; the replay windows drop what
- * arrives twice. */
+/* Has this tunnel lost the address it left from, or is it still looking for a way since it has? */
+static bool is_concerned(const struct node *node, const struct peer *peer)
+{
+	const struct path *path = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	int local = path ? node_local_for(node, path->route.remote.ip.family) : -1;
+
+	if (peer->moving.active && !peer->moving.report.by_peer)
+		return true;
+	return path && (local < 0 || !ip_equal(&node->locals[local].ip, &path->route.local.ip));
+}
+
+/* Data takes the best guess and the relay until the peer is heard on either; the replay windows drop what arrives
+ * twice. */
+static void choose_ways(struct node *node, struct peer *peer, struct time_us now)
+{
+	const struct handover *report = &peer->moving.report;
+	struct path *relay = move_leg(node, peer, now), *guess = NULL;
+
+	if (report->from_kind == PATH_DIRECT)
+		guess = best_guess(node, peer, now, &report->from.remote);
+	path_add_all(node, peer, now);
+	if (peer->active >= 0 && peer->paths[peer->active].valid)
+		return; /* the old network is still there: it carries data until a new path is valid */
+	peer->active = guess ? (int)(guess - peer->paths) : relay ? (int)(relay - peer->paths) : -1;
+	peer->second = guess && relay ? (int)(relay - peer->paths) : -1;
+	peer->route_tag++;
+}
+
 static void move_one(struct node *node, struct peer *peer, struct time_us now)
 {
-	struct path *old = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
-	struct path before = old ? *old : (struct path){0};
-	struct path *relay, *guess = NULL;
-	int local = old ? node_local_for(node, before.route.remote.ip.family) : -1;
+	struct time_us since;
 
-	if (old && local >= 0 && ip_equal(&node->locals[local].ip, &before.route.local.ip)) {
-		path_add_all(node, peer, now); /* this tunnel has not moved; there may be a better way now */
+	if (!is_concerned(node, peer)) {
+		path_add_all(node, peer, now); /* there may be a better way now */
 		return;
 	}
-	begin_report(peer, now, old, false);
+	begin_report(peer, now, peer->active >= 0 ? &peer->paths[peer->active] : NULL, false);
 	drop_dead_paths(node, peer);
-	relay = move_leg(node, peer, now);
-	if (old && before.kind == PATH_DIRECT)
-		guess = best_guess(node, peer, now, &before.route.remote);
-	path_add_all(node, peer, now);
-	if (peer->active < 0) {
-		peer->active = guess ? (int)(guess - peer->paths) : relay ? (int)(relay - peer->paths) : -1;
-		peer->second = guess && relay ? (int)(relay - peer->paths) : -1;
-		peer->route_tag++;
-	}
-	/* The address was the peer's before: sending there is not E5's case. */
-	peer->burst_left = UINT32_MAX;
+	peer->burst_left = UINT32_MAX; /* the peer's address was validated before: sending there is not E5's case */
+	choose_ways(node, peer, now);
 	send_move(node, peer, now);
-	if (peer->active >= 0)
-		move_replay(node, peer, now, &peer->paths[peer->active], replay_since(&before, now));
+	since = replay_since(peer->moving.rtt_us, peer->moving.report.at);
+	if (peer->active >= 0 && !peer->paths[peer->active].valid)
+		move_replay(node, peer, now, &peer->paths[peer->active], since);
 	if (peer->second >= 0)
-		move_replay(node, peer, now, &peer->paths[peer->second], replay_since(&before, now));
+		move_replay(node, peer, now, &peer->paths[peer->second], since);
 	peer_plan(node, peer, now);
 }
 
@@ -211,7 +224,7 @@ void move_peer(struct node *node, struct peer *peer, struct time_us now, const s
 	       const struct move *move)
 {
 	struct path *old = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
-	struct path before = old ? *old : (struct path){0};
+	struct time_us since = old ? time_min(replay_since(old->rtt_us, now), old->heard) : replay_since(-1, now);
 	struct path *path = path_find(peer, route);
 
 	if ((int32_t)(move->move_epoch - peer->move_epoch) <= 0)
@@ -238,8 +251,7 @@ void move_peer(struct node *node, struct peer *peer, struct time_us now, const s
 	peer->second = -1;
 	peer->route_tag++;
 	node_emit_path(node, peer, NODE_EVENT_PATH_SELECTED, path);
-	move_replay(node, peer, now, path,
-		    old ? time_min(replay_since(&before, now), before.heard) : replay_since(NULL, now));
+	move_replay(node, peer, now, path, since);
 	move_heard(node, peer, now, path);
 	outbound_release(node, peer, now);
 	peer_plan(node, peer, now);

@@ -167,21 +167,37 @@ static int choose_local(const struct node *node, uint8_t family)
 	return best;
 }
 
-static struct ip best_ip(const struct node *node, int index)
+/* What tunnels leave from, and whether the kernel has a way out there yet: a default route may come a moment after its
+ * address. */
+struct best {
+	struct ip ip[2];
+	bool is_default[2];
+};
+
+static struct best best_of(const struct node *node)
 {
-	return node->best_local[index] >= 0 ? node->locals[node->best_local[index]].ip : (struct ip){0};
+	struct best best = {0};
+
+	for (int i = 0; i < 2; i++)
+		if (node->best_local[i] >= 0) {
+			best.ip[i] = node->locals[node->best_local[i]].ip;
+			best.is_default[i] = node->locals[node->best_local[i]].is_default;
+		}
+	return best;
 }
 
 /* Which addresses are the best; a change of them is a move. */
-static void settle_locals(struct node *node, struct ip before4, struct ip before6)
+static void settle_locals(struct node *node, const struct best *before)
 {
-	struct ip after4, after6;
+	bool has_moved = false;
+	struct best after;
 
 	node->best_local[0] = choose_local(node, 4);
 	node->best_local[1] = choose_local(node, 6);
-	after4 = best_ip(node, 0);
-	after6 = best_ip(node, 1);
-	if (!ip_equal(&before4, &after4) || !ip_equal(&before6, &after6))
+	after = best_of(node);
+	for (int i = 0; i < 2; i++)
+		has_moved |= !ip_equal(&before->ip[i], &after.ip[i]) || (!before->is_default[i] && after.is_default[i]);
+	if (has_moved)
 		move_own(node, node->now);
 }
 
@@ -190,7 +206,7 @@ void node_input_locals(struct node *node, struct time_us now, const struct node_
 {
 	struct node_local before[NODE_LOCALS_MAX];
 	size_t before_count = node->local_count;
-	struct ip before4 = best_ip(node, 0), before6 = best_ip(node, 1);
+	struct best best = best_of(node);
 
 	enter(node, now);
 	memcpy(before, node->locals, sizeof before);
@@ -202,14 +218,14 @@ void node_input_locals(struct node *node, struct time_us now, const struct node_
 	for (size_t i = 0; i < node->local_count; i++)
 		if (!is_local(before, before_count, &node->locals[i].ip))
 			emit_address(node, NODE_EVENT_ADDRESS_ADDED, &node->locals[i].ip);
-	settle_locals(node, before4, before6);
+	settle_locals(node, &best);
 	node_plan(node, node->now);
 }
 
 /* A person's wish, as if the kernel's default had changed. */
 enum err node_prefer_interface(struct node *node, struct time_us now, uint32_t ifindex)
 {
-	struct ip before4 = best_ip(node, 0), before6 = best_ip(node, 1);
+	struct best best = best_of(node);
 	bool known = ifindex == 0;
 
 	enter(node, now);
@@ -218,7 +234,7 @@ enum err node_prefer_interface(struct node *node, struct time_us now, uint32_t i
 	if (!known)
 		return ERR_UNKNOWN;
 	node->preferred_ifindex = ifindex;
-	settle_locals(node, before4, before6);
+	settle_locals(node, &best);
 	node_plan(node, node->now);
 	return OK;
 }

@@ -5,6 +5,7 @@
 #include "proto/node/cut.h"
 #include "proto/node/machine.h"
 
+enum { MTU_WITHOUT_PATH = 1420 }; /* the TUN's */
 #define WAITING_PATIENCE_US (5 * USEC_PER_SEC)
 #define DIRECTION_AGAIN_US (1 * USEC_PER_SEC)
 
@@ -63,28 +64,36 @@ static void note_sent(struct node *node, struct peer *peer, struct path *path, s
 		node->counters.relay_tx_packets++;
 }
 
-/* Seals one packet or all segments of a superpacket. */
-static void send_packet(struct node *node, struct peer *peer, struct time_us now, struct packet *packet,
-			const struct inner *inner)
+/* Where data goes now: nowhere while a move has left us without an address; then it is sealed and kept for the replay.
+ */
+static uint8_t get_routes(const struct peer *peer, struct route ret[OUTBOX_ROUTES])
 {
-	struct path *path = &peer->paths[peer->active];
-	struct route routes[OUTBOX_ROUTES] = {path->route};
-	uint8_t route_count = 1, flags = packet->checksum_partial ? SEALED_PARTIAL : 0,
-		number = path_number(path->kind);
+	uint8_t count = 0;
+
+	if (peer->active >= 0)
+		ret[count++] = peer->paths[peer->active].route;
+	if (peer->second >= 0)
+		ret[count++] = peer->paths[peer->second].route;
+	return count;
+}
+
+/* Seals one packet or all segments of a superpacket. path NULL: there is none at the moment. */
+static void send_packet(struct node *node, struct peer *peer, struct time_us now, struct packet *packet,
+			const struct inner *inner, struct path *path)
+{
+	struct route routes[OUTBOX_ROUTES];
+	uint8_t route_count = get_routes(peer, routes), flags = packet->checksum_partial ? SEALED_PARTIAL : 0;
+	uint8_t number = path_number(path ? path->kind : PATH_DIRECT);
+	size_t mtu = path ? path->mtu : MTU_WITHOUT_PATH, size;
 	struct cut cut;
 	uint8_t *segment;
-	size_t size;
 
-	if (peer->second >= 0)
-		routes[route_count++] = peer->paths[peer->second].route;
-	if (!within_budget(node, peer, path, packet->size))
-		return;
 	if (cut_begin(&cut, packet, inner) != OK) {
 		node->counters.dropped_malformed++;
 		return;
 	}
 	while (cut_next(&cut, &segment, &size)) {
-		size_t padded = packet->gso == PACKET_GSO_NONE ? pad(segment, size, path->mtu) : size;
+		size_t padded = packet->gso == PACKET_GSO_NONE ? pad(segment, size, mtu) : size;
 		uint8_t *room = outbox_reserve(&node->outbox, padded + OVERHEAD_SIZE, peer, peer->route_tag);
 
 		if (!room || session_seal(peer->session, number, flags, segment, padded, room) != OK) {
@@ -98,18 +107,18 @@ static void send_packet(struct node *node, struct peer *peer, struct time_us now
 		node->counters.tx_bytes += size;
 	}
 	node->counters.tx_superpackets += packet->gso != PACKET_GSO_NONE;
-	note_sent(node, peer, path, now);
+	if (path)
+		note_sent(node, peer, path, now);
 }
 
 /* Does every piece fit the path? Otherwise its sender is told. */
-static bool fits(struct node *node, const struct peer *peer, const struct packet *packet)
+static bool fits(struct node *node, const struct path *path, const struct packet *packet)
 {
 	size_t largest = packet->gso == PACKET_GSO_NONE ? packet->size : (size_t)packet->header_size + packet->gso_size;
-	uint16_t mtu = peer->paths[peer->active].mtu;
 
-	if (largest <= mtu)
+	if (!path || largest <= path->mtu)
 		return true;
-	answer_too_big(node, packet, mtu);
+	answer_too_big(node, packet, path->mtu);
 	return false;
 }
 
@@ -156,6 +165,7 @@ void outbound_packet(struct node *node, struct time_us now, struct packet *packe
 {
 	struct inner inner;
 	struct peer *peer;
+	struct path *path;
 
 	if (inner_parse(packet->bytes, packet->size, &inner) != OK || inner.total_size != packet->size ||
 	    !node->addressed || !is_own_source(node, &inner)) {
@@ -163,7 +173,7 @@ void outbound_packet(struct node *node, struct time_us now, struct packet *packe
 		return;
 	}
 	peer = peer_by_inner(node, inner.version, inner.dst);
-	if (!peer || !peer_has_path(peer)) {
+	if (!peer || !(peer_has_path(peer) || (peer->session && peer->moving.active))) {
 		struct ip destination = ip_from_bytes(inner.version, inner.dst);
 
 		if (!node_is_virtual(node, &destination)) {
@@ -174,9 +184,10 @@ void outbound_packet(struct node *node, struct time_us now, struct packet *packe
 		ask_direction(node, peer, now, &inner);
 		return;
 	}
+	path = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
 	peer->last_data = now;
-	if (fits(node, peer, packet))
-		send_packet(node, peer, now, packet, &inner);
+	if (fits(node, path, packet) && (!path || within_budget(node, peer, path, packet->size)))
+		send_packet(node, peer, now, packet, &inner, path);
 }
 
 static bool is_for(const struct waiting *slot, const struct ip *destination)

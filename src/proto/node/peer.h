@@ -45,6 +45,7 @@ struct moving {
 	bool active;
 	struct handover report;	     /* so far */
 	struct time_us heard_before; /* last packet on the old path */
+	int64_t rtt_us;		     /* of the old path; -1: not known */
 };
 
 struct peer {
@@ -60,7 +61,7 @@ struct peer {
 	struct rekeying rekeying;
 	struct request_table requests;
 
-	bool has_relay;
+	bool has_relay, leg_was_bound; /* bound in some generation: the relay knows the pair */
 	struct leg leg;
 	char relay_name[NAME_MAX_SIZE + 1];
 

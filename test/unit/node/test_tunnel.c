@@ -191,6 +191,50 @@ static void both_move_at_the_same_instant(void **state)
 	assert_int_equal(lan->nodes[B].received - before_b, 120);
 }
 
+/* Between two networks there is none for a while: what programs send meanwhile is kept. */
+static void a_gap_without_any_network_loses_nothing(void **state)
+{
+	struct lan *lan = connected(state);
+	size_t before = lan->nodes[B].received;
+
+	send_numbered(lan, A, 20, 2000);
+	lan_plug(lan, A, NULL);
+	send_numbered(lan, A, 20, 20000);
+	lan_plug(lan, A, "198.51.100.9:7367");
+	send_numbered(lan, A, 20, 2000);
+	lan_run(lan, 500000);
+	assert_int_equal(lan->nodes[B].received - before, 60);
+}
+
+/* The same while only the relay connects both: its leg is warm. */
+static void a_relayed_move_costs_one_round_trip(void **state)
+{
+	struct lan *lan = *state;
+	const struct node_event *event;
+	size_t before;
+
+	lan->blocks_direct = true;
+	lan_run(lan, 100000);
+	lan_send(lan, A, "x", 1);
+	lan_run(lan, 3 * USEC_PER_SEC);
+	before = lan->nodes[B].received;
+	for (int i = 0; i < 20; i++) {
+		lan_send(lan, A, &i, sizeof i);
+		lan_send(lan, B, &i, sizeof i);
+		lan_run(lan, 2000);
+	}
+	lan_plug(lan, A, NULL);
+	lan_run(lan, 50000);
+	lan_plug(lan, A, "198.51.100.9:7367");
+	send_numbered(lan, A, 100, 2000);
+	lan_run(lan, 500000);
+	assert_int_equal(lan->nodes[B].received - before, 120);
+	event = lan_last_event(lan, A, NODE_EVENT_HANDOVER);
+	assert_non_null(event);
+	assert_int_equal(event->handover.to_kind, PATH_RELAY);
+	assert_true(event->handover.gap_us <= 50000 + 4 * lan->delay_us); /* to the peer and back */
+}
+
 static void tunnels_outlive_their_coordinator(void **state)
 {
 	struct lan *lan = connected(state);
@@ -439,6 +483,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_move_costs_one_round_trip_and_no_packet, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_silent_mover_is_followed_too, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(both_move_at_the_same_instant, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_gap_without_any_network_loses_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_relayed_move_costs_one_round_trip, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(tunnels_outlive_their_coordinator, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(keys_are_replaced_while_data_flows, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_idle_tunnel_is_still_there_after_an_hour, set_up, tear_down),
