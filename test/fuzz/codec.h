@@ -1,6 +1,6 @@
 /*
- * codec.h: every encoder and decoder of wire/ in one table, with samples, so that unit tests, fuzz targets and the corpus
- * maker say the same of all of them.
+ * codec.h: every encoder and decoder of wire/ in one table, with samples, so that unit tests, fuzz targets and the
+ * corpus maker say the same of all of them.
  */
 #pragma once
 
