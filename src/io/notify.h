@@ -4,8 +4,8 @@
 #include "base/err.h"
 
 /*
- * Sends `state`, for instance "READY=1\nSTATUS=..." to $NOTIFY_SOCKET, a path or an abstract name ("@..."). OK without that variable.
- * ERR_IO with errno.
+ * Sends `state`, for instance "READY=1\nSTATUS=..." to $NOTIFY_SOCKET, a path or an abstract name ("@..."). OK
+ * without that variable. ERR_IO with errno.
  */
 must_use enum err notify_send(const char *state);
 /* "READY=1" with this status line; failures do not matter. */

@@ -1,6 +1,7 @@
 /*
- * udp.h: one UDP port in both families, in trains (UDP_SEGMENT out, UDP_GRO in). No allocation after opening, no protocol.
- * Datagrams are never fragmented and forged "fragmentation needed" is ignored (IP_PMTUDISC_PROBE): the caller finds path MTUs by probing.
+ * udp.h: one UDP port in both families, in trains (UDP_SEGMENT out, UDP_GRO in). No allocation after opening, no
+ * protocol. Datagrams are never fragmented and forged "fragmentation needed" is ignored (IP_PMTUDISC_PROBE): the
+ * caller finds path MTUs by probing.
  */
 #pragma once
 
@@ -16,24 +17,26 @@ enum { UDP_BATCH = 8, UDP_TOO_BIG_MAX = 8 };
 struct udp;
 
 struct udp_params {
-	struct addr local;     /* ip none, 0.0.0.0 or ::: both families; otherwise this address only. Port 0: any free one */
-	bool port_is_wish;     /* another port will do when local.port is taken */
-	uint32_t mark;         /* SO_MARK (T2); 0: none. Needs CAP_NET_ADMIN or CAP_NET_RAW */
-	int buffer_bytes;      /* wished SO_RCVBUF and SO_SNDBUF; 0: 7 MiB */
-	bool no_segment;       /* never use UDP_SEGMENT */
-	bool no_gro;           /* do not ask for UDP_GRO: every datagram arrives alone */
+	struct addr
+		local; /* ip none, 0.0.0.0 or ::: both families; otherwise this address only. Port 0: any free one */
+	bool port_is_wish; /* another port will do when local.port is taken */
+	uint32_t mark;	   /* SO_MARK (T2); 0: none. Needs CAP_NET_ADMIN or CAP_NET_RAW */
+	int buffer_bytes;  /* wished SO_RCVBUF and SO_SNDBUF; 0: 7 MiB */
+	bool no_segment;   /* never use UDP_SEGMENT */
+	bool no_gro;	   /* do not ask for UDP_GRO: every datagram arrives alone */
 };
 
 /* Of both sockets together, since opening. */
 struct udp_counters {
-	uint64_t received, received_bytes;         /* datagrams (segments), bytes */
+	uint64_t received, received_bytes; /* datagrams (segments), bytes */
 	uint64_t receive_calls, receive_truncated, receive_malformed;
 	uint64_t sent, sent_bytes, send_calls;
-	uint64_t send_waits;         /* the socket buffer was full and we waited */
-	uint64_t send_dropped_full;  /* datagrams given up after waiting */
-	uint64_t send_too_big;       /* trains refused with EMSGSIZE */
-	uint64_t send_unreachable;   /* trains refused: no route, source gone, not permitted */
-	uint64_t segment_fallbacks;  /* 1 once the kernel or device refused UDP_SEGMENT; one message per datagram from then on */
+	uint64_t send_waits;	    /* the socket buffer was full and we waited */
+	uint64_t send_dropped_full; /* datagrams given up after waiting */
+	uint64_t send_too_big;	    /* trains refused with EMSGSIZE */
+	uint64_t send_unreachable;  /* trains refused: no route, source gone, not permitted */
+	uint64_t segment_fallbacks; /* 1 once the kernel or device refused UDP_SEGMENT; one message per datagram from
+				       then on */
 };
 
 /* Trains as they came. Bytes are writable by nobody, valid until the next udp_receive on the same family. */
@@ -43,13 +46,13 @@ struct udp_batch {
 };
 
 struct udp_result {
-	size_t too_big;                        /* trains refused with EMSGSIZE */
+	size_t too_big;			       /* trains refused with EMSGSIZE */
 	size_t too_big_index[UDP_TOO_BIG_MAX]; /* the first of them, as indices of the array given */
 };
 
 /*
- * ERR_EXISTS: the port is taken (and not just a wish). ERR_IO with errno otherwise. A machine without one of the families gets the other alone,
- * unless local names an address of it.
+ * ERR_EXISTS: the port is taken (and not just a wish). ERR_IO with errno otherwise. A machine without one of the
+ * families gets the other alone, unless local names an address of it.
  */
 must_use enum err udp_open(const struct udp_params *params, struct udp **ret);
 /* Accepts NULL. */
@@ -60,13 +63,14 @@ uint16_t udp_port(const struct udp *udp);
 void udp_get_counters(const struct udp *udp, struct udp_counters *ret);
 
 /*
- * Takes what waits at the socket of one family, at most UDP_BATCH trains, without blocking. ret->count 0: nothing was left; call again
- * until then or be called back by the level-triggered loop.
+ * Takes what waits at the socket of one family, at most UDP_BATCH trains, without blocking. ret->count 0: nothing was
+ * left; call again until then or be called back by the level-triggered loop.
  */
 void udp_receive(struct udp *udp, uint8_t family, struct udp_batch *ret);
 
 /*
- * Sends each train in order. Every byte has been handed to the kernel or counted as lost when it returns; one bad destination never holds up the
- * others. Blocks at most 5 ms in total while the socket buffer is full. Segments of a train may be any number and together any size.
+ * Sends each train in order. Every byte has been handed to the kernel or counted as lost when it returns; one bad
+ * destination never holds up the others. Blocks at most 5 ms in total while the socket buffer is full. Segments of a
+ * train may be any number and together any size.
  */
 void udp_send(struct udp *udp, const struct datagram *datagrams, size_t count, struct udp_result *ret);

@@ -1,0 +1,236 @@
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <time.h>
+
+#include "io/udp_socket.h"
+
+enum { UDP_WAIT_TOTAL_US = 5000, UDP_WAIT_STEP_US = 500 };
+
+static size_t udp_segments(const struct udp_message *message)
+{
+	return message->segment_size ? (message->part.iov_len + message->segment_size - 1) / message->segment_size : 1;
+}
+
+static void *udp_add_control(struct msghdr *header, int level, int type, size_t size)
+{
+	struct cmsghdr *c = (struct cmsghdr *)((uint8_t *)header->msg_control + header->msg_controllen);
+
+	c->cmsg_level = level;
+	c->cmsg_type = type;
+	c->cmsg_len = CMSG_LEN(size);
+	header->msg_controllen += CMSG_SPACE(size);
+	return CMSG_DATA(c);
+}
+
+/* Our address and interface as the route wants them, and the segment size. */
+static void udp_write_control(struct msghdr *header, const struct route *route, uint16_t segment_size)
+{
+	bool has_local = route->local.ip.family == route->remote.ip.family;
+
+	header->msg_controllen = 0;
+	if ((has_local || route->ifindex) && route->remote.ip.family == 4) {
+		struct in_pktinfo info = {.ipi_ifindex = (int)route->ifindex};
+
+		if (has_local)
+			memcpy(&info.ipi_spec_dst, route->local.ip.bytes, 4);
+		memcpy(udp_add_control(header, IPPROTO_IP, IP_PKTINFO, sizeof(info)), &info, sizeof(info));
+	} else if (has_local || route->ifindex) {
+		struct in6_pktinfo info = {.ipi6_ifindex = route->ifindex};
+
+		if (has_local)
+			memcpy(&info.ipi6_addr, route->local.ip.bytes, 16);
+		memcpy(udp_add_control(header, IPPROTO_IPV6, IPV6_PKTINFO, sizeof(info)), &info, sizeof(info));
+	}
+	if (segment_size)
+		memcpy(udp_add_control(header, IPPROTO_UDP, UDP_OPTION_SEGMENT, sizeof(segment_size)), &segment_size,
+		       sizeof(segment_size));
+}
+
+/* Waits a little for room; false once the call's budget is used up. */
+static bool udp_wait(struct udp *udp, int fd)
+{
+	bool is_socket_full = errno == EAGAIN;
+	struct pollfd poll_fd = {
+		.fd = fd, .events = is_socket_full ? POLLOUT : 0}; /* ENOBUFS: a queue below is full; POLLOUT lies */
+	struct timespec before, after, step = {.tv_nsec = UDP_WAIT_STEP_US * 1000};
+	int64_t waited_us;
+
+	if (udp->wait_left_us <= 0)
+		return false;
+	udp->counters.send_waits++;
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	ppoll(&poll_fd, 1, &step, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	waited_us = (after.tv_sec - before.tv_sec) * 1000000 + (after.tv_nsec - before.tv_nsec) / 1000;
+	udp->wait_left_us -= waited_us > 0 ? waited_us : 1;
+	return true;
+}
+
+static void udp_count_sent(struct udp *udp, const struct udp_message *message)
+{
+	udp->counters.sent += udp_segments(message);
+	udp->counters.sent_bytes += message->part.iov_len;
+}
+
+static void udp_count_too_big(struct udp *udp, size_t index, struct udp_result *result)
+{
+	size_t known = result->too_big < UDP_TOO_BIG_MAX ? result->too_big : UDP_TOO_BIG_MAX;
+
+	if (known > 0 && result->too_big_index[known - 1] == index)
+		return; /* another piece of the same train */
+	udp->counters.send_too_big++;
+	if (result->too_big < UDP_TOO_BIG_MAX)
+		result->too_big_index[result->too_big] = index;
+	result->too_big++;
+}
+
+/* Gives one message up, counted by errno. */
+static void udp_count_lost(struct udp *udp, const struct udp_message *message, struct udp_result *result)
+{
+	if (errno == EMSGSIZE)
+		udp_count_too_big(udp, message->index, result);
+	else if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM)
+		udp->counters.send_dropped_full += udp_segments(message);
+	else
+		udp->counters.send_unreachable++;
+}
+
+/* One datagram by itself; false with errno. */
+static bool udp_send_single(struct udp *udp, int fd, const struct msghdr *header)
+{
+	for (;;) {
+		udp->counters.send_calls++;
+		if (sendmsg(fd, header, 0) >= 0)
+			return true;
+		if (errno == EINTR)
+			continue;
+		if ((errno != EAGAIN && errno != ENOBUFS) || !udp_wait(udp, fd))
+			return false;
+	}
+}
+
+/*
+ * The kernel refused a train as such (EIO: no checksum offload on the way; EINVAL: many reasons, also a source that
+ * is gone). Its segments are sent one by one in order; when the first one passes, UDP_SEGMENT was the reason and is
+ * not used again.
+ */
+static void udp_send_apart(struct udp *udp, int fd, const struct udp_message *message, const struct route *route,
+			   struct udp_result *result)
+{
+	struct udp_message single = *message;
+	struct msghdr header = {
+		.msg_name = &single.remote, .msg_iov = &single.part, .msg_iovlen = 1, .msg_control = single.control};
+	const uint8_t *bytes = message->part.iov_base;
+	size_t size = message->part.iov_len;
+
+	header.msg_namelen =
+		single.remote.any.sa_family == AF_INET ? sizeof(single.remote.v4) : sizeof(single.remote.v6);
+	single.segment_size = 0;
+	udp_write_control(&header, route, 0);
+	for (size_t at = 0; at < size; at += single.part.iov_len) {
+		size_t left = size - at;
+
+		single.part.iov_base = (void *)(bytes + at);
+		single.part.iov_len = left < message->segment_size ? left : message->segment_size;
+		if (udp_send_single(udp, fd, &header)) {
+			udp_count_sent(udp, &single);
+			if (udp->has_segment) {
+				udp->has_segment = false;
+				udp->counters.segment_fallbacks++;
+			}
+			continue;
+		}
+		udp_count_lost(udp, &single, result);
+		if (errno != EAGAIN && errno != ENOBUFS)
+			return; /* the rest has the same destination and size */
+	}
+}
+
+/* Sends all that is queued, in order; leaves the queue empty. */
+static void udp_flush(struct udp *udp, const struct datagram *datagrams, struct udp_result *result)
+{
+	int fd = udp_fd(udp, udp->queued_family);
+	size_t done = 0;
+
+	while (done < udp->queued) {
+		const struct udp_message *message = &udp->queue[done];
+		int count = sendmmsg(fd, udp->headers + done, (unsigned)(udp->queued - done), 0);
+
+		udp->counters.send_calls++;
+		for (int i = 0; i < count; i++)
+			udp_count_sent(udp, &udp->queue[done++]);
+		if (count >= 0 || errno == EINTR)
+			continue;
+		if ((errno == EAGAIN || errno == ENOBUFS) && udp_wait(udp, fd))
+			continue;
+		if (message->segment_size && (errno == EIO || errno == EINVAL))
+			udp_send_apart(udp, fd, message, &datagrams[message->index].route, result);
+		else
+			udp_count_lost(udp, message, result);
+		done++;
+	}
+	udp->queued = 0;
+}
+
+static void udp_enqueue(struct udp *udp, const struct datagram *datagram, size_t index, size_t at, size_t size,
+			bool is_train)
+{
+	struct udp_message *message = &udp->queue[udp->queued];
+	struct msghdr *header = &udp->headers[udp->queued].msg_hdr;
+
+	message->index = index;
+	message->segment_size = is_train ? datagram->segment_size : 0;
+	message->part = (struct iovec){(void *)(datagram->bytes + at), size};
+	header->msg_namelen = udp_sockaddr_from(&datagram->route.remote, &message->remote);
+	header->msg_name = &message->remote;
+	header->msg_iov = &message->part;
+	header->msg_iovlen = 1;
+	header->msg_control = message->control;
+	udp_write_control(header, &datagram->route, message->segment_size);
+	udp->queued++;
+}
+
+/* Cuts a train into messages that the kernel takes. */
+static void udp_send_train(struct udp *udp, const struct datagram *datagrams, size_t index, struct udp_result *result)
+{
+	const struct datagram *datagram = &datagrams[index];
+	size_t segment = datagram->segment_size ? datagram->segment_size : datagram->size;
+	size_t piece, at = 0;
+
+	do {
+		size_t left = datagram->size - at;
+
+		if (udp->queued == UDP_MESSAGES)
+			udp_flush(udp, datagrams, result);
+		piece = segment; /* anew for each: a flush may have found out that trains are refused */
+		if (udp->has_segment && segment > 0 && segment < UDP_TRAIN_BYTES)
+			piece *= UDP_TRAIN_BYTES / segment < UDP_SEGMENTS ? UDP_TRAIN_BYTES / segment : UDP_SEGMENTS;
+		if (piece > left)
+			piece = left;
+		udp_enqueue(udp, datagram, index, at, piece, piece > segment);
+		at += piece;
+	} while (at < datagram->size);
+}
+
+void udp_send(struct udp *udp, const struct datagram *datagrams, size_t count, struct udp_result *ret)
+{
+	struct udp_result result = {0};
+
+	udp->wait_left_us = UDP_WAIT_TOTAL_US;
+	for (size_t i = 0; i < count; i++) {
+		uint8_t family = datagrams[i].route.remote.ip.family;
+
+		if (family == 0 || udp_fd(udp, family) < 0) {
+			udp->counters.send_unreachable++;
+			continue;
+		}
+		if (udp->queued > 0 && udp->queued_family != family)
+			udp_flush(udp, datagrams, &result);
+		udp->queued_family = family;
+		udp_send_train(udp, datagrams, i, &result);
+	}
+	if (udp->queued > 0)
+		udp_flush(udp, datagrams, &result);
+	*ret = result;
+}

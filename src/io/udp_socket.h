@@ -1,0 +1,71 @@
+/* udp_socket.h: what udp.c (opening), udp_receive.c and udp_send.c share. Not for others. */
+#pragma once
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "io/udp.h"
+
+enum {
+	UDP_BUFFER_SIZE = 65536, /* the largest datagram, or train that GRO builds */
+	UDP_CONTROL_SIZE = 128,	 /* PKTINFO of either family and a segment size */
+	UDP_MESSAGES = 32,	 /* per sendmmsg */
+	UDP_SEGMENTS = 64,	 /* per message: what every kernel with UDP_SEGMENT takes */
+	UDP_TRAIN_BYTES = 65000, /* per message: below 65,535 less headers in both families */
+};
+
+/* As the kernel wants them, not in older headers. */
+enum { UDP_OPTION_SEGMENT = 103, UDP_OPTION_GRO = 104 };
+
+union udp_sockaddr {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+/* One socket's receive side. */
+struct udp_socket {
+	int fd; /* -1: this family is not there */
+	uint8_t (*buffers)[UDP_BUFFER_SIZE];
+	struct mmsghdr messages[UDP_BATCH];
+	struct iovec parts[UDP_BATCH];
+	union udp_sockaddr remotes[UDP_BATCH];
+	_Alignas(struct cmsghdr) uint8_t controls[UDP_BATCH][UDP_CONTROL_SIZE];
+};
+
+/* A message that waits to be sent: at most UDP_SEGMENTS segments of one train. */
+struct udp_message {
+	size_t index;	       /* of the caller's datagram */
+	uint16_t segment_size; /* 0: a single datagram */
+	struct iovec part;
+	union udp_sockaddr remote;
+	_Alignas(struct cmsghdr) uint8_t control[UDP_CONTROL_SIZE];
+};
+
+struct udp {
+	struct udp_socket v4, v6;
+	uint16_t port;
+	bool has_segment; /* use UDP_SEGMENT; goes false once it was refused */
+	int64_t wait_left_us;
+	struct udp_counters counters;
+	struct udp_message queue[UDP_MESSAGES];
+	struct mmsghdr headers[UDP_MESSAGES];
+	size_t queued;
+	uint8_t queued_family;
+};
+
+/* The socket address of addr; returns its size. */
+static inline socklen_t udp_sockaddr_from(const struct addr *addr, union udp_sockaddr *ret)
+{
+	*ret = (union udp_sockaddr){0};
+	if (addr->ip.family == 4) {
+		ret->v4.sin_family = AF_INET;
+		ret->v4.sin_port = htons(addr->port);
+		__builtin_memcpy(&ret->v4.sin_addr, addr->ip.bytes, 4);
+		return sizeof(ret->v4);
+	}
+	ret->v6.sin6_family = AF_INET6;
+	ret->v6.sin6_port = htons(addr->port);
+	__builtin_memcpy(&ret->v6.sin6_addr, addr->ip.bytes, 16);
+	return sizeof(ret->v6);
+}
