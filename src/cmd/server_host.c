@@ -108,7 +108,14 @@ static enum err drop_privileges(struct server *server, char error[SERVER_ERROR_M
 			return err;
 	}
 	err = privilege_drop(geteuid() == 0 && user ? settings->user : NULL, NULL, false, why);
-	return err == OK ? OK : server_fail(error, err, "%s", why);
+	if (err != OK)
+		return server_fail(error, err, "%s", why);
+	if (access(settings->state, R_OK | W_OK | X_OK) != 0)
+		return server_fail(
+			error, ERR_IO,
+			"user %s cannot reach %s (%s); let it pass the directories above, or choose another --state",
+			user ? settings->user : "root without its capabilities", settings->state, strerror(errno));
+	return OK;
 }
 
 static enum err open_sockets(struct server *server, char error[SERVER_ERROR_MAX])

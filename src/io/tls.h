@@ -21,7 +21,7 @@ struct tls_server;
 struct tls_server_config {
 	uint8_t seed[TLS_KEY_SIZE];    /* Ed25519 */
 	uint32_t connections_max;      /* 0: 64; one more is closed at once */
-	uint32_t accepts_per_s;	       /* 0: 200; more wait in the kernel's queue, so that handshakes leave time for packets */
+	uint32_t accepts_per_s;	       /* 0: 200; more wait in the kernel's queue: packets come first */
 	uint32_t per_address_max;      /* from one address; 0: half of connections_max */
 	size_t input_max, output_max;  /* bytes buffered per connection; 0: 64 KiB */
 	int64_t handshake_us, idle_us; /* 0: 10 s, 30 s */

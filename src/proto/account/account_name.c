@@ -66,7 +66,10 @@ enum err account_name_join(const char *label, const char *zone, char ret[FQDN_MA
 	return OK;
 }
 
-/* Nodes, zones and relays share one name space, so that `revoke NAME` means one thing. "ns" is every zone's name server. */
+/*
+ * Nodes, zones and relays share one name space, so that `revoke NAME` means one thing. "ns" is every zone's name
+ * server.
+ */
 bool account_name_is_taken(struct account *account, const char *fqdn)
 {
 	char name[FQDN_MAX_SIZE + 1];

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <ftw.h>
 #include <jansson.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -658,6 +659,53 @@ static void zone_and_metrics_are_served(void **state)
 	free(device);
 }
 
+static long metric(const uint8_t *page, const char *name)
+{
+	const char *line = strstr((const char *)page, name);
+
+	assert_non_null(line);
+	return strtol(line + strlen(name), NULL, 10);
+}
+
+/* A train with packets for both roles: each gets its own. */
+static void a_train_is_cut_for_its_roles(void **state)
+{
+	enum { SEGMENT = 64, SEGMENTS = 6, RELAYS = 2 };
+	static const uint8_t types[SEGMENTS] = {PACKET_SEALED,	     PACKET_SEALED,	    PACKET_RELAY_ANSWER,
+						PACKET_RELAY_ANSWER, PACKET_TUNNEL_REQUEST, PACKET_SEALED};
+	static const char scrape[] = "GET /metrics HTTP/1.0\r\n\r\n";
+	static uint8_t page[100000];
+	uint8_t train[SEGMENTS * SEGMENT] = {0};
+	uint16_t metrics_port = free_port();
+	char code[JOIN_CODE_MAX], metrics[32];
+	struct host host;
+	struct join_code join;
+	struct time_us until = deadline();
+	int fd, segment = SEGMENT;
+
+	(void)state;
+	(void)snprintf(metrics, sizeof(metrics), "127.0.0.1:%u", metrics_port);
+	host_init(&host);
+	host_start(&host, PROGRAM_SERVER, all_roles, (const char *const[]){"--metrics", metrics, NULL});
+	invite(&host, "{\"verb\":\"invite\"}", code);
+	assert_int_equal(join_code_parse(code, &join), OK);
+	fd = udp_connect(&join.addresses.list[0]);
+	assert_int_equal(setsockopt(fd, SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment)), 0);
+	for (int i = 0; i < SEGMENTS; i++)
+		train[i * SEGMENT] = types[i];
+	assert_int_equal(send(fd, train, sizeof(train), 0), sizeof(train));
+	close(fd);
+	do {
+		size_t n = tcp_exchange(metrics_port, scrape, sizeof(scrape) - 1, page, sizeof(page) - 1);
+
+		page[n] = 0;
+		assert_false(time_reached(clock_now(), until));
+	} while (metric(page, "\nntm_server_udp_received_datagrams_total ") < SEGMENTS);
+	assert_int_equal(metric(page, "\nntm_rs_received_datagrams_total "), RELAYS);
+	assert_int_equal(metric(page, "\nntm_dc_received_datagrams_total "), SEGMENTS - RELAYS);
+	host_finish(&host);
+}
+
 static void mistakes_at_the_control_socket_are_told(void **state)
 {
 	static const struct {
@@ -717,6 +765,7 @@ int main(void)
 		cmocka_unit_test(one_code_for_many_at_once),
 		cmocka_unit_test(roles_in_processes_of_their_own),
 		cmocka_unit_test(zone_and_metrics_are_served),
+		cmocka_unit_test(a_train_is_cut_for_its_roles),
 		cmocka_unit_test(mistakes_at_the_control_socket_are_told),
 		cmocka_unit_test(a_network_keeps_its_zone),
 	};
