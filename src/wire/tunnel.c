@@ -100,7 +100,7 @@ enum err path_challenge_decode(struct reader *r, struct path_challenge *ret)
 	return err;
 }
 
-/* No unknown field here: with an IPv6 address it would need another 16 bytes of padding on every answer. */
+/* No unknown field: an answer to an address that is not proved yet is as small as it can be (E5). */
 void path_response_encode(const struct path_response *m, struct writer *w)
 {
 	field_put_bytes(w, FIELD_CHALLENGE, m->challenge, CHALLENGE_SIZE);
