@@ -11,7 +11,7 @@
 #include "wire/limits.h"
 
 enum pair_list { PAIR_UNBOUND, PAIR_BOUND, PAIR_LISTS };
-enum { PAIR_NONE = UINT32_MAX };
+#define PAIR_NONE UINT32_MAX
 
 struct pair {
 	struct relay_flow flow;         /* first: the packet path touches nothing else */
