@@ -442,6 +442,7 @@ bool link_input(struct node *node, struct time_us now, const struct route *route
 		return true;
 	}
 	link->heard = now;
+	node_heard_on(node, now, &route->local.ip);
 	if (opened.highest)
 		link->route.remote = route->remote;
 	set_up(node, true);
@@ -472,15 +473,20 @@ static bool lease_wants_renewal(const struct node *node)
 	return node_network_time(node) > node->lease.issued_s + (node->lease.not_after_s - node->lease.issued_s) / 2;
 }
 
-/* The oldest request that has been waiting says for how long the coordinator has been silent. */
-static bool is_silent(const struct link *link, struct time_us now)
+/* When a request that nobody answers means that the coordinator is gone: counted from its start or the last sign of
+ * life. */
+static struct time_us silence_deadline(const struct link *link)
 {
-	for (int i = 0; i < REQUESTS_MAX; i++)
-		if (link->requests.slots[i].used && link->requests.slots[i].tries > 0 &&
-		    time_since(now, link->requests.slots[i].started) > COORDINATOR_SILENCE_US &&
-		    time_since(now, link->heard) > COORDINATOR_SILENCE_US)
-			return true;
-	return false;
+	struct time_us at = TIME_NEVER;
+
+	for (int i = 0; i < REQUESTS_MAX; i++) {
+		const struct request *slot = &link->requests.slots[i];
+		struct time_us since = slot->started.us > link->heard.us ? slot->started : link->heard;
+
+		if (slot->used && slot->tries > 0)
+			at = time_min(at, time_add(since, COORDINATOR_SILENCE_US));
+	}
+	return at;
 }
 
 static void run_session(struct node *node, struct time_us now)
@@ -491,7 +497,7 @@ static void run_session(struct node *node, struct time_us now)
 	bool gave_up;
 	size_t size;
 
-	if (is_silent(link, now)) {
+	if (time_reached(now, silence_deadline(link))) {
 		set_up(node, false);
 		link_register(node, now);
 		return;
@@ -532,11 +538,7 @@ struct time_us link_deadline(const struct link *link)
 	if (!link->session || !link->up)
 		return at;
 	at = time_min(at, time_min(link->next_keepalive, request_deadline(&link->requests)));
-	for (int i = 0; i < REQUESTS_MAX; i++)
-		if (link->requests.slots[i].used)
-			at = time_min(
-				at, time_add(link->requests.slots[i].started, COORDINATOR_SILENCE_US + USEC_PER_MSEC));
-	return at;
+	return time_min(at, silence_deadline(link));
 }
 
 /* Good-bye: the coordinator need not wait for silence. */

@@ -44,7 +44,10 @@ struct node {
 
 	struct node_local locals[NODE_LOCALS_MAX];
 	size_t local_count;
-	int best_local[2]; /* index for IPv4 and IPv6, -1: none */
+	struct time_us local_heard[NODE_LOCALS_MAX];   /* when something authentic last arrived there */
+	struct time_us local_suspect[NODE_LOCALS_MAX]; /* until then others are preferred: nothing arrives although it
+							  should */
+	int best_local[2];			       /* index for IPv4 and IPv6, -1: none */
 	uint32_t preferred_ifindex;
 	uint32_t move_epoch;
 
@@ -68,12 +71,18 @@ void node_emit(struct node *node, struct node_event *event);
 void node_emit_peer(struct node *node, struct peer *peer, enum node_event_type type);
 void node_emit_path(struct node *node, struct peer *peer, enum node_event_type type, const struct path *path);
 
+/* Every entry from outside: time never goes back, packets handed out before are gone. */
+void node_enter(struct node *node, struct time_us now);
 /* The node must run no later than `at`. */
 void node_plan(struct node *node, struct time_us at);
 /* Time in the network, seconds since 1970; 0 before a coordinator has told it. */
 uint64_t node_network_time(const struct node *node);
 /* Index into locals of the address to use towards this family, or -1. */
 int node_local_for(const struct node *node, uint8_t family);
+/* Something authentic arrived at this local address. */
+void node_heard_on(struct node *node, struct time_us now, const struct ip *local);
+/* Somebody is lost: addresses that have been silent as well give way to others. A change is a move. */
+void node_suspect_locals(struct node *node, struct time_us now);
 /* Host candidates, most preferred first. */
 void node_candidates(const struct node *node, struct candidates *ret);
 /* Is ip one of the virtual addresses of this network? */

@@ -122,7 +122,7 @@ void node_destroy(struct node *node)
 }
 
 /* Every entry: time never goes back, packets handed out before are gone. */
-static void enter(struct node *node, struct time_us now)
+void node_enter(struct node *node, struct time_us now)
 {
 	node->now = now.us > node->now.us ? now : node->now;
 	join_reset(&node->join);
@@ -134,136 +134,31 @@ void node_plan(struct node *node, struct time_us at)
 	node->deadline = time_min(node->deadline, at);
 }
 
-static bool is_local(const struct node_local *locals, size_t count, const struct ip *ip)
-{
-	for (size_t i = 0; i < count; i++)
-		if (ip_equal(&locals[i].ip, ip))
-			return true;
-	return false;
-}
-
-static void emit_address(struct node *node, enum node_event_type type, const struct ip *ip)
-{
-	struct node_event event = {.type = type, .address = *ip};
-
-	node_emit(node, &event);
-}
-
-/* The interface a person asked for, then what the kernel would use, then the first. */
-static int choose_local(const struct node *node, uint8_t family)
-{
-	int best = -1, best_rank = 0;
-
-	for (size_t i = 0; i < node->local_count; i++) {
-		const struct node_local *local = &node->locals[i];
-		int rank = 1 + (local->is_default ? 1 : 0) +
-			   (node->preferred_ifindex && local->ifindex == node->preferred_ifindex ? 2 : 0);
-
-		if (local->ip.family == family && rank > best_rank) {
-			best = (int)i;
-			best_rank = rank;
-		}
-	}
-	return best;
-}
-
-/* What tunnels leave from, and whether the kernel has a way out there yet: a default route may come a moment after its
- * address. */
-struct best {
-	struct ip ip[2];
-	bool is_default[2];
-};
-
-static struct best best_of(const struct node *node)
-{
-	struct best best = {0};
-
-	for (int i = 0; i < 2; i++)
-		if (node->best_local[i] >= 0) {
-			best.ip[i] = node->locals[node->best_local[i]].ip;
-			best.is_default[i] = node->locals[node->best_local[i]].is_default;
-		}
-	return best;
-}
-
-/* Which addresses are the best; a change of them is a move. */
-static void settle_locals(struct node *node, const struct best *before)
-{
-	bool has_moved = false;
-	struct best after;
-
-	node->best_local[0] = choose_local(node, 4);
-	node->best_local[1] = choose_local(node, 6);
-	after = best_of(node);
-	for (int i = 0; i < 2; i++)
-		has_moved |= !ip_equal(&before->ip[i], &after.ip[i]) || (!before->is_default[i] && after.is_default[i]);
-	if (has_moved)
-		move_own(node, node->now);
-}
-
-/* From netlink, whenever the set differs from the last one. */
-void node_input_locals(struct node *node, struct time_us now, const struct node_local *locals, size_t count)
-{
-	struct node_local before[NODE_LOCALS_MAX];
-	size_t before_count = node->local_count;
-	struct best best = best_of(node);
-
-	enter(node, now);
-	memcpy(before, node->locals, sizeof before);
-	node->local_count = count < NODE_LOCALS_MAX ? count : NODE_LOCALS_MAX;
-	memcpy(node->locals, locals, node->local_count * sizeof *locals);
-	for (size_t i = 0; i < before_count; i++)
-		if (!is_local(node->locals, node->local_count, &before[i].ip))
-			emit_address(node, NODE_EVENT_ADDRESS_REMOVED, &before[i].ip);
-	for (size_t i = 0; i < node->local_count; i++)
-		if (!is_local(before, before_count, &node->locals[i].ip))
-			emit_address(node, NODE_EVENT_ADDRESS_ADDED, &node->locals[i].ip);
-	settle_locals(node, &best);
-	node_plan(node, node->now);
-}
-
-/* A person's wish, as if the kernel's default had changed. */
-enum err node_prefer_interface(struct node *node, struct time_us now, uint32_t ifindex)
-{
-	struct best best = best_of(node);
-	bool known = ifindex == 0;
-
-	enter(node, now);
-	for (size_t i = 0; i < node->local_count; i++)
-		known |= node->locals[i].ifindex == ifindex;
-	if (!known)
-		return ERR_UNKNOWN;
-	node->preferred_ifindex = ifindex;
-	settle_locals(node, &best);
-	node_plan(node, node->now);
-	return OK;
-}
-
 /* From the UDP socket. */
 void node_input_datagram(struct node *node, struct time_us now, const struct datagram *datagram)
 {
-	enter(node, now);
+	node_enter(node, now);
 	inbound_datagram(node, node->now, datagram);
 }
 
 /* From the TUN device. */
 void node_input_packet(struct node *node, struct time_us now, struct packet *packet)
 {
-	enter(node, now);
+	node_enter(node, now);
 	outbound_packet(node, node->now, packet);
 }
 
 /* From the stub resolver's socket. */
 void node_input_dns(struct node *node, struct time_us now, uint64_t token, const uint8_t *query, size_t size)
 {
-	enter(node, now);
+	node_enter(node, now);
 	names_query(node, node->now, token, query, size);
 }
 
 /* EMSGSIZE: the interface is narrower than it said. The largest datagram that may pass is smaller than `size`. */
 void node_input_too_big(struct node *node, struct time_us now, const struct route *route, size_t size)
 {
-	enter(node, now);
+	node_enter(node, now);
 	for (int i = 0; i < NODE_PEERS_MAX; i++) {
 		struct path *path = node->peers[i] ? path_find(node->peers[i], route) : NULL;
 		size_t inner = size > OVERHEAD_SIZE + 16 ? size - OVERHEAD_SIZE - 16 : 0;
@@ -276,7 +171,7 @@ void node_input_too_big(struct node *node, struct time_us now, const struct rout
 /* Everything that is due; the deadline is made anew from what is left. */
 void node_input_time(struct node *node, struct time_us now)
 {
-	enter(node, now);
+	node_enter(node, now);
 	if (!time_reached(node->now, node->deadline) || node->leaving)
 		return;
 	node->deadline = TIME_NEVER;
@@ -328,7 +223,7 @@ void node_leave(struct node *node, struct time_us now)
 	struct writer w = writer_over(plaintext, sizeof plaintext);
 	size_t size;
 
-	enter(node, now);
+	node_enter(node, now);
 	message_header_encode(MESSAGE_CLOSE, ++node->transaction, &w);
 	close_encode(&(struct close){.reason = REASON_LEAVING}, &w);
 	if (writer_finish(&w, &size) == OK)
@@ -346,26 +241,6 @@ uint64_t node_network_time(const struct node *node)
 	if (node->link.network_time_s == 0)
 		return 0;
 	return node->link.network_time_s + (uint64_t)(time_since(node->now, node->link.network_time_at) / USEC_PER_SEC);
-}
-
-/* -1: no address of that family. */
-int node_local_for(const struct node *node, uint8_t family)
-{
-	return family == 4 ? node->best_local[0] : family == 6 ? node->best_local[1] : -1;
-}
-
-/* The best ones first, virtual and special addresses never. */
-void node_candidates(const struct node *node, struct candidates *ret)
-{
-	*ret = (struct candidates){0};
-	for (int best = 1; best >= 0; best--)
-		for (size_t i = 0; i < node->local_count && ret->count < CANDIDATES_MAX; i++) {
-			struct addr addr = {node->locals[i].ip, node->listen_port};
-			bool is_best = (int)i == node->best_local[0] || (int)i == node->best_local[1];
-
-			if (is_best == (best == 1) && addr_is_probeable(&addr) && !node_is_virtual(node, &addr.ip))
-				ret->list[ret->count++] = addr;
-		}
 }
 
 /* Of any coordinator of this network. */

@@ -148,6 +148,9 @@ void path_set_valid(struct node *node, struct peer *peer, struct path *path, str
 	path->next_challenge = time_add(now, path->rtt_us < 0 ? USEC_PER_SEC : KEEPALIVE_US);
 	peer_plan(node, peer, path->next_challenge);
 	if (is_new) {
+		peer->lost_since = (struct time_us){0};
+		if (peer->state == NODE_PEER_UNREACHABLE)
+			peer_set_state(node, peer, now, NODE_PEER_UP, REASON_NONE);
 		node_emit_path(node, peer, NODE_EVENT_PATH_UP, path);
 		path_select(node, peer, now);
 	}
@@ -170,6 +173,7 @@ void path_heard(struct node *node, struct peer *peer, struct time_us now, const 
 {
 	struct path *path = path_find(peer, route);
 
+	node_heard_on(node, now, &route->local.ip);
 	if (!path) {
 		if (highest && !peer_is_relay(peer, &route->remote))
 			suggest(node, peer, now, route);
@@ -181,8 +185,16 @@ void path_heard(struct node *node, struct peer *peer, struct time_us now, const 
 	path->unanswered = 0;
 	if (peer->moving.active)
 		move_heard(node, peer, now, path);
-	if (!path->valid && path->kind == PATH_DIRECT)
+	if (!path->valid)
 		path_challenge(node, peer, path, now);
+}
+
+static struct challenge *find_challenge(struct path *path, const uint8_t bytes[CHALLENGE_SIZE])
+{
+	for (int i = 0; i < CHALLENGES_OPEN_MAX; i++)
+		if (path->challenges[i].open && equal_secret(path->challenges[i].bytes, bytes, CHALLENGE_SIZE))
+			return &path->challenges[i];
+	return NULL;
 }
 
 /* The answer may come by any way: it proves that the challenge arrived where it was sent (RFC 9000 8.2.3). */
@@ -190,22 +202,25 @@ void path_answered(struct node *node, struct peer *peer, struct time_us now, con
 {
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
 		struct path *path = &peer->paths[i];
+		struct challenge *asked = path->used ? find_challenge(path, challenge) : NULL;
 
-		if (!path->used || !path->challenge_open || !equal_secret(path->challenge, challenge, CHALLENGE_SIZE))
+		if (!asked)
 			continue;
+		asked->open = false;
 		path->challenges_rx++;
 		path->loss_permille = (uint16_t)(path->loss_permille * 7 / 8);
-		path_set_valid(node, peer, path, now, time_since(now, path->challenge_at));
+		path_set_valid(node, peer, path, now, time_since(now, asked->at));
 		path_select(node, peer, now);
 		return;
 	}
 }
 
-/* Overwrites the one before: at most one is open per path (T24). */
+/* Overwrites the oldest: a fixed number is open per path (T24). */
 void path_challenge(struct node *node, struct peer *peer, struct path *path, struct time_us now)
 {
 	uint8_t plaintext[CONTROL_MAX];
 	struct writer w = writer_over(plaintext, sizeof plaintext);
+	struct challenge *slot = &path->challenges[path->challenges_tx % CHALLENGES_OPEN_MAX];
 	struct path_challenge message;
 	size_t size;
 
@@ -215,14 +230,14 @@ void path_challenge(struct node *node, struct peer *peer, struct path *path, str
 		path->unanswered++;
 		path->loss_permille = (uint16_t)(path->loss_permille * 7 / 8 + 125);
 	}
-	random_fill(&node->env.random, path->challenge, CHALLENGE_SIZE);
-	memcpy(message.challenge, path->challenge, CHALLENGE_SIZE);
+	random_fill(&node->env.random, slot->bytes, CHALLENGE_SIZE);
+	memcpy(message.challenge, slot->bytes, CHALLENGE_SIZE);
 	message_header_encode(MESSAGE_PATH_CHALLENGE, ++node->transaction, &w);
 	path_challenge_encode(&message, &w);
 	if (writer_finish(&w, &size) != OK || !peer_send(node, peer, now, &path->route, (struct blob){plaintext, size}))
 		return;
-	path->challenge_open = true;
-	path->challenge_at = now;
+	slot->open = path->challenge_open = true;
+	slot->at = path->challenge_at = now;
 	path->challenges_tx++;
 	node->counters.challenges_tx++;
 	path->next_challenge =
@@ -237,6 +252,7 @@ static void give_up(struct node *node, struct peer *peer, struct path *path, str
 	path->probes_left = PROBES_PER_CANDIDATE;
 	path->unanswered = 0;
 	path->challenge_open = false;
+	peer_plan(node, peer, now);
 	node_emit_path(node, peer, NODE_EVENT_PATH_DOWN, path);
 	path_select(node, peer, now);
 }
@@ -261,6 +277,16 @@ static void run_challenge(struct node *node, struct peer *peer, struct path *pat
 		path->next_challenge = time_add(now, CHALLENGE_INTERVAL_US);
 }
 
+/* The peer is asked, and the relay whether it still knows us: our NAT may have given us another address. */
+static void ask_after_silence(struct peer *peer, struct path *path, struct time_us now)
+{
+	path->awaiting = false;
+	if (path->valid && !path->challenge_open)
+		path->next_challenge = now;
+	if (path->kind == PATH_RELAY)
+		leg_refresh(&peer->leg, now);
+}
+
 /* Silence where there should be an answer is asked about at once. */
 void path_run(struct node *node, struct peer *peer, struct time_us now)
 {
@@ -269,11 +295,8 @@ void path_run(struct node *node, struct peer *peer, struct time_us now)
 
 		if (!path->used || !peer->session)
 			continue;
-		if (path->awaiting && time_since(now, path->awaiting_since) >= path_silence_us(path)) {
-			path->awaiting = false;
-			if (path->valid && !path->challenge_open)
-				path->next_challenge = now;
-		}
+		if (path->awaiting && time_since(now, path->awaiting_since) >= path_silence_us(path))
+			ask_after_silence(peer, path, now);
 		if (time_reached(now, path->next_challenge))
 			run_challenge(node, peer, path, now);
 		if (!path->used)

@@ -11,6 +11,14 @@
 struct node;
 struct peer;
 
+enum { CHALLENGES_OPEN_MAX = 4 };
+
+struct challenge {
+	uint8_t bytes[CHALLENGE_SIZE];
+	struct time_us at;
+	bool open;
+};
+
 struct path {
 	bool used;
 	enum path_kind kind;
@@ -20,12 +28,13 @@ struct path {
 	struct time_us heard; /* last authenticated packet over it; us 0: never */
 	bool awaiting;	      /* something was sent since then */
 	struct time_us awaiting_since;
-	uint16_t mtu; /* largest inner packet */
-	uint8_t challenge[CHALLENGE_SIZE];
-	bool challenge_open;			     /* sent, unanswered */
-	struct time_us challenge_at, next_challenge; /* next: TIME_NEVER when none is planned */
-	uint8_t unanswered;			     /* challenges in a row */
-	uint8_t probes_left;			     /* while not valid: then silence (T26) */
+	uint16_t mtu;					  /* largest inner packet */
+	struct challenge challenges[CHALLENGES_OPEN_MAX]; /* the last ones sent, by number: an RTT may be longer than
+							     E6's interval */
+	bool challenge_open;				  /* the last one has not been answered */
+	struct time_us challenge_at, next_challenge;	  /* next: TIME_NEVER when none is planned */
+	uint8_t unanswered;				  /* challenges in a row */
+	uint8_t probes_left;				  /* while not valid: then silence (T26) */
 	uint32_t challenges_tx, challenges_rx;
 	uint16_t loss_permille; /* smoothed over challenges */
 };

@@ -7,6 +7,12 @@
 #include "proto/node/machine.h"
 #include "wire/message.h"
 
+#define LOST_RETRY_US (500 * USEC_PER_MSEC)
+#define LOST_SUSPECT_US (1 * USEC_PER_SEC)	/* before another interface is tried */
+#define LOST_DIRECTION_US (3 * USEC_PER_SEC)	/* before the coordinator is asked, and between two times */
+#define LOST_UNREACHABLE_US (10 * USEC_PER_SEC) /* before people are told */
+#define LOST_PATIENCE_US (30 * USEC_PER_SEC)	/* after the last inner packet */
+
 /* Look-up keys: IPv4 as a number; NodeID and IPv6 through a keyed hash, because their owners choose them. */
 static uint64_t key_v4(const uint8_t *address)
 {
@@ -311,6 +317,52 @@ static void run_keys(struct node *node, struct peer *peer, struct time_us now)
 	peer_plan(node, peer, time_later(now, time_add(session_key_since(peer->session), REJECT_AFTER_US)));
 }
 
+static bool has_valid_path(const struct peer *peer)
+{
+	for (int i = 0; i < NODE_PATHS_MAX; i++)
+		if (peer->paths[i].used && peer->paths[i].valid)
+			return true;
+	return false;
+}
+
+/*
+ * No way is known to work, and somebody wants one: every known address is asked again, the relay too, other interfaces
+ * are tried, and the coordinator for a new direction.
+ */
+static void look_for_a_way(struct node *node, struct peer *peer, struct time_us now)
+{
+	peer->lost_next = time_add(now, LOST_RETRY_US);
+	path_add_all(node, peer, now);
+	if (peer->has_relay)
+		leg_refresh(&peer->leg, now);
+	if (time_since(now, peer->lost_since) >= LOST_SUSPECT_US)
+		node_suspect_locals(node, now);
+	if (time_since(now, peer->lost_since) < LOST_DIRECTION_US || peer->contact.used ||
+	    (peer->last_direction.us && time_since(now, peer->last_direction) < LOST_DIRECTION_US))
+		return;
+	peer->last_direction = now;
+	link_request_direction(node, now, peer->certificate.fqdn, NULL);
+}
+
+static void run_lost(struct node *node, struct peer *peer, struct time_us now)
+{
+	if (!peer->session || has_valid_path(peer)) {
+		peer->lost_since = (struct time_us){0};
+		return;
+	}
+	if (peer->lost_since.us == 0) {
+		peer->lost_since = now;
+		peer->lost_next = time_add(now, LOST_RETRY_US);
+	}
+	if (time_since(now, peer->lost_since) >= LOST_UNREACHABLE_US)
+		peer_set_state(node, peer, now, NODE_PEER_UNREACHABLE, REASON_NONE);
+	if (time_since(now, peer->last_data) > LOST_PATIENCE_US)
+		return; /* nobody needs it: the next packet begins again */
+	if (time_reached(now, peer->lost_next))
+		look_for_a_way(node, peer, now);
+	peer_plan(node, peer, peer->lost_next);
+}
+
 /* Makes the deadline anew from what is left to do. */
 void peer_run(struct node *node, struct peer *peer, struct time_us now)
 {
@@ -320,6 +372,7 @@ void peer_run(struct node *node, struct peer *peer, struct time_us now)
 		run_leg(node, peer, now);
 	contact_run(node, peer, now);
 	path_run(node, peer, now);
+	run_lost(node, peer, now);
 	run_requests(node, peer, now);
 	peer_plan(node, peer, contact_deadline(peer));
 }

@@ -81,7 +81,9 @@ struct peer {
 
 	struct time_us deadline;       /* when peer_run has something to do */
 	struct time_us last_data;      /* inner packets, either way */
-	struct time_us last_direction; /* when one was last asked for */
+	struct time_us last_direction; /* when one was last asked for; us 0: never */
+	struct time_us lost_since;     /* no path is valid since then; us 0: one is */
+	struct time_us lost_next;      /* when to look for a way again */
 	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
 };
 
