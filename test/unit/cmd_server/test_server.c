@@ -360,6 +360,9 @@ static void device_joins_registers_and_is_revoked(void **state)
 	document = ask(&host, "{\"verb\":\"nodes\"}", &exit_code);
 	assert_string_equal(json_string_value(json_object_get(find_node(document, "laptop"), "state")), "revoked");
 	json_decref(document);
+	document = ask(&host, "{\"verb\":\"network\"}", &exit_code);
+	assert_int_equal(json_array_size(json_object_get(document, "revoked")), 1);
+	json_decref(document);
 	assert_int_equal(join(device, code, "laptop", &reason, error), ERR_DENIED);
 	assert_int_equal(reason, LOGIN_REVOKED);
 	host_finish(&host);
@@ -371,7 +374,7 @@ static void restart_forgets_nothing(void **state)
 {
 	struct host host;
 	struct device *device = device_create();
-	char code[JOIN_CODE_MAX], open_code[JOIN_CODE_MAX], error[LOGIN_ERROR_MAX], port[32];
+	char code[JOIN_CODE_MAX], open_code[JOIN_CODE_MAX], error[LOGIN_ERROR_MAX], port[32], v4[ADDR_TEXT_MAX];
 	const char *const again[] = {"--listen", port, NULL};
 	uint8_t reason = 0;
 	struct lease before, after;
@@ -389,6 +392,10 @@ static void restart_forgets_nothing(void **state)
 	assert_int_equal(kill(host.pid, SIGKILL), 0); /* not asked */
 	assert_int_equal(host_wait(&host), -1);
 	host_start(&host, PROGRAM_SERVER, all_roles, again);
+	document = ask(&host, "{\"verb\":\"nodes\"}", &exit_code);
+	assert_string_equal(json_string_value(json_object_get(find_node(document, "laptop"), "v4")),
+			    ip_format(&before.v4, v4));
+	json_decref(document);
 	assert_int_equal(register_device(device, &after, true), REASON_NONE);
 	assert_true(ip_equal(&before.v4, &after.v4) && ip_equal(&before.v6, &after.v6));
 	document = ask(&host, "{\"verb\":\"network\"}", &exit_code);
