@@ -6,6 +6,8 @@
 #include "wire/message.h"
 #include "wire/tunnel.h"
 
+#define IDLE_US (1 * USEC_PER_SEC)
+
 /* What was sealed in the last max(RTT, 50 ms) before `at` may be lost: it was on its way when the network went. */
 static struct time_us replay_since(int64_t rtt_us, struct time_us at)
 {
@@ -45,8 +47,10 @@ static void begin_report(struct peer *peer, struct time_us now, const struct pat
 	}
 }
 
-/* The gap begins with the last packet heard the old way, or with the move where that is later: before it nothing was
- * interrupted. */
+/*
+ * The gap begins with the last packet heard the old way, or with our own move where that is later: before it nothing
+ * was interrupted. When the peer moved is not told, so there it is the former.
+ */
 void move_heard(struct node *node, struct peer *peer, struct time_us now, struct path *path)
 {
 	struct moving *moving = &peer->moving;
@@ -60,8 +64,10 @@ void move_heard(struct node *node, struct peer *peer, struct time_us now, struct
 		return;
 	}
 	moving->active = false;
-	if (moving->heard_before.us > start.us)
+	if (moving->heard_before.us > start.us || moving->report.by_peer)
 		start = moving->heard_before;
+	if (moving->report.by_peer && time_since(now, start) > IDLE_US)
+		start = moving->report.at; /* it had nothing to say before either: its silence was no interruption */
 	moving->report.gap_us = time_since(now, start);
 	moving->report.to = path->route;
 	moving->report.to_kind = path->kind;
@@ -218,6 +224,15 @@ void move_own(struct node *node, struct time_us now)
 			node->peers[i]->contact.next_try = now;
 }
 
+/* It works whatever the NATs before the peer's new address do to what we send there. */
+static int find_valid_relay(const struct peer *peer)
+{
+	for (int i = 0; i < NODE_PATHS_MAX; i++)
+		if (peer->paths[i].used && peer->paths[i].valid && peer->paths[i].kind == PATH_RELAY)
+			return i;
+	return -1;
+}
+
 /* E4: the peer says that it moved. Data follows to where this came from, within the budget until that address has
  * answered. */
 void move_peer(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
@@ -248,11 +263,13 @@ void move_peer(struct node *node, struct peer *peer, struct time_us now, const s
 	peer->burst_left = UNVALIDATED_BURST_BYTES;
 	path_challenge(node, peer, path, now);
 	peer->active = (int)(path - peer->paths);
-	peer->second = -1;
 	peer->route_tag++;
 	node_emit_path(node, peer, NODE_EVENT_PATH_SELECTED, path);
-	move_replay(node, peer, now, path, since);
 	move_heard(node, peer, now, path);
+	peer->second = path->valid ? -1 : find_valid_relay(peer);
+	move_replay(node, peer, now, path, since);
+	if (peer->second >= 0)
+		move_replay(node, peer, now, &peer->paths[peer->second], since);
 	outbound_release(node, peer, now);
 	peer_plan(node, peer, now);
 }

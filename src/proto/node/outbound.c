@@ -41,14 +41,12 @@ static size_t pad(uint8_t *bytes, size_t size, size_t mtu)
 }
 
 /* What the last packets may go to: E5's budget counts for an address that has not answered. */
-static bool within_budget(struct node *node, struct peer *peer, const struct path *path, size_t size)
+static bool within_budget(struct peer *peer, const struct path *path, size_t size)
 {
 	if (path->valid || path->kind == PATH_RELAY || peer->burst_left == UINT32_MAX)
 		return true;
-	if (peer->burst_left < size) {
-		node->counters.dropped_no_path++;
+	if (peer->burst_left < size)
 		return false;
-	}
 	peer->burst_left -= (uint32_t)size;
 	return true;
 }
@@ -186,7 +184,15 @@ void outbound_packet(struct node *node, struct time_us now, struct packet *packe
 	}
 	path = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
 	peer->last_data = now;
-	if (fits(node, path, packet) && (!path || within_budget(node, peer, path, packet->size)))
+	if (path && !within_budget(peer, path, packet->size)) {
+		path_select(node, peer, now); /* a valid one if there is any */
+		path = &peer->paths[peer->active];
+		if (!path->valid) {
+			node->counters.dropped_no_path++;
+			return;
+		}
+	}
+	if (fits(node, path, packet))
 		send_packet(node, peer, now, packet, &inner, path);
 }
 

@@ -144,6 +144,10 @@ void path_set_valid(struct node *node, struct peer *peer, struct path *path, str
 	path->unanswered = 0;
 	path->awaiting = false;
 	path->challenge_open = false;
+	if (peer->active == (int)(path - peer->paths) && peer->second >= 0 && !peer->moving.active) {
+		peer->second = -1; /* what was sent twice until now need not be any more */
+		peer->route_tag++;
+	}
 	/* A bound leg says nothing about the other one: ask through it once both had time to bind. */
 	path->next_challenge = time_add(now, path->rtt_us < 0 ? USEC_PER_SEC : KEEPALIVE_US);
 	peer_plan(node, peer, path->next_challenge);
@@ -267,6 +271,7 @@ static void run_challenge(struct node *node, struct peer *peer, struct path *pat
 	if (!path->valid) {
 		if (path->probes_left == 0) {
 			path->next_challenge = TIME_NEVER;
+			path_select(node, peer, now); /* if data took it on trust, it takes another way now */
 			return;
 		}
 		path->probes_left--;
