@@ -1,8 +1,9 @@
 /* test_loop.c: deadlines, removal inside callbacks, signals. No assertion depends on how fast the machine is. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
 
 #include <signal.h>
 #include <string.h>

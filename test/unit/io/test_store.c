@@ -1,8 +1,9 @@
 /* test_store.c: what was acknowledged is there after kill -9; what is damaged or not ours is refused with a reason. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
 
 #include <fcntl.h>
 #include <signal.h>

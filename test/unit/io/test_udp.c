@@ -1,8 +1,9 @@
 /* test_udp.c: trains over loopback in both families, and what happens when the kernel refuses. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
 
 #include <errno.h>
 #include <netinet/in.h>

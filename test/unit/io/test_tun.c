@@ -1,0 +1,300 @@
+/* test_tun.c: superpackets of real TCP and UDP sockets through two TUN devices in two network namespaces. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "io/clock.h"
+#include "io/netlink.h"
+#include "io/tun.h"
+#include "net_space.h"
+
+enum { SKIPPED = 77, TRANSFER = 8 << 20, MTU = 1380, PORT = 5001 };
+
+/* One end: its namespace, device and addresses 198.18.0.N, fd6e:746d::N. */
+struct end {
+	int space;
+	struct tun *tun;
+	struct ip v4, v6;
+};
+
+static struct end ends[2];
+
+static struct ip virtual6(uint8_t last)
+{
+	uint8_t bytes[16] = {0xfd, 0x6e, 0x74, 0x6d, [15] = last};
+
+	return ip_from_bytes(6, bytes);
+}
+
+static void open_end(struct end *end, int space, uint8_t number)
+{
+	struct net_setup setup = {.mtu = MTU, .table = 7367, .mark = 7367, .prefix_count = 2};
+	char error[NET_ERROR_MAX];
+
+	*end = (struct end){.space = space, .v4 = ip_v4(198, 18, 0, number), .v6 = virtual6(number)};
+	net_space_switch(space);
+	assert_int_equal(tun_open("ntm%d", &end->tun, error), OK);
+	assert_string_equal(tun_name(end->tun), "ntm0");
+	setup.ifindex = tun_ifindex(end->tun);
+	setup.v4 = end->v4;
+	setup.v6 = end->v6;
+	assert_int_equal(prefix_parse("198.18.0.0/15", &setup.prefixes[0]), OK);
+	assert_int_equal(prefix_parse("fd6e:746d::/32", &setup.prefixes[1]), OK);
+	if (net_setup_apply(&setup, error) != OK)
+		fail_msg("%s", error);
+}
+
+static int open_ends(void **state)
+{
+	(void)state;
+	open_end(&ends[0], net_space_add(), 1);
+	open_end(&ends[1], net_space_add(), 2);
+	return 0;
+}
+
+static int close_ends(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		tun_close(ends[i].tun);
+		close(ends[i].space);
+	}
+	tun_close(NULL);
+	return 0;
+}
+
+/* Carries everything that waits from one device to the other, as it is. */
+static void carry(const struct end *from, const struct end *to)
+{
+	struct packet packets[TUN_BATCH];
+	size_t count = tun_read(from->tun, packets, TUN_BATCH);
+
+	for (size_t i = 0; i < count; i++) {
+		enum err err = tun_write(to->tun, &packets[i]);
+
+		(void)err; /* a full queue is the network's affair */
+	}
+}
+
+/* Lets packets flow until one of the sockets is ready, or for so many milliseconds in which nothing happens. */
+static void run(int socket, short events, int quiet_ms)
+{
+	struct pollfd poll_fds[3] = {{.fd = tun_fd(ends[0].tun), .events = POLLIN},
+				     {.fd = tun_fd(ends[1].tun), .events = POLLIN},
+				     {.fd = socket, .events = events}};
+
+	while (poll(poll_fds, 3, quiet_ms) > 0) {
+		carry(&ends[0], &ends[1]);
+		carry(&ends[1], &ends[0]);
+		if (poll_fds[2].revents)
+			return;
+	}
+	fail_msg("nothing happened for %d ms", quiet_ms);
+}
+
+static socklen_t name_of(const struct ip *ip, struct sockaddr_storage *ret)
+{
+	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(PORT)};
+
+	*ret = (struct sockaddr_storage){0};
+	if (ip->family == 4) {
+		memcpy(&v4.sin_addr, ip->bytes, 4);
+		memcpy(ret, &v4, sizeof(v4));
+		return sizeof(v4);
+	}
+	memcpy(&v6.sin6_addr, ip->bytes, 16);
+	memcpy(ret, &v6, sizeof(v6));
+	return sizeof(v6);
+}
+
+static int open_socket(const struct end *end, uint8_t family, int type, bool is_bound)
+{
+	struct sockaddr_storage name;
+	socklen_t size = name_of(family == 4 ? &end->v4 : &end->v6, &name);
+	int fd;
+
+	net_space_switch(end->space);
+	fd = socket(name.ss_family, type | SOCK_NONBLOCK, 0);
+	assert_true(fd >= 0);
+	if (is_bound)
+		assert_int_equal(bind(fd, (struct sockaddr *)&name, size), 0);
+	return fd;
+}
+
+static uint8_t pattern(size_t at)
+{
+	return (uint8_t)(at * 31 + (at >> 11));
+}
+
+/* Sends what fits and checks what comes, until all has come. */
+static void transfer(int from, int to)
+{
+	static uint8_t out[1 << 17], in[1 << 17];
+	size_t sent = 0, received = 0;
+
+	while (received < TRANSFER) {
+		size_t size = TRANSFER - sent < sizeof(out) ? TRANSFER - sent : sizeof(out);
+		ssize_t n;
+
+		for (size_t i = 0; i < size; i++)
+			out[i] = pattern(sent + i);
+		n = size ? send(from, out, size, MSG_NOSIGNAL) : 0;
+		assert_true(n >= 0 || errno == EAGAIN);
+		sent += n > 0 ? (size_t)n : 0;
+		run(to, POLLIN, 10000);
+		n = recv(to, in, sizeof(in), 0);
+		assert_true(n > 0);
+		for (ssize_t i = 0; i < n; i++)
+			assert_int_equal(in[i], pattern(received + (size_t)i));
+		received += (size_t)n;
+	}
+}
+
+static void check_tcp(uint8_t family)
+{
+	int listening = open_socket(&ends[1], family, SOCK_STREAM, true),
+	    from = open_socket(&ends[0], family, SOCK_STREAM, false);
+	struct tun_counters before, after;
+	struct sockaddr_storage name;
+	socklen_t size = name_of(family == 4 ? &ends[1].v4 : &ends[1].v6, &name);
+	int to;
+
+	tun_get_counters(ends[0].tun, &before);
+	assert_int_equal(listen(listening, 1), 0);
+	assert_int_equal(connect(from, (struct sockaddr *)&name, size), -1);
+	assert_int_equal(errno, EINPROGRESS);
+	run(from, POLLOUT, 10000);
+	run(listening, POLLIN, 10000);
+	to = accept4(listening, NULL, NULL, SOCK_NONBLOCK);
+	assert_true(to >= 0);
+	transfer(from, to);
+	tun_get_counters(ends[0].tun, &after);
+	if (tun_has_tso(ends[0].tun)) {
+		assert_true(after.read_superpackets > before.read_superpackets);
+		assert_true(after.read_packets - before.read_packets < TRANSFER / MTU / 2);
+	}
+	assert_int_equal(after.read_malformed, before.read_malformed);
+	assert_int_equal(after.write_refused, 0);
+	close(from);
+	close(to);
+	close(listening);
+}
+
+static void test_tcp(void **state)
+{
+	(void)state;
+	check_tcp(4);
+	check_tcp(6);
+}
+
+static void check_udp(uint8_t family)
+{
+	static uint8_t bytes[40 * 1300 + 5], back[65536];
+	int to = open_socket(&ends[1], family, SOCK_DGRAM, true),
+	    from = open_socket(&ends[0], family, SOCK_DGRAM, false);
+	struct tun_counters before, after;
+	struct sockaddr_storage name;
+	socklen_t size = name_of(family == 4 ? &ends[1].v4 : &ends[1].v6, &name);
+	int segment = 1300;
+	size_t received = 0;
+
+	tun_get_counters(ends[0].tun, &before);
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = pattern(i);
+	assert_int_equal(setsockopt(from, IPPROTO_UDP, 103 /* UDP_SEGMENT */, &segment, sizeof(segment)), 0);
+	assert_int_equal(sendto(from, bytes, sizeof(bytes), 0, (struct sockaddr *)&name, size), sizeof(bytes));
+	while (received < sizeof(bytes)) {
+		ssize_t n;
+
+		run(to, POLLIN, 10000);
+		n = recv(to, back, sizeof(back), 0);
+		assert_true(n > 0);
+		assert_memory_equal(back, bytes + received, (size_t)n);
+		received += (size_t)n;
+	}
+	tun_get_counters(ends[0].tun, &after);
+	if (tun_has_uso(ends[0].tun))
+		assert_int_equal(after.read_superpackets - before.read_superpackets, 1);
+	close(from);
+	close(to);
+}
+
+static void test_udp(void **state)
+{
+	(void)state;
+	check_udp(4);
+	check_udp(6);
+}
+
+/* While the interface is down packets are lost, nothing else; afterwards it works again. A deleted device is noticed.
+ */
+static void test_down(void **state)
+{
+	static uint8_t buffer[PACKET_ROOM + 40 + PACKET_ROOM] = {[PACKET_ROOM] = 0x45};
+	struct packet packet = {.bytes = buffer + PACKET_ROOM, .size = 20}, got[TUN_BATCH];
+	struct tun_counters counters;
+
+	(void)state;
+	net_space_switch(ends[0].space);
+	assert_true(net_space_run("ip link set dev ntm0 down"));
+	assert_int_equal(tun_read(ends[0].tun, got, TUN_BATCH), 0);
+	assert_int_equal(tun_write(ends[0].tun, &packet), ERR_FULL);
+	tun_get_counters(ends[0].tun, &counters);
+	assert_int_equal(counters.write_dropped, 1);
+	assert_false(tun_is_gone(ends[0].tun));
+	assert_true(net_space_run("ip link set dev ntm0 up"));
+	assert_int_equal(tun_write(ends[0].tun, &packet), OK);
+	packet.gso = PACKET_GSO_TCP6; /* no such packet: the kernel refuses */
+	packet.gso_size = 1;
+	packet.header_size = 60;
+	assert_int_equal(tun_write(ends[0].tun, &packet), ERR_MALFORMED);
+	assert_true(net_space_run("ip link del dev ntm0"));
+	assert_int_equal(tun_read(ends[0].tun, got, TUN_BATCH), 0);
+	assert_true(tun_is_gone(ends[0].tun));
+}
+
+static void test_refusals(void **state)
+{
+	char error[TUN_ERROR_MAX];
+	struct tun *first, *second = NULL;
+
+	(void)state;
+	net_space_switch(ends[1].space);
+	assert_int_equal(tun_open("busy0", &first, error), OK);
+	assert_int_equal(tun_open("busy0", &second, error), ERR_EXISTS);
+	assert_null(second);
+	assert_non_null(strstr(error, "busy0"));
+	tun_close(first);
+	assert_int_equal(tun_open("a-name-of-more-than-15", &second, error), ERR_USAGE);
+	assert_int_equal(tun_open("a/b", &second, error), ERR_USAGE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_tcp),
+		cmocka_unit_test(test_udp),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_down),
+	};
+
+	if (!net_space_enter() || access("/dev/net/tun", R_OK | W_OK) != 0) {
+		fprintf(stderr, "no user and network namespaces or no /dev/net/tun here: skipped\n");
+		return SKIPPED;
+	}
+	return cmocka_run_group_tests(tests, open_ends, close_ends);
+}
