@@ -12,9 +12,18 @@
  */
 enum { NODE_UNPROVEN_BYTES = UNVALIDATED_BURST_BYTES + 64 * 1024 };
 
+static bool is_proven(const struct node_host *n, const struct addr *remote)
+{
+	for (uint32_t i = 0; i < n->proven_count && i < NODE_HOST_PROVEN_MAX; i++)
+		if (addr_equal(&n->proven[i], remote))
+			return true;
+	return false;
+}
+
 static void prove(struct node_host *n, const struct addr *remote)
 {
-	n->proven[n->proven_count++ % NODE_HOST_PROVEN_MAX] = *remote;
+	if (!is_proven(n, remote))
+		n->proven[n->proven_count++ % NODE_HOST_PROVEN_MAX] = *remote;
 }
 
 static void on_event(void *ctx, const struct node_event *event)
@@ -30,6 +39,8 @@ static void on_event(void *ctx, const struct node_event *event)
 	n->last[event->type] = *event;
 	if (event->type == NODE_EVENT_PATH_UP)
 		prove(n, &event->route.remote);
+	if (event->type == NODE_EVENT_HANDOVER && event->handover.by_peer)
+		n->unproven_allowance += UNVALIDATED_BURST_BYTES; /* E5: once for each real move */
 	world_note(n->host->world, n->host->name, "%s %s%s %s", texts[event->type], event->peer,
 		   event->kind == PATH_RELAY ? " by relay" : "",
 		   event->route.remote.port ? addr_format(&event->route.remote, remote) : "");
@@ -120,10 +131,7 @@ static uint64_t allowance(const void *m, const struct addr *remote)
 {
 	const struct node_host *n = m;
 
-	for (uint32_t i = 0; i < n->proven_count && i < NODE_HOST_PROVEN_MAX; i++)
-		if (addr_equal(&n->proven[i], remote))
-			return UINT64_MAX;
-	return NODE_UNPROVEN_BYTES + n->unproven_allowance;
+	return is_proven(n, remote) ? UINT64_MAX : NODE_UNPROVEN_BYTES + n->unproven_allowance;
 }
 
 static void destroy(void *m)

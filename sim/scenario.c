@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "forger.h"
 #include "world.h"
 
 /* Liveness: what must happen within this virtual time, once the world is well. */
@@ -246,6 +247,64 @@ static void run_swarm(struct overlay *o)
 	(void)expect_flow(o, &talk, HEALED_LIMIT_US, "after the world was healed");
 }
 
+/* A public net, a millisecond from the core. */
+static uint8_t forger_net(struct overlay *o)
+{
+	struct net_config config = {.name = "forger-net", .has_v4 = true, .has_v6 = true};
+
+	config.up.delay_us = config.down.delay_us = 1000;
+	return world_add_net(o->world, &config);
+}
+
+/*
+ * Under attack: the exchange goes on, also over moves. Who only copies gains no more than E5 grants per real move. Who
+ * also hands on what he gets is a router, and a bad one if he likes: data may flow through him until he stops, and then
+ * must find another way.
+ */
+static void run_attacked(struct overlay *o, struct forger *forger)
+{
+	enum { MOVES = 3 };
+	struct talk talk;
+
+	if (!start_talk(o, &talk, 0))
+		return;
+	forger_listen(forger);
+	for (unsigned i = 0; i <= MOVES; i++) {
+		if (!forger->relays_back && !expect_flow(o, &talk, EXCHANGE_LIMIT_US, "under attack"))
+			return;
+		run_for(o, stream_range(&o->random, 0, 2 * USEC_PER_SEC));
+		if (i < MOVES)
+			host_move(stream_chance(&o->random, 500000) ? talk.a->host : talk.b->host, 1,
+				  overlay_draw_net(o, 0));
+	}
+	if (!forger->relays_back && forger->received_data > MOVES * (uint64_t)UNVALIDATED_BURST_BYTES)
+		world_fail(o->world, "the forger was sent %llu bytes of data",
+			   (unsigned long long)forger->received_data);
+	forger_stop(forger);
+	(void)expect_flow(o, &talk, EXCHANGE_LIMIT_US, "after the attack");
+}
+
+static void run_forwarder(struct overlay *o)
+{
+	struct forger forger;
+
+	forger_start(&forger, o->world, forger_net(o), o->world->seed);
+	forger.forward_ppm = (uint32_t)stream_below(&o->random, 1000001);
+	forger.relays_back = stream_chance(&o->random, 500000);
+	run_attacked(o, &forger);
+	forger_stop(&forger);
+}
+
+static void run_replayer(struct overlay *o)
+{
+	struct forger forger;
+
+	forger_start(&forger, o->world, forger_net(o), o->world->seed);
+	forger.replay_ppm = (uint32_t)stream_below(&o->random, 1000001);
+	run_attacked(o, &forger);
+	forger_stop(&forger);
+}
+
 const struct scenario scenarios[] = {
 	{"contact", "two nodes find each other by name and exchange packets", run_contact},
 	{"first-packet", "the first packets themselves cause the contact, from both sides", run_first_packet},
@@ -256,6 +315,9 @@ const struct scenario scenarios[] = {
 	{"relay-restarts", "the relay is gone for a while and comes back without memory", run_relay_restarts},
 	{"silence", "an access network swallows everything for up to a minute", run_silence},
 	{"two-interfaces", "make before break, and a silent death of the preferred interface", run_two_interfaces},
+	{"forwarder", "an attacker copies packets to their destination from his own address, faster (A2)",
+		run_forwarder},
+	{"replayer", "an attacker replays, redirects and damages what he has seen (A1)", run_replayer},
 	{"swarm", "loss, reordering, moves, reboots and deaths at random; then healed", run_swarm},
 };
 const unsigned scenario_count = sizeof scenarios / sizeof *scenarios;
