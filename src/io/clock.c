@@ -5,6 +5,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+/* BOOTTIME, because keys and NAT bindings age while the machine sleeps. */
 struct time_us clock_now(void)
 {
 	struct timespec t = {0};
@@ -13,6 +14,7 @@ struct time_us clock_now(void)
 	return (struct time_us){(int64_t)t.tv_sec * USEC_PER_SEC + t.tv_nsec / 1000};
 }
 
+/* For certificates and logs only: freshness never comes from this clock. */
 uint64_t clock_wall_s(void)
 {
 	struct timespec t = {0};
@@ -21,6 +23,7 @@ uint64_t clock_wall_s(void)
 	return t.tv_sec < 0 ? 0 : (uint64_t)t.tv_sec;
 }
 
+/* Blocks only before the kernel was first seeded, at boot. */
 void random_kernel(void *ctx, void *bytes, size_t size)
 {
 	uint8_t *at = bytes;

@@ -77,6 +77,7 @@ static enum err listener_open(const struct addr *local, int *ret)
 	return errno == EADDRINUSE ? ERR_EXISTS : errno == EACCES ? ERR_DENIED : ERR_IO;
 }
 
+/* Both families for `::`, IPv4 alone on a machine without IPv6. */
 enum err listener_socket(const struct addr *local, int *ret)
 {
 	static const struct ip any6 = {.family = 6};
@@ -283,6 +284,7 @@ static void listener_accept(struct source *source, uint32_t events)
 	listener->counters.open++;
 }
 
+/* All memory is taken here, so that connections cost none. */
 struct listener *listener_create(const struct listener_params *params, struct loop *loop)
 {
 	struct listener *listener = mem_alloc(1, sizeof(*listener));
@@ -309,6 +311,7 @@ struct listener *listener_create(const struct listener_params *params, struct lo
 	return NULL;
 }
 
+/* Silent: `closed` is for those who live on. */
 void listener_destroy(struct listener *listener)
 {
 	int saved = errno;
@@ -327,6 +330,7 @@ void listener_destroy(struct listener *listener)
 	errno = saved;
 }
 
+/* Writes at once what the socket takes, queues the rest. */
 enum err listener_send(struct listener *listener, uint64_t token, const void *bytes, size_t size, bool then_close)
 {
 	struct listener_slot *slot = listener_find(listener, token);
@@ -350,6 +354,7 @@ enum err listener_send(struct listener *listener, uint64_t token, const void *by
 	return listener_flush(slot) || then_close ? OK : ERR_UNKNOWN;
 }
 
+/* Also takes up accepting again after descriptors had run out. */
 void listener_expire(struct listener *listener, struct time_us now)
 {
 	for (uint32_t i = 0; i < listener->params.connections_max; i++) {
@@ -367,6 +372,7 @@ void listener_expire(struct listener *listener, struct time_us now)
 		listener->paused_until = time_add(now, LISTENER_PAUSE_US);
 }
 
+/* A walk over few connections; a heap would not pay. */
 struct time_us listener_deadline(const struct listener *listener)
 {
 	struct time_us ret = listener->paused_until;
@@ -377,6 +383,7 @@ struct time_us listener_deadline(const struct listener *listener)
 	return ret;
 }
 
+/* A copy, so that metrics need no lock-step. */
 void listener_get_counters(const struct listener *listener, struct listener_counters *ret)
 {
 	*ret = listener->counters;

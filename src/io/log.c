@@ -36,6 +36,7 @@ struct log_line {
 	size_t size;
 };
 
+/* Once at start, and again on SIGHUP. */
 void log_setup(enum log_severity severity_max, bool json, int fd)
 {
 	pthread_mutex_lock(&logger.lock);
@@ -46,11 +47,13 @@ void log_setup(enum log_severity severity_max, bool json, int fd)
 	pthread_mutex_unlock(&logger.lock);
 }
 
+/* Lets callers skip work for lines that nobody will see. */
 bool log_enabled(enum log_severity severity)
 {
 	return severity <= logger.severity_max;
 }
 
+/* For metrics: a flood that is not logged must still be visible. */
 uint64_t log_suppressed(void)
 {
 	uint64_t suppressed;
@@ -209,6 +212,7 @@ static void log_add_head(struct log_line *line, enum log_severity severity, cons
 	log_add_escaped(line, message);
 }
 
+/* One write(2) per line, so that lines of several threads never mix. */
 void log_event(enum log_severity severity, const char *id, const char *message, const struct log_field *fields,
 	       size_t count)
 {
@@ -232,6 +236,7 @@ void log_event(enum log_severity severity, const char *id, const char *message, 
 	pthread_mutex_unlock(&logger.lock);
 }
 
+/* For lines without fields. */
 void log_print(enum log_severity severity, const char *id, const char *format, ...)
 {
 	char message[LOG_LINE_MAX / 2];

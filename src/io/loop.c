@@ -56,6 +56,7 @@ static void loop_signals_ready(struct source *source, uint32_t events)
 		loop->got_signal(loop->signal_ctx, (int)info.ssi_signo);
 }
 
+/* Fails only when the kernel has no descriptors left. */
 struct loop *loop_create(void)
 {
 	struct loop *loop = mem_alloc(1, sizeof(*loop));
@@ -72,6 +73,7 @@ struct loop *loop_create(void)
 	return NULL;
 }
 
+/* Leaves the sources alone: they belong to the caller. */
 void loop_destroy(struct loop *loop)
 {
 	int saved = errno;
@@ -96,16 +98,19 @@ static enum err loop_control(struct loop *loop, int operation, struct source *so
 	return epoll_ctl(loop->fd, operation, source->fd, &event) == 0 ? OK : ERR_IO;
 }
 
+/* Adding twice is refused by the kernel. */
 enum err loop_add(struct loop *loop, struct source *source, uint32_t events)
 {
 	return loop_control(loop, EPOLL_CTL_ADD, source, events);
 }
 
+/* No events at all still reports EPOLLHUP and EPOLLERR. */
 enum err loop_modify(struct loop *loop, struct source *source, uint32_t events)
 {
 	return loop_control(loop, EPOLL_CTL_MOD, source, events);
 }
 
+/* Also forgets what was pending in the batch that is being dispatched. */
 void loop_remove(struct loop *loop, struct source *source)
 {
 	if (source->fd >= 0)
@@ -115,6 +120,7 @@ void loop_remove(struct loop *loop, struct source *source)
 			loop->events[i].data.ptr = NULL;
 }
 
+/* One batch, each source once; a level-triggered source that was not emptied comes again. */
 enum err loop_wait(struct loop *loop, struct time_us now, struct time_us deadline)
 {
 	int64_t wait_us = time_reached(now, deadline) ? 0 : time_since(deadline, now);
@@ -137,11 +143,13 @@ enum err loop_wait(struct loop *loop, struct time_us now, struct time_us deadlin
 	return OK;
 }
 
+/* Frozen per wake-up, so that all callbacks of a batch agree on the time. */
 struct time_us loop_now(const struct loop *loop)
 {
 	return loop->now;
 }
 
+/* Through a descriptor: no handler, so nothing runs at a bad moment. */
 enum err loop_signals(struct loop *loop, const int *signals, size_t count, void *ctx,
 		      void (*got)(void *ctx, int signal))
 {

@@ -39,6 +39,7 @@ static bool net_has_family(const struct net_setup *setup, uint8_t family)
 	return false;
 }
 
+/* Differs with the table, so that nodes of one namespace can be told apart. */
 uint32_t net_setup_priority(const struct net_setup *setup)
 {
 	return NET_PRIORITY + setup->table % 1000;
@@ -359,6 +360,7 @@ static bool net_setup_is_sound(const struct net_setup *setup)
 	       setup->mark != 0 && setup->prefix_count <= NET_PREFIXES_MAX;
 }
 
+/* Looks first and makes only what is missing: otherwise each check would cause the next event. */
 enum err net_setup_check(const struct net_setup *setup, bool *ret_repaired, char error[NET_ERROR_MAX])
 {
 	struct nl nl;
@@ -388,6 +390,7 @@ enum err net_setup_check(const struct net_setup *setup, bool *ret_repaired, char
 	return OK;
 }
 
+/* The same as a check: what is there stays, after a crash too. */
 enum err net_setup_apply(const struct net_setup *setup, char error[NET_ERROR_MAX])
 {
 	bool repaired;
@@ -470,6 +473,7 @@ static int net_remove_round(struct nl *nl, struct net_collection *collection)
 	return net_delete_collected(nl, collection);
 }
 
+/* By table and protocol number, never by what this process remembers. */
 enum err net_setup_remove(const struct net_setup *setup, char error[NET_ERROR_MAX])
 {
 	struct net_collection collection = {.setup = setup};

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 
+/* Strict checking on: the kernel then filters dumps by table. */
 enum err nl_open(struct nl *ret)
 {
 	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
@@ -26,6 +27,7 @@ enum err nl_open(struct nl *ret)
 	return OK;
 }
 
+/* Harmless when it was never opened. */
 void nl_close(struct nl *nl)
 {
 	if (nl->socket)
@@ -34,6 +36,7 @@ void nl_close(struct nl *nl)
 	*nl = (struct nl){0};
 }
 
+/* Everything zero, as strict checking demands. */
 void *nl_begin(struct nl_request *request, uint16_t type, uint16_t flags, size_t body_size)
 {
 	memset(request->bytes, 0, sizeof(request->bytes));
@@ -43,6 +46,7 @@ void *nl_begin(struct nl_request *request, uint16_t type, uint16_t flags, size_t
 	return mnl_nlmsg_put_extra_header(request->header, body_size);
 }
 
+/* In the length that the family has. */
 void nl_put_ip(struct nl_request *request, uint16_t attribute, const struct ip *ip)
 {
 	mnl_attr_put(request->header, attribute, ip_size(ip), ip->bytes);
@@ -91,6 +95,7 @@ static int nl_run(struct nl *nl, mnl_cb_t each, void *ctx, bool one)
 	}
 }
 
+/* Waits for the acknowledgement: route changes are done when it returns. */
 int nl_ask(struct nl *nl, struct nl_request *request)
 {
 	request->header->nlmsg_flags |= NLM_F_ACK;
@@ -100,6 +105,7 @@ int nl_ask(struct nl *nl, struct nl_request *request)
 	return nl_run(nl, NULL, NULL, false);
 }
 
+/* Stale answers are skipped by sequence number. */
 int nl_dump(struct nl *nl, struct nl_request *request, mnl_cb_t each, void *ctx, bool one)
 {
 	if (!one)
@@ -125,6 +131,7 @@ static int nl_keep_attribute(const struct nlattr *attribute, void *ctx)
 	return MNL_CB_OK;
 }
 
+/* Unknown types are skipped: newer kernels have more. */
 void nl_attributes(const struct nlmsghdr *header, size_t body_size, const struct nlattr **attributes, size_t max)
 {
 	struct nl_attribute_table table = {attributes, max};
@@ -133,11 +140,13 @@ void nl_attributes(const struct nlmsghdr *header, size_t body_size, const struct
 	mnl_attr_parse(header, (unsigned)body_size, nl_keep_attribute, &table);
 }
 
+/* Never reads beyond a short attribute. */
 uint32_t nl_u32(const struct nlattr *attribute)
 {
 	return attribute && mnl_attr_get_payload_len(attribute) >= 4 ? mnl_attr_get_u32(attribute) : 0;
 }
 
+/* Never trusts the length. */
 struct ip nl_ip(const struct nlattr *attribute, uint8_t af)
 {
 	uint8_t family = af == AF_INET ? 4 : 6;

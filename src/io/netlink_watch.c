@@ -303,6 +303,7 @@ static enum err net_rebuild(struct net_watch *watch, bool is_first)
 	return OK;
 }
 
+/* Subscribes before the first dump, so that no change falls between them. */
 enum err net_watch_create(const struct net_watch_params *params, struct net_watch **ret)
 {
 	unsigned groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
@@ -330,6 +331,7 @@ fail:
 	return err;
 }
 
+/* Keeps errno, for the failure path of net_watch_create. */
 void net_watch_destroy(struct net_watch *watch)
 {
 	int saved = errno;
@@ -343,6 +345,7 @@ void net_watch_destroy(struct net_watch *watch)
 	errno = saved;
 }
 
+/* Readable when something changed. */
 int net_watch_fd(const struct net_watch *watch)
 {
 	return mnl_socket_get_fd(watch->events);
@@ -364,6 +367,7 @@ static int net_classify(const uint8_t *bytes, size_t size)
 	return seen;
 }
 
+/* All waiting events cost one rebuild. */
 enum err net_watch_ready(struct net_watch *watch)
 {
 	int seen = 0;
@@ -392,6 +396,7 @@ enum err net_watch_ready(struct net_watch *watch)
 	return err;
 }
 
+/* Valid until the next net_watch_ready. */
 const struct net_snapshot *net_watch_snapshot(const struct net_watch *watch)
 {
 	return &watch->snapshot;

@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* One datagram; the manager never answers. */
 enum err notify_send(const char *state)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
@@ -36,6 +37,7 @@ enum err notify_send(const char *state)
 	return sent >= 0 ? OK : ERR_IO;
 }
 
+/* After set-up is complete, not before: dependents start on it. */
 void notify_ready(const char *status)
 {
 	char state[512];
@@ -45,6 +47,7 @@ void notify_ready(const char *status)
 		return; /* nobody listens: the service still works */
 }
 
+/* So that the manager does not take the end for a crash. */
 void notify_stopping(void)
 {
 	if (notify_send("STOPPING=1") != OK)

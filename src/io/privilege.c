@@ -17,6 +17,7 @@
 
 enum { PRIVILEGE_CAPABILITIES = 64, PRIVILEGE_NAMES = 16384 };
 
+/* Before any secret is read. */
 void privilege_harden(void)
 {
 	struct rlimit none = {0, 0};
@@ -26,6 +27,7 @@ void privilege_harden(void)
 	setrlimit(RLIMIT_CORE, &none);
 }
 
+/* Future mappings too: keys are made later. */
 enum err privilege_lock_memory(void)
 {
 	return mlockall(MCL_CURRENT | MCL_FUTURE) == 0 ? OK : ERR_IO;
@@ -87,6 +89,7 @@ static bool privilege_become(uid_t uid, gid_t gid)
 	       setresuid(uid, uid, uid) == 0 && prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) == 0;
 }
 
+/* Checks at the end that there is no way back. */
 enum err privilege_drop(const char *user, const char *group, bool keep_net_admin, char error[PRIVILEGE_ERROR_MAX])
 {
 	uint64_t kept = keep_net_admin ? UINT64_C(1) << CAP_NET_ADMIN : 0, permitted = 0;
@@ -146,6 +149,7 @@ static bool privilege_allow_beneath(int ruleset, const char *directory, uint64_t
 	return failed == 0;
 }
 
+/* Only accesses that this kernel knows are asked for, so that older ones take part. */
 enum err privilege_restrict_files(const char *const *writable, size_t count, bool *ret_active)
 {
 	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);

@@ -219,6 +219,7 @@ static int privilege_add_profile(scmp_filter_ctx filter, enum privilege_profile 
 	return failed;
 }
 
+/* For all threads at once; cannot be undone. */
 enum err privilege_restrict_calls(enum privilege_profile profile)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));

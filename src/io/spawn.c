@@ -160,6 +160,7 @@ static enum err spawn_follow(int fd, struct time_us deadline, pid_t *ret_pid, ch
 	}
 }
 
+/* The pipe tells of readiness and of death alike: its end is the daemon's end. */
 enum err spawn_daemon(const struct spawn_params *params, pid_t *ret_pid, char message[SPAWN_MESSAGE_MAX])
 {
 	int null_fd, log_fd = -1, ends[2] = {-1, -1}, saved;
@@ -206,6 +207,7 @@ static int spawn_take_descriptor(void)
 	return *end || fd < 3 || fd > INT32_MAX ? -1 : (int)fd;
 }
 
+/* The one moment at which `ntm up` may return 0. */
 void spawn_ready(void)
 {
 	int fd = spawn_take_descriptor();
@@ -216,6 +218,7 @@ void spawn_ready(void)
 	close(fd);
 }
 
+/* In the daemon's own words, instead of "see the log". */
 void spawn_failed(const char *message)
 {
 	int fd = spawn_take_descriptor();

@@ -171,6 +171,7 @@ fail:
 	return ERR_IO;
 }
 
+/* Refuses at once what would go wrong later: damage, a newer schema, a second process. */
 enum err store_open(const char *path, struct store **ret, char error[STORE_ERROR_MAX])
 {
 	struct store *store;
@@ -194,6 +195,7 @@ enum err store_open(const char *path, struct store **ret, char error[STORE_ERROR
 	return err;
 }
 
+/* Harmless after a failed opening. */
 void store_close(struct store *store)
 {
 	if (!store)
@@ -223,6 +225,7 @@ static enum err store_take(struct store *store, enum record_table table, struct 
 	return OK;
 }
 
+/* By key, so that two runs see the same order. */
 enum err store_each(struct store *store, enum record_table table, void *ctx,
 		    enum err (*each)(void *ctx, const struct record *record))
 {
@@ -255,6 +258,7 @@ static enum err store_write_one(struct store *store, const struct record *record
 	return code == SQLITE_DONE ? OK : store_fail(store, "write");
 }
 
+/* COMMIT returns after fsync (synchronous=FULL), so OK means durable. */
 enum err store_write(struct store *store, const struct record *records, size_t count)
 {
 	enum err err;
@@ -273,6 +277,7 @@ enum err store_write(struct store *store, const struct record *records, size_t c
 	return err;
 }
 
+/* Text of SQLite, for the log. */
 const char *store_error(const struct store *store)
 {
 	return store->error;

@@ -19,6 +19,7 @@ struct stream_client {
 	size_t given; /* bytes of the line handed out last, newline included */
 };
 
+/* Blocking, but a unix socket connects at once or not at all. */
 enum err stream_connect(const char *path, struct stream_client **ret)
 {
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
@@ -30,7 +31,7 @@ enum err stream_connect(const char *path, struct stream_client **ret)
 		errno = ENAMETOOLONG;
 		return ERR_IO;
 	}
-	strcpy(name.sun_path, path);
+	memcpy(name.sun_path, path, strlen(path));
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return ERR_IO;
@@ -53,6 +54,7 @@ enum err stream_connect(const char *path, struct stream_client **ret)
 	return OK;
 }
 
+/* The server sees the end of the connection. */
 void stream_client_close(struct stream_client *client)
 {
 	if (!client)
@@ -105,6 +107,7 @@ static enum err stream_client_send(struct stream_client *client, const char *byt
 	return OK;
 }
 
+/* The newline is ours to add. */
 enum err stream_client_write(struct stream_client *client, const char *line, size_t size, struct time_us deadline)
 {
 	enum err err = stream_client_send(client, line, size, deadline);
@@ -127,6 +130,7 @@ static bool stream_client_grow(struct stream_client *client)
 	return true;
 }
 
+/* The buffer grows with the longest answer seen. */
 enum err stream_client_read(struct stream_client *client, struct time_us deadline, char **ret, size_t *ret_size)
 {
 	size_t searched = 0;

@@ -124,6 +124,7 @@ fail:
 	return ERR_IO;
 }
 
+/* In this order: directory, lock, stale file, socket; each leaves things as they were when it fails. */
 enum err stream_path_listen(const char *path, const char *group, int *ret_fd, int *ret_lock_fd,
 			    char error[STREAM_ERROR_MAX])
 {
@@ -134,7 +135,7 @@ enum err stream_path_listen(const char *path, const char *group, int *ret_fd, in
 
 	if (strlen(path) >= sizeof(name.sun_path))
 		return stream_refuse(ERR_USAGE, error, path, "path is longer than 107 characters");
-	strcpy(name.sun_path, path);
+	memcpy(name.sun_path, path, strlen(path));
 	if (!stream_make_directories(path, gid))
 		return stream_refuse(ERR_IO, error, path, strerror(errno));
 	err = stream_lock(path, &lock, error);

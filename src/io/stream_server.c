@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -230,6 +231,7 @@ static bool stream_reserve(struct stream_slot *slot, size_t size)
 	return true;
 }
 
+/* Writes at once what the socket takes, queues the rest. */
 enum err stream_send(struct stream_server *server, uint64_t token, const char *line, size_t size)
 {
 	struct stream_slot *slot = stream_find(server, token);
@@ -249,6 +251,7 @@ enum err stream_send(struct stream_server *server, uint64_t token, const char *l
 	return stream_flush(slot) ? OK : ERR_UNKNOWN;
 }
 
+/* What is queued still goes out. */
 void stream_close(struct stream_server *server, uint64_t token)
 {
 	struct stream_slot *slot = stream_find(server, token);
@@ -262,11 +265,13 @@ void stream_close(struct stream_server *server, uint64_t token)
 		stream_watch(slot);
 }
 
+/* A copy, as everywhere. */
 void stream_get_counters(const struct stream_server *server, struct stream_counters *ret)
 {
 	*ret = server->counters;
 }
 
+/* Ready for clients when it returns. */
 enum err stream_serve(const struct stream_params *params, struct loop *loop, struct stream_server **ret,
 		      char error[STREAM_ERROR_MAX])
 {
@@ -289,7 +294,7 @@ enum err stream_serve(const struct stream_params *params, struct loop *loop, str
 	server->loop = loop;
 	server->lock_fd = lock_fd;
 	if (loop_add(loop, &server->source, EPOLLIN) != OK) {
-		strcpy(error, "control socket: the event loop refused it");
+		snprintf(error, STREAM_ERROR_MAX, "control socket: the event loop refused it");
 		stream_server_destroy(server);
 		return ERR_IO;
 	}
@@ -297,6 +302,7 @@ enum err stream_serve(const struct stream_params *params, struct loop *loop, str
 	return OK;
 }
 
+/* The lock goes last: until then nobody else touches the file. */
 void stream_server_destroy(struct stream_server *server)
 {
 	if (!server)

@@ -41,7 +41,7 @@ static enum err tun_attach(int fd, const char *name, struct ifreq *request, char
 			 TUN_NAME_MAX - 1);
 		return ERR_USAGE;
 	}
-	strcpy(request->ifr_name, name);
+	memcpy(request->ifr_name, name, strlen(name));
 	if (ioctl(fd, TUNSETIFF, request) == 0)
 		return OK;
 	if (errno == EBUSY) {
@@ -84,6 +84,7 @@ static bool tun_look_up(struct tun *tun, struct ifreq *request)
 	return tun->ifindex != 0;
 }
 
+/* All buffers are taken here. */
 enum err tun_open(const char *name, struct tun **ret, char error[TUN_ERROR_MAX])
 {
 	int header_size = TUN_HEADER_SIZE, fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -118,6 +119,7 @@ fail:
 	return err;
 }
 
+/* Routes through the device go with it, the guards stay (netlink.h). */
 void tun_close(struct tun *tun)
 {
 	if (!tun)
@@ -127,36 +129,43 @@ void tun_close(struct tun *tun)
 	mem_free(tun);
 }
 
+/* Readable when packets wait. */
 int tun_fd(const struct tun *tun)
 {
 	return tun->fd;
 }
 
+/* As the kernel numbered it. */
 const char *tun_name(const struct tun *tun)
 {
 	return tun->name;
 }
 
+/* For netlink.h. */
 uint32_t tun_ifindex(const struct tun *tun)
 {
 	return tun->ifindex;
 }
 
+/* False on kernels without offloads: every read is then one small packet. */
 bool tun_has_tso(const struct tun *tun)
 {
 	return tun->has_tso;
 }
 
+/* False before Linux 6.2: no UDP superpackets may be written then either. */
 bool tun_has_uso(const struct tun *tun)
 {
 	return tun->has_uso;
 }
 
+/* Noticed by the first read or write after the deletion. */
 bool tun_is_gone(const struct tun *tun)
 {
 	return tun->is_gone;
 }
 
+/* A copy, as everywhere. */
 void tun_get_counters(const struct tun *tun, struct tun_counters *ret)
 {
 	*ret = tun->counters;
@@ -178,6 +187,7 @@ static size_t tun_read_slot(struct tun *tun, uint8_t *slot)
 	}
 }
 
+/* A malformed packet is skipped, not the end of the batch. */
 size_t tun_read(struct tun *tun, struct packet *ret, size_t count_max)
 {
 	size_t count = 0;
@@ -203,6 +213,7 @@ size_t tun_read(struct tun *tun, struct packet *ret, size_t count_max)
 	return count;
 }
 
+/* One system call: the header goes into the room before the packet. */
 enum err tun_write(struct tun *tun, const struct packet *packet)
 {
 	ssize_t written;

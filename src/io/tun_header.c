@@ -69,6 +69,7 @@ static enum err tun_gso_from(uint8_t gso_type, enum packet_gso *ret)
 	}
 }
 
+/* The kernel is trusted with our memory, but packets of strangers pass through it. */
 enum err tun_header_decode(uint8_t *bytes, size_t size, struct packet *ret)
 {
 	struct packet packet = {.bytes = bytes, .size = size};
@@ -102,6 +103,7 @@ enum err tun_header_decode(uint8_t *bytes, size_t size, struct packet *ret)
 	return OK;
 }
 
+/* hdr_len is a hint for the kernel's linear part. */
 void tun_header_encode(const struct packet *packet)
 {
 	struct virtio_net_hdr header = {0};

@@ -136,6 +136,7 @@ static void udp_prepare(struct udp_socket *socket, int fd)
 	}
 }
 
+/* IPv6 first: its port decides, IPv4 follows. */
 enum err udp_open(const struct udp_params *params, struct udp **ret)
 {
 	struct udp_params local = *params;
@@ -160,6 +161,7 @@ enum err udp_open(const struct udp_params *params, struct udp **ret)
 	return OK;
 }
 
+/* What was queued in the kernel still goes out. */
 void udp_close(struct udp *udp)
 {
 	if (!udp)
@@ -173,16 +175,19 @@ void udp_close(struct udp *udp)
 	mem_free(udp);
 }
 
+/* Two sockets, so two descriptors to poll. */
 int udp_fd(const struct udp *udp, uint8_t family)
 {
 	return family == 4 ? udp->v4.fd : udp->v6.fd;
 }
 
+/* The same in both families. */
 uint16_t udp_port(const struct udp *udp)
 {
 	return udp->port;
 }
 
+/* A copy, as everywhere. */
 void udp_get_counters(const struct udp *udp, struct udp_counters *ret)
 {
 	*ret = udp->counters;

@@ -86,6 +86,7 @@ static int udp_receive_messages(struct udp *udp, struct udp_socket *socket)
 	return 0;
 }
 
+/* One system call for up to UDP_BATCH trains. */
 void udp_receive(struct udp *udp, uint8_t family, struct udp_batch *ret)
 {
 	struct udp_socket *socket = family == 4 ? &udp->v4 : &udp->v6;

@@ -213,6 +213,7 @@ static void udp_send_train(struct udp *udp, const struct datagram *datagrams, si
 	} while (at < datagram->size);
 }
 
+/* Order within a family is kept; families have no order between them. */
 void udp_send(struct udp *udp, const struct datagram *datagrams, size_t count, struct udp_result *ret)
 {
 	struct udp_result result = {0};
