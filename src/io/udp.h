@@ -70,7 +70,7 @@ void udp_receive(struct udp *udp, uint8_t family, struct udp_batch *ret);
 
 /*
  * Sends each train in order. Every byte has been handed to the kernel or counted as lost when it returns; one bad
- * destination never holds up the others. Blocks at most 5 ms in total while the socket buffer is full. Segments of a
- * train may be any number and together any size.
+ * destination never holds up the others. Waits at most ten times half a millisecond while the socket buffer is full.
+ * Segments of a train may be any number and together any size.
  */
 void udp_send(struct udp *udp, const struct datagram *datagrams, size_t count, struct udp_result *ret);

@@ -5,7 +5,7 @@
 
 #include "io/udp_socket.h"
 
-enum { UDP_WAIT_TOTAL_US = 5000, UDP_WAIT_STEP_US = 500 };
+enum { UDP_WAITS_MAX = 10, UDP_WAIT_STEP_US = 500 };
 
 static size_t udp_segments(const struct udp_message *message)
 {
@@ -47,23 +47,21 @@ static void udp_write_control(struct msghdr *header, const struct route *route, 
 		       sizeof(segment_size));
 }
 
-/* Waits a little for room; false once the call's budget is used up. */
+/*
+ * Waits a little for room; false once the call's budget is used up. Counted in steps, not in time: on a busy machine
+ * one step may take as long as all should, and giving up then would drop what the next moment had room for.
+ */
 static bool udp_wait(struct udp *udp, int fd)
 {
-	bool is_socket_full = errno == EAGAIN;
-	struct pollfd poll_fd = {
-		.fd = fd, .events = is_socket_full ? POLLOUT : 0}; /* ENOBUFS: a queue below is full; POLLOUT lies */
-	struct timespec before, after, step = {.tv_nsec = UDP_WAIT_STEP_US * 1000};
-	int64_t waited_us;
+	/* ENOBUFS means that a queue below the socket is full; POLLOUT would say "ready" at once. */
+	struct pollfd poll_fd = {.fd = fd, .events = errno == EAGAIN ? POLLOUT : 0};
+	struct timespec step = {.tv_nsec = UDP_WAIT_STEP_US * 1000};
 
-	if (udp->wait_left_us <= 0)
+	if (udp->waits_left == 0)
 		return false;
+	udp->waits_left--;
 	udp->counters.send_waits++;
-	clock_gettime(CLOCK_MONOTONIC, &before);
 	ppoll(&poll_fd, 1, &step, NULL);
-	clock_gettime(CLOCK_MONOTONIC, &after);
-	waited_us = (after.tv_sec - before.tv_sec) * 1000000 + (after.tv_nsec - before.tv_nsec) / 1000;
-	udp->wait_left_us -= waited_us > 0 ? waited_us : 1;
 	return true;
 }
 
@@ -218,7 +216,7 @@ void udp_send(struct udp *udp, const struct datagram *datagrams, size_t count, s
 {
 	struct udp_result result = {0};
 
-	udp->wait_left_us = UDP_WAIT_TOTAL_US;
+	udp->waits_left = UDP_WAITS_MAX;
 	for (size_t i = 0; i < count; i++) {
 		uint8_t family = datagrams[i].route.remote.ip.family;
 

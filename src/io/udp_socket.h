@@ -45,8 +45,8 @@ struct udp_message {
 struct udp {
 	struct udp_socket v4, v6;
 	uint16_t port;
-	bool has_segment; /* use UDP_SEGMENT; goes false once it was refused */
-	int64_t wait_left_us;
+	bool has_segment;    /* use UDP_SEGMENT; goes false once it was refused */
+	unsigned waits_left; /* of the udp_send under way */
 	struct udp_counters counters;
 	struct udp_message queue[UDP_MESSAGES];
 	struct mmsghdr headers[UDP_MESSAGES];

@@ -201,6 +201,33 @@ static void test_slow(void **state)
 	stop(&host);
 }
 
+/* Who is told to go and does not read, but writes, causes no wake-ups. */
+static void test_closing_is_quiet(void **state)
+{
+	static uint8_t answer[4 << 20];
+	struct time_us deadline;
+	struct host host;
+	int client;
+
+	(void)state;
+	start(&host, ip_v4(127, 0, 0, 1), (struct listener_params){.output_max = 64 << 20});
+	client = connect_client(&host);
+	assert_int_equal(write(client, "want", 4), 4);
+	serve(&host, 1, 0);
+	assert_int_equal(listener_send(host.listener, 1, answer, sizeof(answer), false), OK);
+	assert_int_equal(listener_send(host.listener, 1, answer, sizeof(answer), false), OK);
+	assert_int_equal(listener_send(host.listener, 1, answer, sizeof(answer), true), OK);
+	assert_int_equal(listener_send(host.listener, 1, "x", 1, false), ERR_UNKNOWN);
+	assert_int_equal(write(client, "more", 4), 4);
+	deadline = time_add(clock_now(), 30 * USEC_PER_MSEC);
+	assert_int_equal(loop_wait(host.loop, clock_now(), deadline), OK);
+	assert_true(time_reached(loop_now(host.loop), deadline));
+	assert_int_equal(host.closed, 0);
+	close(client);
+	serve(&host, 1, 1);
+	stop(&host);
+}
+
 static void test_taken(void **state)
 {
 	struct host host;
@@ -217,7 +244,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_echo), cmocka_unit_test(test_limits), cmocka_unit_test(test_idle),
-		cmocka_unit_test(test_slow), cmocka_unit_test(test_taken),
+		cmocka_unit_test(test_slow), cmocka_unit_test(test_taken),  cmocka_unit_test(test_closing_is_quiet),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -149,6 +149,7 @@ static void test_watch_default(void **state)
 	assert_int_equal(find(&told.snapshot, "10.0.0.9")->metric, UINT32_MAX);
 	assert_true(net_space_run(
 		"ip addr add 2001:db8:1::2/64 dev up0 nodad && ip -6 route add default via 2001:db8:1::1"));
+	wait_for(watch, &told, "2001:db8:1::2", true);
 	drain(watch);
 	assert_true(find(&told.snapshot, "2001:db8:1::2")->is_default);
 	net_watch_destroy(watch);

@@ -310,6 +310,42 @@ static void test_backlog(void **state)
 	stop(&host);
 }
 
+/* A queue that is refilled while it drains, in one thread: what is left of it moves to the front and stays whole. */
+static void test_refill(void **state)
+{
+	static char event[200000];
+	struct stream_client *client;
+	struct host host;
+	int sent = 0;
+
+	(void)state;
+	start(&host, 0);
+	client = connect_client();
+	assert_int_equal(stream_client_write(client, "fill", 4, soon()), OK);
+	serve(&host, 1, 0);
+	expect_line(client, "fill");
+	for (int received = 0; received < 30; received++) {
+		enum err err = ERR_EXPIRED;
+		char *line;
+		size_t size;
+
+		for (; sent < received + 5; sent++) {
+			memset(event, 'A' + sent, sizeof(event));
+			assert_int_equal(stream_send(host.server, host.last.token, event, sizeof(event)), OK);
+		}
+		while (err == ERR_EXPIRED) {
+			assert_int_equal(loop_wait(host.loop, clock_now(), clock_now()), OK);
+			err = stream_client_read(client, clock_now(), &line, &size);
+		}
+		assert_int_equal(err, OK);
+		assert_int_equal(size, sizeof(event));
+		for (size_t i = 0; i < size; i++)
+			assert_int_equal(line[i], 'A' + received);
+	}
+	stream_client_close(client);
+	stop(&host);
+}
+
 static void test_one_daemon(void **state)
 {
 	struct stream_params params = {.path = path, .line = host_line};
@@ -321,6 +357,8 @@ static void test_one_daemon(void **state)
 	assert_int_equal(stream_serve(&params, host.loop, &second, error), ERR_EXISTS);
 	assert_null(second);
 	assert_non_null(strstr(error, "another daemon"));
+	assert_int_equal(unlink(path), 0); /* the lock holds without the file */
+	assert_int_equal(stream_serve(&params, host.loop, &second, error), ERR_EXISTS);
 	stop(&host);
 }
 
@@ -359,6 +397,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_client_limit, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(test_slow, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(test_backlog, make_directory, remove_directory),
+		cmocka_unit_test_setup_teardown(test_refill, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(test_one_daemon, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(test_stale, make_directory, remove_directory),
 	};
