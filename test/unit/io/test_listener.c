@@ -210,7 +210,7 @@ static void test_closing_is_quiet(void **state)
 	int client;
 
 	(void)state;
-	start(&host, ip_v4(127, 0, 0, 1), (struct listener_params){.output_max = 64 << 20});
+	start(&host, ip_v4(127, 0, 0, 1), (struct listener_params){.connections_max = 1, .output_max = 64 << 20});
 	client = connect_client(&host);
 	assert_int_equal(write(client, "want", 4), 4);
 	serve(&host, 1, 0);
