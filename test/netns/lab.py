@@ -513,6 +513,17 @@ class Node(Host):
         with open(f"/etc/netns/{self.ns}/resolv.conf", "w", encoding="utf-8") as file:
             file.write(f"nameserver {address}\nsearch {zone}\noptions timeout:2 attempts:3\n")
 
+    def daemons(self):
+        """Process ids of every ntmd on this node, also of those that `ntm up` started."""
+        pids = sh(["ip", "netns", "pids", self.ns]).stdout.split()
+        own = os.path.realpath(program("ntmd"))
+        found = []
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                if os.path.realpath(f"/proc/{pid}/exe") == own:
+                    found.append(int(pid))
+        return found
+
     def status(self):
         return self.ntm_json("status")
 

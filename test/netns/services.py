@@ -51,6 +51,7 @@ http {{
   access_log {here}/access.log;
 {temporary}
   sendfile on;
+  sendfile_max_chunk 64k;
   server {{
     listen [::]:80 ipv6only=off;
     root {directory};

@@ -2,7 +2,7 @@
 import os
 import signal
 
-from lab import demand, program, wait_for
+from lab import demand, wait_for
 from test_join import refused, start_roles_apart, two_joined
 from test_mobility import Traffic
 
@@ -105,16 +105,9 @@ def test_failure_daemon_of_ntm_up(new_lab):
     with new_lab(nodes=("a",)) as lab:
         lab.s.serve()
         lab.a.ntm("up", lab.s.invite("--name", "a"), "--dns", "stub", "--wait", "20s", check=True)
-        pids = [pid for pid in lab.a.run("ip", "netns", "pids", lab.a.ns).stdout.split() if ntmd(pid)]
+        pids = lab.a.daemons()
         demand(len(pids) == 1, f"{len(pids)} daemons after up")
-        os.kill(int(pids[0]), signal.SIGHUP)
+        os.kill(pids[0], signal.SIGHUP)
         demand(lab.a.status()["node"]["state"] == "up", "SIGHUP ended it")
         lab.a.ntm("down", check=True)
-        wait_for("the daemon to end", lambda: not os.path.exists(f"/proc/{pids[0]}"), 10)
-
-
-def ntmd(pid):
-    try:
-        return os.path.basename(os.readlink(f"/proc/{pid}/exe")) == os.path.basename(os.path.realpath(program("ntmd")))
-    except OSError:
-        return False
+        wait_for("the daemon to end", lambda: not lab.a.daemons(), 10, 0.1)

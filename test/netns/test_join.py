@@ -99,24 +99,23 @@ def test_join_fake_server(new_lab):
         real, lab.s.state = lab.s.state, lab.path("fake-state")
         lab.s.serve()
         refused(lab.a, code, "4s")
+        wait_for("b to miss its own server", lambda: lab.b.status()["coordinator"]["state"] != "ok", 90, 0.15)
+        clock = lab.s.start("clock", "ping", "-c", "4", "-i", "1", "127.0.0.1")
+        clock.wait(10)
         demand(lab.b.status()["coordinator"]["state"] != "ok", "b took the fake server for its own")
         lab.s.daemon.stop()
         lab.s.state = real
         lab.s.serve()
-        wait_for("b to find its own server again", lambda: lab.b.status()["coordinator"]["state"] == "ok", 30, 0.15)
+        wait_for("b to find its own server again", lambda: lab.b.status()["coordinator"]["state"] == "ok", 60, 0.15)
         lab.a.ntm("up", code, "--wait", "15s", "--dns", "stub", check=True)
 
 
 def test_join_first_run(new_lab):
-    """Two machines, two commands, no account: `ntm up --new` there, the line that it prints here; then curl by name."""
+    """Two machines on one LAN, two commands, no account: `ntm up --new` there, the line that it prints here; then curl by name."""
     with new_lab() as lab:
-        lab.nats["A"].nft("""table ip forward_port {
- chain pre { type nat hook prerouting priority -110;
-  iifname "out" meta l4proto { tcp, udp } th dport 7367 dnat ip to 192.168.1.10
- }
-}
-""")
-        first = lab.a.ntm("up", "--new", "--name", "a", "--dns", "stub", "--wait", "30s", "--advertise", lab.nats["A"].public, check=True, timeout=60)
+        for node in (lab.a, lab.b):
+            node.move("cell")
+        first = lab.a.ntm("up", "--new", "--name", "a", "--dns", "stub", "--wait", "30s", check=True, timeout=60)
         found = re.search(r"ntm1-[A-Za-z0-9_-]+", first.stdout + first.stderr)
         demand(found, f"`ntm up --new` printed no join code: {first.stdout!r}")
         lab.b.ntm("up", found.group(), "--name", "b", "--dns", "stub", "--wait", "30s", check=True, timeout=60)
@@ -147,7 +146,7 @@ def test_join_exit_codes(new_lab):
         code = lab.s.invite()
         lab.s.daemon.stop()
         done = lab.a.ntm("up", code, "--wait", "2s", "--dns", "stub")
-        demand(done.returncode == 8, f"up without a server: exit {done.returncode}, not 8: {done.stderr.strip()}")
+        demand(done.returncode == 6, f"up when the server refuses: exit {done.returncode}, not 6: {done.stderr.strip()}")
         lab.a.ntm("down")
         lab.s.serve()
         lab.a.join(lab.s.invite("--name", "a"))
@@ -162,6 +161,20 @@ def test_join_exit_codes(new_lab):
         lab.b.daemon.kill()
         done = lab.a.ntm("ping", "b", "-c", "3", "-i", "0.5", timeout=60)
         demand(done.returncode == 6, f"ping of a dead node: exit {done.returncode}, not 6: {done.stderr.strip()}")
+
+
+def test_join_timeout(new_lab):
+    """When nothing answers `up` says so with exit 8, and `down` really gives up."""
+    with new_lab(nodes=("a",)) as lab:
+        lab.s.serve()
+        code = lab.s.invite()
+        lab.inet.run("nft", "add", "element", "inet", "watch", "dead", f"{{ {lab.s.v4} }}", check=True)
+        done = lab.a.ntm("up", code, "--wait", "2s", "--dns", "stub")
+        demand(done.returncode == 8, f"up when nothing answers: exit {done.returncode}, not 8: {done.stderr.strip()}")
+        lab.a.ntm("down", check=True)
+        wait_for("the daemon to give up after `ntm down`", lambda: not lab.a.daemons(), 5, 0.1)
+        lab.inet.run("nft", "flush", "set", "inet", "watch", "dead", check=True)
+        lab.a.ntm("up", code, "--wait", "15s", "--dns", "stub", check=True)
 
 
 def test_join_json(new_lab):
