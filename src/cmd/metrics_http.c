@@ -25,7 +25,7 @@ static ptrdiff_t answer(void *ctx, uint64_t token, const struct addr *remote, co
 	size_t used = sizeof head - 1;
 
 	(void)remote;
-	if (size < 4 || !memmem(bytes, size, "\r\n\r\n", 4))
+	if (!bytes || size < 4 || !memmem(bytes, size, "\r\n\r\n", 4))
 		return size > 8192 ? -1 : 0;
 	if (memcmp(bytes, "GET ", 4) != 0)
 		return listener_send(server->listener, token, refused, sizeof refused - 1, true) == OK ? (ptrdiff_t)size

@@ -365,8 +365,10 @@ int host_run(struct host *host)
 		deadline = host_tasks_run(host, now);
 		host_drain(host);
 		deadline = time_min(deadline, node_next_deadline(host->node));
-		if (host->stop || loop_wait(host->loop, now, deadline) != OK)
-			break;
+		if (!host->stop && loop_wait(host->loop, now, deadline) != OK) {
+			log_print(LOG_SEVERITY_ERROR, "loop", "event loop: %s", strerror(errno));
+			return EXIT_FAILED;
+		}
 		now = clock_now();
 	}
 	notify_stopping();

@@ -18,13 +18,14 @@ static struct time_us replay_since(int64_t rtt_us, struct time_us at)
  * budget (E5). */
 void move_replay(struct node *node, struct peer *peer, struct time_us now, struct path *path, struct time_us since)
 {
-	size_t bytes_left = path->valid || path->kind == PATH_RELAY ? SIZE_MAX : peer->burst_left;
+	bool is_limited = !path->valid && !path->is_known && path->kind == PATH_DIRECT;
+	size_t bytes_left = is_limited ? peer->burst_left : SIZE_MAX;
 	uint32_t lost, replayed;
 
 	if (time_since(now, since) > REPLAY_SPAN_MAX_US)
 		since = time_add(now, -REPLAY_SPAN_MAX_US);
 	replayed = outbox_replay(&node->outbox, now, peer, since, &path->route, &bytes_left, &lost);
-	if (!path->valid && path->kind == PATH_DIRECT)
+	if (is_limited)
 		peer->burst_left = (uint32_t)bytes_left;
 	node->counters.replayed += replayed;
 	peer->moving.report.replayed_packets += replayed;
@@ -183,6 +184,8 @@ static void choose_ways(struct node *node, struct peer *peer, struct time_us now
 
 	if (report->from_kind == PATH_DIRECT)
 		guess = best_guess(node, peer, now, &report->from.remote);
+	if (guess)
+		guess->is_known = true;
 	path_add_all(node, peer, now);
 	if (peer->active >= 0 && peer->paths[peer->active].valid)
 		return; /* the old network is still there: it carries data until a new path is valid */
@@ -201,7 +204,7 @@ static void move_one(struct node *node, struct peer *peer, struct time_us now)
 	}
 	begin_report(peer, now, peer->active >= 0 ? &peer->paths[peer->active] : NULL, false);
 	drop_dead_paths(node, peer);
-	peer->burst_left = UINT32_MAX; /* the peer's address was validated before: sending there is not E5's case */
+	peer->burst_left = UNVALIDATED_BURST_BYTES;
 	choose_ways(node, peer, now);
 	send_move(node, peer, now);
 	since = replay_since(peer->moving.rtt_us, peer->moving.report.at);

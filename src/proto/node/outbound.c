@@ -5,7 +5,8 @@
 #include "proto/node/cut.h"
 #include "proto/node/machine.h"
 
-enum { MTU_WITHOUT_PATH = 1420 }; /* the TUN's */
+enum { MTU_WITHOUT_PATH = 1420 };	  /* the TUN's */
+#define PROVE_AGAIN_US (1 * USEC_PER_SEC) /* of a path that carries data */
 #define WAITING_PATIENCE_US (5 * USEC_PER_SEC)
 #define DIRECTION_AGAIN_US (1 * USEC_PER_SEC)
 
@@ -43,7 +44,7 @@ static size_t pad(uint8_t *bytes, size_t size, size_t mtu)
 /* What the last packets may go to: E5's budget counts for an address that has not answered. */
 static bool within_budget(struct peer *peer, const struct path *path, size_t size)
 {
-	if (path->valid || path->kind == PATH_RELAY || peer->burst_left == UINT32_MAX)
+	if (path->valid || path->is_known || path->kind == PATH_RELAY)
 		return true;
 	if (peer->burst_left < size)
 		return false;
@@ -57,6 +58,10 @@ static void note_sent(struct node *node, struct peer *peer, struct path *path, s
 		path->awaiting = true;
 		path->awaiting_since = now;
 		peer_plan(node, peer, time_add(now, path_silence_us(path)));
+	}
+	if (path->valid && !path->challenge_open && time_since(now, path->challenge_at) > PROVE_AGAIN_US) {
+		path->next_challenge = now; /* what is heard does not prove that what is sent arrives */
+		peer_plan(node, peer, now);
 	}
 	if (path->kind == PATH_RELAY)
 		node->counters.relay_tx_packets++;

@@ -24,6 +24,7 @@ struct path {
 	enum path_kind kind;
 	struct route route;
 	bool valid;	      /* a challenge was answered, or a bound leg; and not silent since */
+	bool is_known;	      /* the peer was there before and did not say that it moved: not E5's case */
 	int64_t rtt_us;	      /* smoothed (RFC 6298); -1: not known */
 	struct time_us heard; /* last authenticated packet over it; us 0: never */
 	bool awaiting;	      /* something was sent since then */

@@ -261,10 +261,11 @@ bool peer_is_relay(const struct peer *peer, const struct addr *remote)
 /* A relay of two families is used over the one that we have. */
 bool peer_relay_route(const struct node *node, struct leg *leg, struct route *ret)
 {
+	uint8_t other = leg_relay(leg)->ip.family == 4 ? 6 : 4;
 	int local = node_local_for(node, leg_relay(leg)->ip.family);
 
-	if (local < 0) {
-		leg_prefer_family(leg, leg_relay(leg)->ip.family == 4 ? 6 : 4);
+	if (local < 0 && node_local_for(node, other) >= 0) { /* with neither there is nothing to change to */
+		leg_prefer_family(leg, other);
 		local = node_local_for(node, leg_relay(leg)->ip.family);
 	}
 	if (local < 0)
