@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/metrics_http.h"
 #include "cmd/node_metrics.h"
 #include "crypto/hash.h"
 #include "io/clock.h"
@@ -362,7 +363,7 @@ int host_run(struct host *host)
 		node_input_time(host->node, now);
 		host_drain(host);
 		do_pending(host);
-		deadline = host_tasks_run(host, now);
+		deadline = time_min(host_tasks_run(host, now), metrics_server_run(host->metrics, now));
 		host_drain(host);
 		deadline = time_min(deadline, node_next_deadline(host->node));
 		if (!host->stop && loop_wait(host->loop, now, deadline) != OK) {

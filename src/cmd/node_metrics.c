@@ -84,8 +84,10 @@ static size_t write_page(void *ctx, char *text, size_t capacity)
 enum err node_metrics_open(struct host *host, char error[HOST_ERROR_MAX])
 {
 	char text[ADDR_TEXT_MAX];
-	enum err err = metrics_server_open(&host->settings.metrics, host->loop, host, write_page, &host->metrics);
+	enum err err = metrics_server_open(&host->settings.metrics, host, write_page, &host->metrics);
 
+	if (err == OK)
+		err = metrics_server_serve(host->metrics, host->loop);
 	return err == OK ? OK
 			 : server_fail(error, err, "--metrics %s: %s", addr_format(&host->settings.metrics, text),
 				       err_text(err));

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cmd/metrics_http.h"
 #include "cmd/server_state.h"
 #include "crypto/hash.h"
 #include "io/log.h"
@@ -187,7 +188,7 @@ enum err server_create(const struct settings *settings, unsigned roles, struct s
 		abort();
 	server->settings = settings;
 	server->roles = roles;
-	server->tcp = server->dns_tcp = server->metrics_tcp = -1;
+	server->tcp = server->dns_tcp = -1;
 	err = open_loop(server, error);
 	if (err == OK)
 		err = open_sockets(server, error);
@@ -252,9 +253,7 @@ static struct time_us next_deadline(const struct server *server)
 		deadline = time_min(deadline, tls_server_deadline(server->tls));
 	if (server->dns_listener)
 		deadline = time_min(deadline, listener_deadline(server->dns_listener));
-	if (server->metrics_listener)
-		deadline = time_min(deadline, listener_deadline(server->metrics_listener));
-	return deadline;
+	return time_min(deadline, metrics_server_run(server->metrics, loop_now(server->loop)));
 }
 
 /* Addresses come and go; the clock is stepped. */
@@ -287,8 +286,7 @@ static void expire(struct server *server, struct time_us now)
 		tls_server_expire(server->tls, now);
 	if (server->dns_listener)
 		listener_expire(server->dns_listener, now);
-	if (server->metrics_listener)
-		listener_expire(server->metrics_listener, now);
+	(void)metrics_server_run(server->metrics, now);
 	if (time_reached(now, server->housekeeping))
 		keep_house(server, now);
 }

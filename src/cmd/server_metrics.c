@@ -5,14 +5,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/metrics_http.h"
 #include "cmd/server_state.h"
-
-enum { METRICS_MAX = 64 * 1024, REQUEST_MAX = 4096, HEAD_MAX = 256 };
 
 /* Prometheus text, as it grows. */
 struct page {
 	char *text;
-	size_t size;
+	size_t size, capacity;
 };
 
 /* What one line needs: a counter's name ends in _total, a gauge's does not. */
@@ -27,9 +26,9 @@ static __attribute__((format(printf, 2, 3))) void add(struct page *page, const c
 	int n;
 
 	va_start(args, format);
-	n = vsnprintf(page->text + page->size, METRICS_MAX - page->size, format, args);
+	n = vsnprintf(page->text + page->size, page->capacity - page->size, format, args);
 	va_end(args);
-	if (n > 0 && (size_t)n < METRICS_MAX - page->size)
+	if (n > 0 && (size_t)n < page->capacity - page->size)
 		page->size += (size_t)n;
 }
 
@@ -188,57 +187,19 @@ static void add_port(struct page *page, struct server *server)
 		    7);
 }
 
-static enum err respond(struct server *server, uint64_t token, bool is_found)
+static size_t write_page(void *ctx, char *text, size_t capacity)
 {
-	struct page page = {.text = malloc(METRICS_MAX)};
-	char head[HEAD_MAX];
-	int head_size;
-	enum err err;
+	struct server *server = ctx;
+	struct page page = {.text = text, .capacity = capacity};
 
-	if (!page.text)
-		return ERR_FULL;
-	if (is_found) {
-		add_port(&page, server);
-		if (server->account)
-			add_account(&page, server);
-		if (server->coordinator)
-			add_coordinator(&page, server);
-		if (server->relay)
-			add_relay(&page, server);
-	} else {
-		add(&page, "metrics are at /metrics\n");
-	}
-	head_size = snprintf(head, sizeof(head),
-			     "HTTP/1.0 %s\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: %zu\r\n"
-			     "Connection: close\r\n\r\n",
-			     is_found ? "200 OK" : "404 Not Found", page.size);
-	err = listener_send(server->metrics_listener, token, head, (size_t)head_size, false);
-	if (err == OK)
-		err = listener_send(server->metrics_listener, token, page.text, page.size, true);
-	free(page.text);
-	return err;
-}
-
-/* HTTP/1.0, one GET. What a web page made a browser send carries Origin and is turned away (T23). */
-static ptrdiff_t input(void *ctx, uint64_t token, const struct addr *remote, const uint8_t *bytes, size_t size)
-{
-	char request[REQUEST_MAX + 1];
-	bool is_found;
-
-	(void)remote;
-	if (size > REQUEST_MAX)
-		return -1;
-	memcpy(request, bytes, size);
-	request[size] = '\0';
-	if (strlen(request) != size)
-		return -1;
-	if (!strstr(request, "\r\n\r\n") && !strstr(request, "\n\n"))
-		return 0;
-	if (strncmp(request, "GET ", 4) != 0 || strcasestr(request, "\nOrigin:"))
-		return -1;
-	is_found = strncmp(request + 4, "/metrics ", 9) == 0 || strncmp(request + 4, "/metrics\r", 9) == 0 ||
-		   strncmp(request + 4, "/metrics?", 9) == 0;
-	return respond(ctx, token, is_found) == OK ? (ptrdiff_t)size : -1;
+	add_port(&page, server);
+	if (server->account)
+		add_account(&page, server);
+	if (server->coordinator)
+		add_coordinator(&page, server);
+	if (server->relay)
+		add_relay(&page, server);
+	return page.size;
 }
 
 /* Off unless asked for. */
@@ -250,7 +211,7 @@ enum err server_metrics_open(struct server *server, char error[SERVER_ERROR_MAX]
 
 	if (at->port == 0)
 		return OK;
-	err = listener_socket(at, &server->metrics_tcp);
+	err = metrics_server_open(at, server, write_page, &server->metrics);
 	if (err == OK)
 		return OK;
 	return server_fail(error, err, "--metrics %s: %s", addr_format(at, text),
@@ -260,27 +221,14 @@ enum err server_metrics_open(struct server *server, char error[SERVER_ERROR_MAX]
 /* On the loop. */
 enum err server_metrics_serve(struct server *server, char error[SERVER_ERROR_MAX])
 {
-	struct listener_params params = {
-		.fd = server->metrics_tcp,
-		.connections_max = 8,
-		.input_max = REQUEST_MAX + 1,
-		.output_max = METRICS_MAX + HEAD_MAX,
-		.ctx = server,
-		.input = input,
-	};
-
-	if (server->metrics_tcp < 0)
+	if (!server->metrics || metrics_server_serve(server->metrics, server->loop) == OK)
 		return OK;
-	server->metrics_listener = listener_create(&params, server->loop);
-	return server->metrics_listener ? OK : server_fail(error, ERR_IO, "cannot serve metrics: %s", strerror(errno));
+	return server_fail(error, ERR_IO, "cannot serve metrics: %s", strerror(errno));
 }
 
 /* Listener and socket. */
 void server_metrics_close(struct server *server)
 {
-	listener_destroy(server->metrics_listener);
-	server->metrics_listener = NULL;
-	if (server->metrics_tcp >= 0)
-		(void)close(server->metrics_tcp);
-	server->metrics_tcp = -1;
+	metrics_server_close(server->metrics);
+	server->metrics = NULL;
 }

@@ -72,8 +72,9 @@ struct server {
 
 	/* server_control.c, server_dns.c, server_metrics.c */
 	struct stream_server *control;
-	int dns_tcp, metrics_tcp;
-	struct listener *dns_listener, *metrics_listener;
+	int dns_tcp;
+	struct metrics_server *metrics;
+	struct listener *dns_listener;
 	struct record records[SERVER_RECORDS_MAX];
 	uint64_t dropped_role; /* datagrams for a role that is not here */
 };

@@ -116,14 +116,10 @@ void contact_stop(struct node *node, struct peer *peer)
 /* To one candidate address, from the address the kernel would use. */
 static void send_to(struct node *node, struct time_us now, const struct addr *remote, const uint8_t *bytes, size_t size)
 {
-	int local = node_local_for(node, remote->ip.family);
-	struct route route = {.remote = *remote};
+	struct route route;
 
-	if (local < 0 || !addr_is_probeable(remote) || node_is_virtual(node, &remote->ip))
-		return;
-	route.local = (struct addr){node->locals[local].ip, node->listen_port};
-	route.ifindex = node->locals[local].ifindex;
-	(void)outbox_put(&node->outbox, now, &route, bytes, size);
+	if (node_route_to_candidate(node, remote, &route))
+		(void)outbox_put(&node->outbox, now, &route, bytes, size);
 }
 
 /* Everywhere the peer may be. */

@@ -28,30 +28,15 @@ void link_finish(struct link *link)
 	wipe(link, sizeof *link);
 }
 
-/* From our best address of that family. False when we have none. */
-static bool route_to(const struct node *node, const struct addr *remote, struct route *ret)
-{
-	int local = node_local_for(node, remote->ip.family);
-
-	if (local < 0)
-		return false;
-	*ret = (struct route){
-		.local = {node->locals[local].ip, node->listen_port},
-		.ifindex = node->locals[local].ifindex,
-		.remote = *remote,
-	};
-	return true;
-}
-
 /* The address that answered last, if we can still reach its family; else another one of the coordinator's. */
 static bool current_route(struct node *node, struct route *ret)
 {
 	const struct server_addresses *addresses = &node->coordinator->addresses;
 
-	if (addr_is_set(&node->link.route.remote) && route_to(node, &node->link.route.remote, ret))
+	if (addr_is_set(&node->link.route.remote) && node_route_to(node, &node->link.route.remote, ret))
 		return true;
 	for (int i = 0; i < addresses->count; i++)
-		if (route_to(node, &addresses->list[i], ret))
+		if (node_route_to(node, &addresses->list[i], ret))
 			return true;
 	return false;
 }
@@ -63,7 +48,7 @@ static void send_request_everywhere(struct node *node, struct time_us now)
 	struct route route;
 
 	for (int i = 0; i < addresses->count; i++)
-		if (route_to(node, &addresses->list[i], &route))
+		if (node_route_to(node, &addresses->list[i], &route))
 			(void)outbox_put(&node->outbox, now, &route, link->request, link->request_size);
 }
 

@@ -114,6 +114,27 @@ enum err node_prefer_interface(struct node *node, struct time_us now, uint32_t i
 	return OK;
 }
 
+/* The kernel is told address and interface: it must not choose another one in the middle of a move. */
+bool node_route_to(const struct node *node, const struct addr *remote, struct route *ret)
+{
+	int local = node_local_for(node, remote->ip.family);
+
+	if (local < 0)
+		return false;
+	*ret = (struct route){
+		.local = {node->locals[local].ip, node->listen_port},
+		.ifindex = node->locals[local].ifindex,
+		.remote = *remote,
+	};
+	return true;
+}
+
+/* Lists come from peers and coordinators, who may be anybody's victims or worse. */
+bool node_route_to_candidate(const struct node *node, const struct addr *remote, struct route *ret)
+{
+	return addr_is_probeable(remote) && !node_is_virtual(node, &remote->ip) && node_route_to(node, remote, ret);
+}
+
 /* Linear over a handful, and once per datagram or train. */
 void node_heard_on(struct node *node, struct time_us now, const struct ip *local)
 {

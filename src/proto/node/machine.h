@@ -79,6 +79,10 @@ void node_plan(struct node *node, struct time_us at);
 uint64_t node_network_time(const struct node *node);
 /* Index into locals of the address to use towards this family, or -1. */
 int node_local_for(const struct node *node, uint8_t family);
+/* From the best address of that family; false when we have none. */
+bool node_route_to(const struct node *node, const struct addr *remote, struct route *ret);
+/* The same to where a peer may be: never to virtual or special addresses (T26). */
+bool node_route_to_candidate(const struct node *node, const struct addr *remote, struct route *ret);
 /* Something authentic arrived at this local address. */
 void node_heard_on(struct node *node, struct time_us now, const struct ip *local);
 /* Somebody is lost: addresses that have been silent as well give way to others. A change is a move. */

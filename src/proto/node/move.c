@@ -154,14 +154,9 @@ static void send_move(struct node *node, struct peer *peer, struct time_us now)
 /* The way that most probably works: where the peer was last heard, from our new address. */
 static struct path *best_guess(struct node *node, struct peer *peer, struct time_us now, const struct addr *last_remote)
 {
-	int local = node_local_for(node, last_remote->ip.family);
-	struct route route = {.remote = *last_remote};
+	struct route route;
 
-	if (local < 0 || last_remote->ip.family == 0)
-		return NULL;
-	route.local = (struct addr){node->locals[local].ip, node->listen_port};
-	route.ifindex = node->locals[local].ifindex;
-	return path_add(node, peer, now, PATH_DIRECT, &route);
+	return node_route_to(node, last_remote, &route) ? path_add(node, peer, now, PATH_DIRECT, &route) : NULL;
 }
 
 /* Has this tunnel lost the address it left from, or is it still looking for a way since it has? */

@@ -90,14 +90,10 @@ struct path *path_add(struct node *node, struct peer *peer, struct time_us now, 
 
 static void add_remote(struct node *node, struct peer *peer, struct time_us now, const struct addr *remote)
 {
-	int local = node_local_for(node, remote->ip.family);
-	struct route route = {.remote = *remote};
+	struct route route;
 
-	if (local < 0 || !addr_is_probeable(remote) || node_is_virtual(node, &remote->ip))
-		return;
-	route.local = (struct addr){node->locals[local].ip, node->listen_port};
-	route.ifindex = node->locals[local].ifindex;
-	path_add(node, peer, now, PATH_DIRECT, &route);
+	if (node_route_to_candidate(node, remote, &route))
+		path_add(node, peer, now, PATH_DIRECT, &route);
 }
 
 /* From the best local address of each family: what the kernel would use is what works. */

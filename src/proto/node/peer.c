@@ -262,20 +262,10 @@ bool peer_is_relay(const struct peer *peer, const struct addr *remote)
 bool peer_relay_route(const struct node *node, struct leg *leg, struct route *ret)
 {
 	uint8_t other = leg_relay(leg)->ip.family == 4 ? 6 : 4;
-	int local = node_local_for(node, leg_relay(leg)->ip.family);
 
-	if (local < 0 && node_local_for(node, other) >= 0) { /* with neither there is nothing to change to */
-		leg_prefer_family(leg, other);
-		local = node_local_for(node, leg_relay(leg)->ip.family);
-	}
-	if (local < 0)
-		return false;
-	*ret = (struct route){
-		.local = {node->locals[local].ip, node->listen_port},
-		.ifindex = node->locals[local].ifindex,
-		.remote = *leg_relay(leg),
-	};
-	return true;
+	if (node_local_for(node, leg_relay(leg)->ip.family) < 0 && node_local_for(node, other) >= 0)
+		leg_prefer_family(leg, other); /* with neither there is nothing to change to */
+	return node_route_to(node, leg_relay(leg), ret);
 }
 
 static void run_leg(struct node *node, struct peer *peer, struct time_us now)
