@@ -16,6 +16,8 @@
 #include "io/privilege.h"
 #include "io/spawn.h"
 
+#define REPAIR_INTERVAL_US (200 * USEC_PER_MSEC)
+
 enum { INNER_MTU = 1420, SEND_BATCH = 64, READ_BATCH = 8 };
 
 static struct time_us now_of(const struct host *host)
@@ -95,6 +97,11 @@ static void tun_ready(struct source *source, uint32_t events)
 	size_t count = tun_read(host->tun, packets, READ_BATCH);
 
 	(void)events;
+	if (tun_is_gone(host->tun)) {
+		log_print(LOG_SEVERITY_ERROR, "tun", "%s: somebody removed the device; leaving", tun_name(host->tun));
+		host->stop = true;
+		return;
+	}
 	for (size_t i = 0; i < count; i++) {
 		node_input_packet(host->node, now_of(host), &packets[i]);
 		write_packets(host);
@@ -143,11 +150,13 @@ static void routes_changed(void *ctx)
 	char error[NET_ERROR_MAX];
 	bool repaired = false;
 
-	if (!host->is_set_up)
-		return;
+	if (!host->is_set_up || time_since(clock_now(), host->repaired_at) < REPAIR_INTERVAL_US)
+		return; /* a fight with another program is not won by haste */
 	if (net_setup_check(&host->setup, &repaired, error) != OK)
 		log_print(LOG_SEVERITY_ERROR, "routes", "routes: cannot be repaired: %s", error);
 	else if (repaired)
+		host->repaired_at = clock_now();
+	if (repaired)
 		log_print(LOG_SEVERITY_WARNING, "routes",
 			  "routes: something had removed our rules or routes; they are back");
 }

@@ -66,7 +66,8 @@ struct host {
 	struct metrics_server *metrics;
 	struct host_task tasks[HOST_TASKS_MAX];
 	uint64_t watchers[HOST_WATCHERS_MAX];
-	bool announced; /* whoever started us was told that we are up */
+	struct time_us repaired_at; /* routes or rules were put back */
+	bool announced;		    /* whoever started us was told that we are up */
 	bool stop, reload;
 	struct time_us joined_at;
 };

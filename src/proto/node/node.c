@@ -25,6 +25,8 @@ static enum err take_identity(struct node *node, const struct node_config *confi
 
 	if (err != OK)
 		return err;
+	if (config->network->version_floor > PROTOCOL_VERSION)
+		return ERR_UNSUPPORTED; /* security 4: fails closed */
 	if (config->certificate.size > sizeof node->certificate_bytes || config->network->coordinator_count == 0)
 		return ERR_MALFORMED;
 	if (memcmp(node->certificate.static_key, config->static_keys.public, KEY_SIZE) != 0)
