@@ -18,6 +18,7 @@ enum { HOST_ERROR_MAX = 512, HOST_TASKS_MAX = 32, HOST_WATCHERS_MAX = 16 };
 /* What a joined device keeps in its state directory, beside its keys. */
 struct membership {
 	uint8_t authority[KEY_SIZE];
+	struct server_addresses account; /* where the account server was when we joined */
 	uint8_t certificate[CERTIFICATE_MAX_SIZE];
 	size_t certificate_size;
 	uint8_t network_bytes[NETWORK_MAX_SIZE];
@@ -77,6 +78,9 @@ struct host {
 must_use enum err membership_load(const char *dir, struct membership *ret, char error[HOST_ERROR_MAX]);
 must_use enum err membership_save(const char *dir, const struct membership *membership, char error[HOST_ERROR_MAX]);
 must_use enum err membership_save_lease(const char *dir, struct blob lease, char error[HOST_ERROR_MAX]);
+/* Asks the account server for a fresh certificate and network document once half of the certificate's time has passed.
+ * Harmless when it is away. */
+void membership_renew(const struct settings *settings, const struct server_keys *keys, struct membership *membership);
 /* Logs in with settings->join and keeps what came of it. Returns an exit code. */
 int membership_join(const struct settings *settings, const struct server_keys *keys, struct membership *ret,
 		    char error[HOST_ERROR_MAX]);

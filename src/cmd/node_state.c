@@ -6,12 +6,18 @@
 
 #include "cmd/login_client.h"
 #include "cmd/node_host.h"
+#include "io/clock.h"
+#include "io/log.h"
 #include "proto/session/trust.h"
 
 #define FILE_MEMBERSHIP "membership"
 #define FILE_LEASE "lease"
 
-enum { MEMBERSHIP_VERSION = 1 };
+enum {
+	MEMBERSHIP_VERSION = 1,
+	ADDRESSES_MAX = 1 + SERVER_ADDRESSES_MAX * 19,
+	FILE_MAX = 1 + KEY_SIZE + ADDRESSES_MAX + 4 + CERTIFICATE_MAX_SIZE + NETWORK_MAX_SIZE,
+};
 
 static enum err decode(const uint8_t *bytes, size_t size, struct membership *ret)
 {
@@ -20,6 +26,7 @@ static enum err decode(const uint8_t *bytes, size_t size, struct membership *ret
 	if (read_u8(&r) != MEMBERSHIP_VERSION)
 		return ERR_MALFORMED;
 	read_bytes(&r, ret->authority, KEY_SIZE);
+	read_server_addresses(&r, &ret->account);
 	ret->certificate_size = read_u16(&r);
 	if (ret->certificate_size > sizeof ret->certificate)
 		return ERR_MALFORMED;
@@ -36,7 +43,7 @@ static enum err decode(const uint8_t *bytes, size_t size, struct membership *ret
 /* The lease is a hint for a quick start: without it the coordinator tells it again. */
 enum err membership_load(const char *dir, struct membership *ret, char error[HOST_ERROR_MAX])
 {
-	uint8_t bytes[1 + KEY_SIZE + 4 + CERTIFICATE_MAX_SIZE + NETWORK_MAX_SIZE];
+	uint8_t bytes[FILE_MAX];
 	char ignored[HOST_ERROR_MAX];
 	size_t size;
 	enum err err = server_file_read(dir, FILE_MEMBERSHIP, bytes, sizeof bytes, &size, error);
@@ -56,12 +63,13 @@ enum err membership_load(const char *dir, struct membership *ret, char error[HOS
 /* All documents in one file: they belong together. */
 enum err membership_save(const char *dir, const struct membership *membership, char error[HOST_ERROR_MAX])
 {
-	uint8_t bytes[1 + KEY_SIZE + 4 + CERTIFICATE_MAX_SIZE + NETWORK_MAX_SIZE];
+	uint8_t bytes[FILE_MAX];
 	struct writer w = writer_over(bytes, sizeof bytes);
 	size_t size;
 
 	write_u8(&w, MEMBERSHIP_VERSION);
 	write_bytes(&w, membership->authority, KEY_SIZE);
+	write_server_addresses(&w, &membership->account);
 	write_u16(&w, (uint16_t)membership->certificate_size);
 	write_bytes(&w, membership->certificate, membership->certificate_size);
 	write_u16(&w, (uint16_t)membership->network_size);
@@ -96,6 +104,53 @@ static void guess_name(char *ret, size_t capacity)
 	ret[at] = '\0';
 }
 
+static void take_result(struct membership *membership, const struct login_result *result)
+{
+	memcpy(membership->authority, result->authority, KEY_SIZE);
+	memcpy(membership->certificate, result->certificate, result->certificate_size);
+	membership->certificate_size = result->certificate_size;
+	memcpy(membership->network_bytes, result->network, result->network_size);
+	membership->network_size = result->network_size;
+	membership->network = result->network_decoded;
+}
+
+/* By this machine's clock, which may be wrong: then it is done too early or too late, and nothing else happens (T10).
+ */
+static bool wants_renewal(const struct membership *membership)
+{
+	struct certificate certificate;
+	uint64_t now_s = clock_wall_s();
+
+	if (certificate_judge((struct blob){membership->certificate, membership->certificate_size},
+			      membership->authority, 0, &certificate) != OK)
+		return false;
+	return now_s > certificate.not_before_s &&
+	       now_s - certificate.not_before_s > (certificate.not_after_s - certificate.not_before_s) / 2;
+}
+
+/* At start, before the loop: the only moment when nobody waits for us. */
+void membership_renew(const struct settings *settings, const struct server_keys *keys, struct membership *membership)
+{
+	struct login_params params = {.role = ROLE_NODE, .identity = keys->sign, .mark = settings->mark};
+	struct login_result *result;
+	char error[HOST_ERROR_MAX];
+	uint8_t reason;
+
+	if (!wants_renewal(membership))
+		return;
+	result = calloc(1, sizeof *result);
+	memcpy(params.static_key, keys->dh.public, KEY_SIZE);
+	if (result && login_renew(membership->authority, &membership->account, &params, result, &reason, error) == OK) {
+		take_result(membership, result);
+		if (membership_save(settings->state, membership, error) != OK)
+			log_print(LOG_SEVERITY_WARNING, "renew", "certificate: %s", error);
+	} else {
+		log_print(LOG_SEVERITY_WARNING, "renew", "certificate: not renewed yet: %s",
+			  result ? error : "no memory");
+	}
+	free(result);
+}
+
 /* Blocking: nothing else runs before a device has joined. */
 int membership_join(const struct settings *settings, const struct server_keys *keys, struct membership *ret,
 		    char error[HOST_ERROR_MAX])
@@ -116,12 +171,8 @@ int membership_join(const struct settings *settings, const struct server_keys *k
 	err = login_join(settings->join, &params, result, &reason, error);
 	if (err == OK) {
 		memset(ret, 0, sizeof *ret);
-		memcpy(ret->authority, result->authority, KEY_SIZE);
-		memcpy(ret->certificate, result->certificate, result->certificate_size);
-		ret->certificate_size = result->certificate_size;
-		memcpy(ret->network_bytes, result->network, result->network_size);
-		ret->network_size = result->network_size;
-		ret->network = result->network_decoded;
+		take_result(ret, result);
+		ret->account = result->servers;
 		err = membership_save(settings->state, ret, error);
 	}
 	free(result);

@@ -26,8 +26,10 @@ static int load(struct host *host, char error[HOST_ERROR_MAX])
 	if (err != OK)
 		return EXIT_USAGE;
 	err = membership_load(settings->state, &host->membership, error);
-	if (err == OK)
+	if (err == OK) {
+		membership_renew(settings, &host->keys, &host->membership);
 		return EXIT_DONE;
+	}
 	if (err != ERR_UNKNOWN)
 		return EXIT_FAILED;
 	if (settings->join && settings->join[0])

@@ -5,8 +5,7 @@
 #include "proto/node/cut.h"
 #include "proto/node/machine.h"
 
-enum { MTU_WITHOUT_PATH = 1420 };	  /* the TUN's */
-#define PROVE_AGAIN_US (1 * USEC_PER_SEC) /* of a path that carries data */
+enum { MTU_WITHOUT_PATH = 1420 }; /* the TUN's */
 #define WAITING_PATIENCE_US (5 * USEC_PER_SEC)
 #define DIRECTION_AGAIN_US (1 * USEC_PER_SEC)
 
@@ -50,21 +49,6 @@ static bool within_budget(struct peer *peer, const struct path *path, size_t siz
 		return false;
 	peer->burst_left -= (uint32_t)size;
 	return true;
-}
-
-static void note_sent(struct node *node, struct peer *peer, struct path *path, struct time_us now)
-{
-	if (!path->awaiting) {
-		path->awaiting = true;
-		path->awaiting_since = now;
-		peer_plan(node, peer, time_add(now, path_silence_us(path)));
-	}
-	if (path->valid && !path->challenge_open && time_since(now, path->challenge_at) > PROVE_AGAIN_US) {
-		path->next_challenge = now; /* what is heard does not prove that what is sent arrives */
-		peer_plan(node, peer, now);
-	}
-	if (path->kind == PATH_RELAY)
-		node->counters.relay_tx_packets++;
 }
 
 /* Where data goes now: nowhere while a move has left us without an address; then it is sealed and kept for the replay.
@@ -111,7 +95,7 @@ static void send_packet(struct node *node, struct peer *peer, struct time_us now
 	}
 	node->counters.tx_superpackets += packet->gso != PACKET_GSO_NONE;
 	if (path)
-		note_sent(node, peer, path, now);
+		path_sent(node, peer, path, now);
 }
 
 /* Does every piece fit the path? Otherwise its sender is told. */

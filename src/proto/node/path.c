@@ -7,6 +7,8 @@
 #include "wire/message.h"
 #include "wire/tunnel.h"
 
+#define PROVE_AGAIN_US (1 * USEC_PER_SEC)
+
 enum {
 	UNANSWERED_MAX = 5
 }; /* in a row: with a tenth of all packets lost each way one path in 4,000 is given up wrongly */
@@ -168,6 +170,22 @@ static void suggest(struct node *node, struct peer *peer, struct time_us now, co
 	path_challenge(node, peer, path, now);
 	if (peer->active >= 0)
 		path_challenge(node, peer, &peer->paths[peer->active], now);
+}
+
+/* What is heard does not prove that what is sent arrives: a path that carries data is asked once in PROVE_AGAIN_US. */
+void path_sent(struct node *node, struct peer *peer, struct path *path, struct time_us now)
+{
+	if (!path->awaiting) {
+		path->awaiting = true;
+		path->awaiting_since = now;
+		peer_plan(node, peer, time_add(now, path_silence_us(path)));
+	}
+	if (path->valid && !path->challenge_open && time_since(now, path->challenge_at) > PROVE_AGAIN_US) {
+		path->next_challenge = now;
+		peer_plan(node, peer, now);
+	}
+	if (path->kind == PATH_RELAY)
+		node->counters.relay_tx_packets++;
 }
 
 /* Once per datagram or train. */

@@ -53,6 +53,8 @@ struct path *path_add(struct node *node, struct peer *peer, struct time_us now, 
 void path_add_all(struct node *node, struct peer *peer, struct time_us now);
 void path_drop(struct node *node, struct peer *peer, struct path *path, struct time_us now);
 
+/* Something that should be answered went over it: silence from now on is asked about. */
+void path_sent(struct node *node, struct peer *peer, struct path *path, struct time_us now);
 /* An authentic packet came over `route`; highest: it may suggest an address (E1). */
 void path_heard(struct node *node, struct peer *peer, struct time_us now, const struct route *route, bool highest);
 /* A challenge of ours came back. */

@@ -9,7 +9,7 @@
 
 #define LOST_RETRY_US (500 * USEC_PER_MSEC)
 #define LOST_SUSPECT_US (1 * USEC_PER_SEC)	/* before another interface is tried */
-#define LOST_DIRECTION_US (3 * USEC_PER_SEC)	/* before the coordinator is asked, and between two times */
+#define LOST_DIRECTION_US (1 * USEC_PER_SEC)	/* before the coordinator is asked, and between two times */
 #define LOST_UNREACHABLE_US (10 * USEC_PER_SEC) /* before people are told */
 #define LOST_PATIENCE_US (30 * USEC_PER_SEC)	/* after the last inner packet */
 

@@ -85,6 +85,8 @@ enum err node_ping(struct node *node, struct time_us now, const char *name, uint
 	if (writer_finish(&w, &size) != OK ||
 	    !peer_send(node, peer, now, &peer->paths[peer->active].route, (struct blob){plaintext, size}))
 		return ERR_FULL;
+	peer->last_data = now;
+	path_sent(node, peer, &peer->paths[peer->active], now);
 	return OK;
 }
 

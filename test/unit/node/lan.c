@@ -68,17 +68,28 @@ static void make_network(struct lan *lan, struct dh_keys *coordinator, struct si
 	network_sign(n, &lan->authority);
 }
 
+static void start_node(struct lan *lan, struct lan_node *node)
+{
+	struct node_config config = {.network = &lan->network, .aead = lan->aead, .listen_port = 7367};
+	struct node_env env = {.random = {lan, fill}, .ctx = node, .event = note};
+	enum err err;
+
+	config.static_keys = node->keys;
+	memcpy(config.authority, lan->authority.public, KEY_SIZE);
+	config.certificate = (struct blob){node->certificate, node->certificate_size};
+	err = node_create(&config, &env, lan->now, &node->node);
+	assert(err == OK);
+	(void)err;
+}
+
 static void make_node(struct lan *lan, int index)
 {
 	struct lan_node *node = &lan->nodes[index];
 	struct certificate certificate = {
 		.serial = (uint64_t)index + 1, .not_before_s = WALL_S - 1, .not_after_s = WALL_S + 100000};
 	struct sign_keys identity;
-	uint8_t seed[KEY_SIZE], bytes[CERTIFICATE_MAX_SIZE];
-	struct writer w = writer_over(bytes, sizeof bytes);
-	struct node_config config = {.network = &lan->network, .aead = lan->aead, .listen_port = 7367};
-	struct node_env env = {.random = {lan, fill}, .ctx = node, .event = note};
-	size_t size;
+	uint8_t seed[KEY_SIZE];
+	struct writer w = writer_over(node->certificate, sizeof node->certificate);
 	enum err err;
 
 	fill(lan, seed, sizeof seed);
@@ -91,14 +102,20 @@ static void make_node(struct lan *lan, int index)
 	snprintf(certificate.fqdn, sizeof certificate.fqdn, "%c.ntm.internal", 'a' + index);
 	certificate_sign(&certificate, &lan->authority);
 	certificate_encode(&certificate, &w);
-	err = writer_finish(&w, &size);
-	assert(err == OK);
-	config.static_keys = node->keys;
-	memcpy(config.authority, lan->authority.public, KEY_SIZE);
-	config.certificate = (struct blob){bytes, size};
-	err = node_create(&config, &env, lan->now, &node->node);
+	err = writer_finish(&w, &node->certificate_size);
 	assert(err == OK);
 	(void)err;
+	start_node(lan, node);
+}
+
+void lan_restart(struct lan *lan, int index)
+{
+	struct lan_node *node = &lan->nodes[index];
+	struct node_local local = {.ip = node->addr.ip, .ifindex = 1, .mtu = 1500, .is_default = true};
+
+	node_destroy(node->node);
+	start_node(lan, node);
+	node_input_locals(node->node, lan->now, &local, 1);
 }
 
 struct lan *lan_create(void)

@@ -18,6 +18,8 @@ struct lan_datagram {
 struct lan_node {
 	struct node *node;
 	struct dh_keys keys;
+	uint8_t certificate[CERTIFICATE_MAX_SIZE];
+	size_t certificate_size;
 	struct addr addr;
 	struct ip v4, v6;
 	bool plugged;
@@ -57,6 +59,8 @@ void lan_run(struct lan *lan, int64_t duration_us);
 void lan_plug(struct lan *lan, int node, const char *address);
 /* A UDP packet between the two nodes' virtual IPv4 addresses with this payload. */
 void lan_send(struct lan *lan, int from, const void *payload, size_t size);
+/* The node's process is killed and starts again with what it had on disk; plugged in where it was. */
+void lan_restart(struct lan *lan, int node);
 /* Bytes from an address that nobody knows. */
 void lan_strange(struct lan *lan, int to, const void *bytes, size_t size);
 /* Did this node report such an event? */

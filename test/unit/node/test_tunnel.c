@@ -286,6 +286,22 @@ static void a_peer_that_leaves_is_found_again(void **state)
 	assert_int_equal(peer_of(lan, A).last_reason, 8);
 }
 
+/* It lost its keys and everything it knew: only the coordinator can bring both together again. */
+static void a_peer_that_was_restarted_is_found_again(void **state)
+{
+	struct lan *lan = connected(state);
+	size_t before;
+
+	lan_restart(lan, B);
+	lan_run(lan, 100000);
+	before = lan->nodes[B].received;
+	send_numbered(lan, A, 40, 100000);
+	assert_true(lan->nodes[B].received > before + 10);
+	assert_int_equal(node_ping(lan->nodes[A].node, lan->now, "b", 1, 1), OK);
+	lan_run(lan, 3 * lan->delay_us);
+	assert_true(lan_had_event(lan, A, NODE_EVENT_ECHO));
+}
+
 static void nobody_is_refused_at_once(void **state)
 {
 	struct lan *lan = *state;
@@ -489,6 +505,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(keys_are_replaced_while_data_flows, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_idle_tunnel_is_still_there_after_an_hour, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_peer_that_leaves_is_found_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_peer_that_was_restarted_is_found_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(nobody_is_refused_at_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(echoes_name_their_path, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_name_is_answered_while_the_tunnel_is_directed, set_up, tear_down),
