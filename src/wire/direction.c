@@ -186,6 +186,8 @@ enum err route_direction_decode(struct reader *r, struct route_direction *ret)
 void route_update_encode(const struct route_update *m, struct writer *w)
 {
 	field_put_u64(w, FIELD_PATH_ID | FIELD_CRITICAL, m->path_id);
+	if (m->reason != REASON_NONE)
+		field_put_u8(w, FIELD_REASON, m->reason);
 	field_put_u32(w, FIELD_MOVE_EPOCH, m->move_epoch);
 	field_put_addr(w, FIELD_OBSERVED, &m->observed);
 	candidates_encode(&m->candidates, w);
@@ -198,6 +200,7 @@ static bool take_route_update(void *message, uint8_t type, struct reader *value)
 
 	switch (type) {
 	case FIELD_PATH_ID: m->path_id = read_u64(value); return true;
+	case FIELD_REASON: m->reason = read_u8(value); return true;
 	case FIELD_MOVE_EPOCH: m->move_epoch = read_u32(value); return true;
 	case FIELD_OBSERVED: m->observed = read_addr(value); return true;
 	case FIELD_CANDIDATE: candidates_take(&m->candidates, value); return true;

@@ -21,9 +21,9 @@ struct direction_refusal {
 struct relay_grant {
 	char name[NAME_MAX_SIZE + 1];
 	struct server_addresses addresses;
-	uint8_t leg;                  /* 0: the end with the lower NodeID, 1: the other */
-	uint8_t leg_key[KEY_SIZE];    /* authenticates this leg's binds */
-	struct blob ticket;           /* sealed for the relay, opaque to the node; borrowed */
+	uint8_t leg;		   /* 0: the end with the lower NodeID, 1: the other */
+	uint8_t leg_key[KEY_SIZE]; /* authenticates this leg's binds */
+	struct blob ticket;	   /* sealed for the relay, opaque to the node; borrowed */
 };
 
 /* Complete instruction to open one tunnel. The same PathID and TempKey go to both ends. */
@@ -32,16 +32,17 @@ struct route_direction {
 	uint8_t temp_key[KEY_SIZE];
 	uint8_t suite;
 	struct blob certificate, lease; /* the peer's, encoded, borrowed */
-	struct addr observed;           /* the peer's server-reflexive address */
-	struct candidates candidates;   /* the peer's host candidates */
+	struct addr observed;		/* the peer's server-reflexive address */
+	struct candidates candidates;	/* the peer's host candidates */
 	bool has_relay;
 	struct relay_grant relay;
-	bool requested;                 /* the receiver asked for it: its Direction Request's transaction is repeated */
+	bool requested; /* the receiver asked for it: its Direction Request's transaction is repeated */
 };
 
 /* The peer of tunnel path_id moved; its coordinator heard first. */
 struct route_update {
 	uint64_t path_id;
+	uint8_t reason; /* REASON_NONE: it moved; REASON_REVOKED: it is no member any more, the tunnel ends */
 	uint32_t move_epoch;
 	struct addr observed;
 	struct candidates candidates;

@@ -196,7 +196,10 @@ void coordinator_revoke(struct coordinator *c, struct time_us now, const struct 
 		return;
 	member->is_revoked = true;
 	member_drop_sessions(c, member);
-	pair_forget_all(c, member);
+	pair_mark_stale(member);
+	pair_push_updates(
+		c, member,
+		true); /* its peers end their tunnels; those that do not hear of it end them with their keys */
 	member_changed(c, member, true);
 	coordinator_tell(c, COORDINATOR_NODE_REVOKED, member, NULL, REASON_REVOKED);
 }

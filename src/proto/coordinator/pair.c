@@ -182,6 +182,7 @@ static enum err update_encode(const struct pair_end *end, uint32_t transaction, 
 	const struct member *peer = end->pair->ends[end == &end->pair->ends[0]].member;
 	struct route_update update = {
 		.path_id = end->pair->path_id,
+		.reason = peer->is_revoked ? REASON_REVOKED : REASON_NONE,
 		.move_epoch = peer->move_epoch,
 		.observed = peer->observed,
 		.candidates = peer->candidates,

@@ -153,14 +153,7 @@ static enum err receive_close(const struct received *m)
 
 	if (err != OK)
 		return err;
-	map_remove(&m->node->by_path_id, session_path_id(peer->session));
-	session_destroy(peer->session);
-	peer->session = NULL;
-	outbox_forget(&m->node->outbox, peer);
-	memset(peer->paths, 0, sizeof peer->paths);
-	peer->active = peer->second = -1;
-	peer->has_relay = false;
-	peer_set_state(m->node, peer, m->now, NODE_PEER_IDLE, message.reason);
+	peer_end_session(m->node, peer, m->now, message.reason);
 	return OK;
 }
 

@@ -54,6 +54,11 @@ void direction_updated(struct node *node, struct time_us now, const struct route
 
 	if (!peer)
 		return;
+	if (update->reason == REASON_REVOKED) {
+		contact_stop(node, peer);
+		peer_end_session(node, peer, now, REASON_REVOKED);
+		return;
+	}
 	peer->observed = update->observed;
 	peer->candidates = update->candidates;
 	if (peer->session)

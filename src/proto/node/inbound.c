@@ -120,7 +120,8 @@ static void receive_leg(struct node *node, struct peer *peer, struct time_us now
 		return;
 	peer->leg_was_bound = true;
 	path = path_add(node, peer, now, PATH_RELAY, &route);
-	if (path && !path->valid && path->challenges_tx == 0) /* one that failed has to be answered by the peer itself */
+	if (path && !path->valid &&
+	    path->challenges_tx == 0) /* one that failed has to be answered by the peer itself */
 		path_set_valid(node, peer, path, now, -1);
 }
 

@@ -280,13 +280,19 @@ static void run_leg(struct node *node, struct peer *peer, struct time_us now)
 	peer_plan(node, peer, leg_deadline(&peer->leg));
 }
 
-/* Keys too old to be used are no session: the next packet asks for a new direction. */
-static void end_session(struct node *node, struct peer *peer, struct time_us now)
+/* The next packet asks for a new direction. */
+void peer_end_session(struct node *node, struct peer *peer, struct time_us now, uint8_t reason)
 {
-	map_remove(&node->by_path_id, session_path_id(peer->session));
+	if (peer->session)
+		map_remove(&node->by_path_id, session_path_id(peer->session));
 	session_destroy(peer->session);
 	peer->session = NULL;
-	peer_set_state(node, peer, now, NODE_PEER_IDLE, REASON_NONE);
+	outbox_forget(&node->outbox, peer);
+	memset(peer->paths, 0, sizeof peer->paths);
+	peer->active = peer->second = -1;
+	peer->has_relay = false;
+	peer->moving.active = false;
+	peer_set_state(node, peer, now, NODE_PEER_IDLE, reason);
 }
 
 static void run_keys(struct node *node, struct peer *peer, struct time_us now)
@@ -297,7 +303,7 @@ static void run_keys(struct node *node, struct peer *peer, struct time_us now)
 	if (!peer->session)
 		return;
 	if (session_is_expired(peer->session, now)) {
-		end_session(node, peer, now);
+		peer_end_session(node, peer, now, REASON_NONE); /* keys too old to be used are no session */
 		return;
 	}
 	session_forget_old(peer->session, now);

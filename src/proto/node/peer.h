@@ -101,6 +101,8 @@ struct peer *peer_obtain(struct node *node, const struct certificate *certificat
 void peer_destroy(struct node *node, struct peer *peer);
 void peer_set_state(struct node *node, struct peer *peer, struct time_us now, enum node_peer_state state,
 		    uint8_t reason);
+/* Keys are wiped, paths forgotten; the peer is known still. */
+void peer_end_session(struct node *node, struct peer *peer, struct time_us now, uint8_t reason);
 /* The peer must be looked at no later than `at`. */
 void peer_plan(struct node *node, struct peer *peer, struct time_us at);
 /* Everything of the peer that time drives. */

@@ -302,6 +302,7 @@ void lan_run(struct lan *lan, int64_t duration_us)
 	struct time_us end = time_add(lan->now, duration_us);
 	int idle = 0;
 
+	drain_servers(lan);
 	for (int i = 0; i < LAN_NODES; i++)
 		drain_node(lan, &lan->nodes[i]);
 	while (next_instant(lan).us <= end.us) {

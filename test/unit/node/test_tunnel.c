@@ -302,6 +302,21 @@ static void a_peer_that_was_restarted_is_found_again(void **state)
 	assert_true(lan_had_event(lan, A, NODE_EVENT_ECHO));
 }
 
+static void a_revoked_peer_is_out_at_once(void **state)
+{
+	struct lan *lan = connected(state);
+	struct node_peer_status peer = peer_of(lan, A);
+	size_t before = lan->nodes[B].received;
+
+	coordinator_revoke(lan->coordinator, lan->now, &peer.id);
+	lan_run(lan, 5 * lan->delay_us);
+	assert_false(peer_of(lan, A).has_session);
+	lan_send(lan, A, "x", 1);
+	lan_run(lan, 2 * USEC_PER_SEC);
+	assert_int_equal(lan->nodes[B].received, before);
+	assert_int_equal(peer_of(lan, A).last_reason, 4);
+}
+
 static void nobody_is_refused_at_once(void **state)
 {
 	struct lan *lan = *state;
@@ -506,6 +521,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_idle_tunnel_is_still_there_after_an_hour, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_peer_that_leaves_is_found_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_peer_that_was_restarted_is_found_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_revoked_peer_is_out_at_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(nobody_is_refused_at_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(echoes_name_their_path, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_name_is_answered_while_the_tunnel_is_directed, set_up, tear_down),
