@@ -73,20 +73,23 @@ class Screen:
         self.bar = ""
 
 
-def make_tar(path):
-    """A tar of /usr/lib: as many files as make FILE_BYTES_MIN."""
-    names, size = [], 0
-    for top in ("/usr/lib", "/usr/share", "/usr/bin"):
+def plain_files(*tops):
+    for top in tops:
         for folder, _, files in os.walk(top):
             for name in sorted(files):
                 full = os.path.join(folder, name)
                 if os.path.isfile(full) and not os.path.islink(full):
-                    names.append(full)
-                    size += os.path.getsize(full)
-            if size >= FILE_BYTES_MIN:
-                break
+                    yield full
+
+
+def make_tar(path):
+    """A tar of /usr/lib: as many files as make FILE_BYTES_MIN."""
+    names, size = [], 0
+    for full in plain_files("/usr/lib", "/usr/share", "/usr/bin"):
         if size >= FILE_BYTES_MIN:
             break
+        names.append(full)
+        size += os.path.getsize(full)
     subprocess.run(["tar", "-cf", path, "--absolute-names", "--null", "-T", "-"], input="\0".join(names).encode(), check=True,
                    stderr=subprocess.DEVNULL)
     return os.path.getsize(path)

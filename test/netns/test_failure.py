@@ -13,8 +13,8 @@ def identity(node):
 
 
 def test_failure_coordinator_dies(new_lab):
-    """The server is killed while bytes flow: nobody notices. Back again it has forgotten nothing, and moves go on."""
-    with new_lab() as lab:
+    """The server, relay and all, is killed while bytes flow: nobody notices, not even at a move. Back again it has forgotten nothing."""
+    with new_lab(nats={"B": "full-cone"}) as lab:  # else nobody could tell B's NAT to let a's new address in
         two_joined(lab)
         traffic = Traffic(lab)
         code = lab.s.invite("--name", "c")
@@ -33,6 +33,19 @@ def test_failure_coordinator_dies(new_lab):
         lab.a.state = lab.path("third-state")
         lab.a.ntm("up", code, "--dns", "stub", "--wait", "20s", check=True)
         demand(lab.a.status()["node"]["v4"] not in (had[0][3], had[1][3]), "the restarted server leased an address twice")
+
+
+def test_failure_coordinator_alone_dies(new_lab):
+    """The coordinator is killed, the relay lives: moves go on by the warm relay, whatever the NATs are."""
+    with new_lab(servers=("s", "s2", "s3")) as lab:
+        start_roles_apart(lab)
+        lab.a.join(lab.s.invite("--name", "a"))
+        lab.b.join(lab.s.invite("--name", "b"))
+        traffic = Traffic(lab)
+        lab.s2.daemon.kill()
+        traffic.moved(lambda: lab.a.move("cell"))
+        traffic.moved(lambda: lab.b.move("cell"))
+        traffic.finish()
 
 
 def test_failure_account_server_dies(new_lab):

@@ -224,8 +224,8 @@ def start_roles_apart(lab):
 
     start(lab.s, "ntm-as")
     lab.s.wait_serving()
-    start(lab.s2, "ntm-dc", lab.s.invite("--role", "coordinator"), "--dns-listen", "[::]:53")
     start(lab.s3, "ntm-rs", lab.s.invite("--role", "relay"))
+    start(lab.s2, "ntm-dc", lab.s.invite("--role", "coordinator"), "--dns-listen", "[::]:53")
 
 
 def test_join_down_up(new_lab):
