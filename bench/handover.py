@@ -42,19 +42,19 @@ class Probe:
         self.sender, self.receiver = source.udp(source.v4), target.udp(target.v4, PROBE_PORT)
         self.to = (target.v4, PROBE_PORT)
         self.arrivals, self.sequences, self.sent = [], set(), 0
-        self.ended = threading.Event()
+        self.sending_ended, self.ended = threading.Event(), threading.Event()
         self.threads = [threading.Thread(target=work, daemon=True) for work in (self.send, self.receive)]
         for thread in self.threads:
             thread.start()
 
     def send(self):
         due = time.monotonic()
-        while not self.ended.is_set():
+        while not self.sending_ended.is_set():
             with contextlib.suppress(OSError):
                 self.sender.sendto(struct.pack("!Q", self.sent), self.to)
                 self.sent += 1
             due += PROBE_SECONDS
-            self.ended.wait(max(due - time.monotonic(), 0))
+            self.sending_ended.wait(max(due - time.monotonic(), 0))
 
     def receive(self):
         while not self.ended.is_set():
@@ -77,6 +77,9 @@ class Probe:
         return max((later - earlier for earlier, later in zip(times, times[1:])), default=float("inf")) * 1000
 
     def stop(self):
+        """What is on its way still arrives."""
+        self.sending_ended.set()
+        self.ended.wait(STEADY_SECONDS)
         self.ended.set()
         for thread in self.threads:
             thread.join(2)
@@ -104,7 +107,7 @@ def case_b(lab):
 
 def case_c(lab):
     """The link is up and silent."""
-    lab.nats[lab.a.links[lab.a.at].letter].nft("table ip silence {\n chain all { type filter hook prerouting priority -500;\n  drop\n }\n}\n")
+    lab.nats[lab.a.links[lab.a.at].letter].nft("table ip silence {\n chain silent { type filter hook prerouting priority -500;\n  drop\n }\n}\n")
 
 
 def case_d(lab):
