@@ -145,7 +145,7 @@ static bool may_answer(const struct inner *inner, const uint8_t *bytes)
 	const uint8_t *transport = bytes + inner->network_size;
 
 	if (inner->is_fragment)
-		return false;
+		return inner->version == 6; /* RFC 1122 3.2.2; RFC 4443 2.4 has no such rule */
 	if (inner->total_size > inner->network_size) {
 		if (inner->protocol == PROTOCOL_ICMP && transport[0] != 8 && transport[0] != 0)
 			return false;

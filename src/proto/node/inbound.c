@@ -4,6 +4,8 @@
 
 #include "proto/node/machine.h"
 
+enum { CONTROL_PADDED_MAX = 2048 }; /* challenges are padded to the path's MTU */
+
 /* What a train of datagrams told about its path: said once, after the last. */
 struct heard {
 	struct peer *peer;
@@ -67,10 +69,10 @@ static enum err open_data(struct node *node, struct peer *peer, struct time_us n
 static enum err open_control(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
 			     const uint8_t *bytes, size_t size)
 {
-	uint8_t plaintext[CONTROL_MAX];
+	uint8_t plaintext[CONTROL_PADDED_MAX];
 	struct opened opened;
 	enum err err =
-		size > MESSAGE_MAX ? ERR_MALFORMED : session_open(peer->session, bytes, size, plaintext, &opened);
+		size > sizeof plaintext ? ERR_MALFORMED : session_open(peer->session, bytes, size, plaintext, &opened);
 
 	if (err != OK) {
 		count_failure(node, err);

@@ -113,6 +113,15 @@ void contact_stop(struct node *node, struct peer *peer);
 void control_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
 		      const uint8_t *bytes, size_t size);
 
+/* mtu.c: path MTU by probing (RFC 8899): challenges as large as the data they stand for. */
+void mtu_init(const struct node *node, struct path *path);
+/* How large the next challenge should be, as an inner packet; 0: small. */
+uint16_t mtu_next_size(struct path *path, struct time_us now);
+void mtu_answered(struct node *node, struct peer *peer, struct path *path, struct time_us now,
+		  const struct challenge *answered);
+/* The kernel refused a datagram that carries inner packets of this size. */
+void mtu_refused(struct path *path, struct time_us now, size_t size);
+
 /* move.c */
 void move_own(struct node *node, struct time_us now);
 void move_peer(struct node *node, struct peer *peer, struct time_us now, const struct route *route,

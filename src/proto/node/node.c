@@ -163,10 +163,9 @@ void node_input_too_big(struct node *node, struct time_us now, const struct rout
 	node_enter(node, now);
 	for (int i = 0; i < NODE_PEERS_MAX; i++) {
 		struct path *path = node->peers[i] ? path_find(node->peers[i], route) : NULL;
-		size_t inner = size > OVERHEAD_SIZE + 16 ? size - OVERHEAD_SIZE - 16 : 0;
 
-		if (path && inner < path->mtu)
-			path->mtu = (uint16_t)(inner < 1280 ? 1280 : inner);
+		if (path && size > OVERHEAD_SIZE)
+			mtu_refused(path, node->now, size - OVERHEAD_SIZE);
 	}
 }
 

@@ -5,7 +5,11 @@
 #include "proto/node/cut.h"
 #include "proto/node/machine.h"
 
-enum { MTU_WITHOUT_PATH = 1420 }; /* the TUN's */
+enum {
+	MTU_WITHOUT_PATH = 1440, /* at least the TUN's */
+	DONT_FRAGMENT = 0x40,	 /* in the byte that has the flags */
+	MORE_FRAGMENTS = 0x2000, /* in flags and offset together */
+};
 #define WAITING_PATIENCE_US (5 * USEC_PER_SEC)
 #define DIRECTION_AGAIN_US (1 * USEC_PER_SEC)
 
@@ -98,6 +102,37 @@ static void send_packet(struct node *node, struct peer *peer, struct time_us now
 		path_sent(node, peer, path, now);
 }
 
+/* RFC 791 3.2: for senders that did not forbid it. A slow path: what knows its MTU never comes here. */
+static void send_fragments(struct node *node, struct peer *peer, struct time_us now, const struct packet *packet,
+			   const struct inner *inner, struct path *path)
+{
+	uint8_t buffer[PACKET_ROOM + MTU_WITHOUT_PATH + PACKET_ROOM], *bytes = buffer + PACKET_ROOM;
+	size_t header = inner->network_size, payload = packet->size - header, step = (path->mtu - header) & ~(size_t)7;
+	unsigned flags = (unsigned)packet->bytes[6] << 8 | packet->bytes[7];
+
+	if (packet->checksum_partial)
+		inner_complete_checksum(packet->bytes, inner);
+	for (size_t at = 0; at < payload; at += step) {
+		size_t size = payload - at < step ? payload - at : step;
+		unsigned field = flags + (unsigned)(at / 8);
+		struct packet piece = {.bytes = bytes, .size = header + size};
+		struct inner parsed;
+
+		if (at + size < payload)
+			field |= MORE_FRAGMENTS;
+		memcpy(bytes, packet->bytes, header);
+		memcpy(bytes + header, packet->bytes + header + at, size);
+		bytes[2] = (uint8_t)(piece.size >> 8);
+		bytes[3] = (uint8_t)piece.size;
+		bytes[6] = (uint8_t)(field >> 8);
+		bytes[7] = (uint8_t)field;
+		if (inner_parse(bytes, piece.size, &parsed) != OK)
+			return;
+		inner_fix_network_checksum(bytes, &parsed);
+		send_packet(node, peer, now, &piece, &parsed, path);
+	}
+}
+
 /* Does every piece fit the path? Otherwise its sender is told. */
 static bool fits(struct node *node, const struct path *path, const struct packet *packet)
 {
@@ -181,7 +216,10 @@ void outbound_packet(struct node *node, struct time_us now, struct packet *packe
 			return;
 		}
 	}
-	if (fits(node, path, packet))
+	if (path && packet->size > path->mtu && packet->gso == PACKET_GSO_NONE && inner.version == 4 &&
+	    !(packet->bytes[6] & DONT_FRAGMENT))
+		send_fragments(node, peer, now, packet, &inner, path);
+	else if (fits(node, path, packet))
 		send_packet(node, peer, now, packet, &inner, path);
 }
 

@@ -7,6 +7,7 @@
 #include "wire/message.h"
 #include "wire/tunnel.h"
 
+enum { CHALLENGE_DATAGRAM_MAX = 1536 };
 #define PROVE_AGAIN_US (1 * USEC_PER_SEC)
 
 enum {
@@ -19,19 +20,6 @@ int64_t path_silence_us(const struct path *path)
 	int64_t three = 3 * path->rtt_us;
 
 	return three > OLD_PATH_SILENCE_MIN_US ? three : OLD_PATH_SILENCE_MIN_US;
-}
-
-/* Inner bytes that fit into one unfragmented datagram on this interface; never below IPv6's minimum. */
-static uint16_t path_mtu(const struct node *node, const struct route *route)
-{
-	uint32_t mtu = 1500, outer = route->remote.ip.family == 4 ? 28 : 48;
-
-	for (size_t i = 0; i < node->local_count; i++)
-		if (ip_equal(&node->locals[i].ip, &route->local.ip) && node->locals[i].mtu >= 1280 &&
-		    node->locals[i].mtu < 65535)
-			mtu = node->locals[i].mtu;
-	mtu -= outer + OVERHEAD_SIZE;
-	return (uint16_t)(mtu < 1280 ? 1280 : mtu);
 }
 
 /* Ports of our own side do not distinguish paths: there is one socket. */
@@ -80,7 +68,7 @@ struct path *path_add(struct node *node, struct peer *peer, struct time_us now, 
 			return NULL;
 		*path = (struct path){
 			.used = true, .kind = kind, .route = *route, .rtt_us = -1, .next_challenge = TIME_NEVER};
-		path->mtu = path_mtu(node, route);
+		mtu_init(node, path);
 	}
 	if (!path->valid) {
 		path->probes_left = PROBES_PER_CANDIDATE;
@@ -149,7 +137,9 @@ void path_set_valid(struct node *node, struct peer *peer, struct path *path, str
 		peer->route_tag++;
 	}
 	/* A bound leg says nothing about the other one: ask through it once both had time to bind. */
-	path->next_challenge = time_add(now, path->rtt_us < 0 ? USEC_PER_SEC : KEEPALIVE_US);
+	path->next_challenge = time_add(now, path->rtt_us < 0 ? USEC_PER_SEC
+					     : is_new	      ? CHALLENGE_INTERVAL_US
+							      : KEEPALIVE_US);
 	peer_plan(node, peer, path->next_challenge);
 	if (is_new) {
 		peer->lost_since = (struct time_us){0};
@@ -229,15 +219,33 @@ void path_answered(struct node *node, struct peer *peer, struct time_us now, con
 		path->challenges_rx++;
 		path->loss_permille = (uint16_t)(path->loss_permille * 7 / 8);
 		path_set_valid(node, peer, path, now, time_since(now, asked->at));
+		mtu_answered(node, peer, path, now, asked);
 		path_select(node, peer, now);
 		return;
 	}
 }
 
+static const struct challenge *last_challenge(const struct path *path)
+{
+	return &path->challenges[(path->challenges_tx + CHALLENGES_OPEN_MAX - 1) % CHALLENGES_OPEN_MAX];
+}
+
+/* As large as an inner packet of that size would make it. */
+static void pad_challenge(struct writer *w, uint16_t size)
+{
+	size_t begun;
+
+	if (size < w->at + 3 || size > CHALLENGE_DATAGRAM_MAX)
+		return;
+	begun = field_begin(w, FIELD_PAD);
+	write_zeros(w, size - w->at);
+	field_end(w, begun);
+}
+
 /* Overwrites the oldest: a fixed number is open per path (T24). */
 void path_challenge(struct node *node, struct peer *peer, struct path *path, struct time_us now)
 {
-	uint8_t plaintext[CONTROL_MAX];
+	uint8_t plaintext[CHALLENGE_DATAGRAM_MAX];
 	struct writer w = writer_over(plaintext, sizeof plaintext);
 	struct challenge *slot = &path->challenges[path->challenges_tx % CHALLENGES_OPEN_MAX];
 	struct path_challenge message;
@@ -247,12 +255,15 @@ void path_challenge(struct node *node, struct peer *peer, struct path *path, str
 		return;
 	if (path->challenge_open) {
 		path->unanswered++;
+		path->large_lost += path->large_lost < UINT8_MAX && last_challenge(path)->proves > 0;
 		path->loss_permille = (uint16_t)(path->loss_permille * 7 / 8 + 125);
 	}
 	random_fill(&node->env.random, slot->bytes, CHALLENGE_SIZE);
 	memcpy(message.challenge, slot->bytes, CHALLENGE_SIZE);
 	message_header_encode(MESSAGE_PATH_CHALLENGE, ++node->transaction, &w);
 	path_challenge_encode(&message, &w);
+	slot->proves = mtu_next_size(path, now);
+	pad_challenge(&w, slot->proves);
 	if (writer_finish(&w, &size) != OK || !peer_send(node, peer, now, &path->route, (struct blob){plaintext, size}))
 		return;
 	slot->open = path->challenge_open = true;

@@ -17,6 +17,7 @@ struct challenge {
 	uint8_t bytes[CHALLENGE_SIZE];
 	struct time_us at;
 	bool open;
+	uint16_t proves; /* inner packets of this size pass, if it is answered; 0: it was small */
 };
 
 struct path {
@@ -29,7 +30,10 @@ struct path {
 	struct time_us heard; /* last authenticated packet over it; us 0: never */
 	bool awaiting;	      /* something was sent since then */
 	struct time_us awaiting_since;
-	uint16_t mtu;					  /* largest inner packet */
+	uint16_t mtu;		  /* largest inner packet that is sent over it */
+	uint16_t mtu_ceiling;	  /* the smallest that is known or assumed not to pass, less one */
+	struct time_us mtu_raise; /* when the ceiling is forgotten (RFC 8899 PMTU_RAISE_TIMER) */
+	uint8_t large_lost;	  /* full-sized challenges unanswered in a row */
 	struct challenge challenges[CHALLENGES_OPEN_MAX]; /* the last ones sent, by number: an RTT may be longer than
 							     E6's interval */
 	bool challenge_open;				  /* the last one has not been answered */

@@ -257,7 +257,8 @@ static void deliver(struct lan *lan, const struct lan_datagram *d)
 		struct lan_node *node = &lan->nodes[i];
 		bool direct = addr_equal(&d->from, &lan->nodes[1 - i].addr);
 
-		if (!node->plugged || !addr_equal(&d->to, &node->addr) || (direct && lan->blocks_direct))
+		if (!node->plugged || !addr_equal(&d->to, &node->addr) ||
+		    (direct && (lan->blocks_direct || (lan->narrow_above && d->size > lan->narrow_above))))
 			continue;
 		if (d->bytes[0] & 0x80) {
 			lan->sent_directly += direct;
@@ -352,6 +353,7 @@ void lan_send(struct lan *lan, int from, const void *payload, size_t size)
 	p[0] = 0x45;
 	p[2] = (uint8_t)(packet.size >> 8);
 	p[3] = (uint8_t)packet.size;
+	p[6] = lan->may_fragment ? 0 : 0x40;
 	p[8] = 64;
 	p[9] = PROTOCOL_UDP;
 	memcpy(p + 12, a.v4.bytes, 4);

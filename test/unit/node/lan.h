@@ -42,7 +42,9 @@ struct lan {
 	struct lan_node nodes[LAN_NODES];
 	struct lan_datagram *queue;
 	size_t queue_size;
-	bool blocks_direct; /* node to node datagrams vanish */
+	bool blocks_direct;  /* node to node datagrams vanish */
+	bool may_fragment;   /* lan_send: without DF */
+	size_t narrow_above; /* datagrams larger than this vanish between the nodes; 0: none */
 	bool coordinator_is_away;
 	bool forwards; /* a stranger copies what A and B say to each other, faster, from an address of its own */
 	struct addr forwarder;
