@@ -48,7 +48,6 @@ enum {
 
 	/* Paths and replay (design 5, security 1). */
 	PATHS_MAX = 4,                 /* counter spaces of one session */
-	PATH_CANDIDATES_MAX = 4,       /* unvalidated addresses per path number */
 	REPLAY_WINDOW = 8192,          /* packets; 5 ms at 10 Gbit/s of full segments is 4,400 */
 	COUNTER_BITS = 48,
 	PROBES_PER_CANDIDATE = 5,      /* hole punching, then silence (T26) */
