@@ -122,15 +122,18 @@ static void send_to(struct node *node, struct time_us now, const struct addr *re
 		(void)outbox_put(&node->outbox, now, &route, bytes, size);
 }
 
-/* Everywhere the peer may be. */
-static void send_everywhere(struct node *node, struct peer *peer, struct time_us now, const uint8_t *bytes, size_t size)
+/* Everywhere the peer may be: nobody is made to send there more than PROBES_PER_CANDIDATE of a kind (T26), the relay
+ * always. */
+static void send_everywhere(struct node *node, struct peer *peer, struct time_us now, uint8_t tries,
+			    const uint8_t *bytes, size_t size)
 {
 	struct contact *contact = &peer->contact;
+	bool is_direct_due = tries < PROBES_PER_CANDIDATE;
 	struct route route;
 
-	if (addr_is_set(&peer->observed))
+	if (is_direct_due && addr_is_set(&peer->observed))
 		send_to(node, now, &peer->observed, bytes, size);
-	for (int i = 0; i < peer->candidates.count; i++)
+	for (int i = 0; is_direct_due && i < peer->candidates.count; i++)
 		if (!addr_equal(&peer->candidates.list[i], &peer->observed))
 			send_to(node, now, &peer->candidates.list[i], bytes, size);
 	if (contact->has_relay && leg_is_bound(&contact->leg) && peer_relay_route(node, &contact->leg, &route))
@@ -155,7 +158,7 @@ static void send_probe(struct node *node, struct peer *peer, struct time_us now,
 	if (route)
 		(void)outbox_put(&node->outbox, now, route, bytes, size);
 	else
-		send_everywhere(node, peer, now, bytes, size);
+		send_everywhere(node, peer, now, 0, bytes, size); /* counted by probes_left */
 }
 
 static void run_contact_leg(struct node *node, struct peer *peer, struct time_us now)
@@ -192,7 +195,8 @@ void contact_run(struct node *node, struct peer *peer, struct time_us now)
 	if (contact->has_relay)
 		run_contact_leg(node, peer, now);
 	if (contact->initiating && time_reached(now, contact->next_try)) {
-		send_everywhere(node, peer, now, contact->request, contact->request_size);
+		send_everywhere(node, peer, now, contact->tries, contact->request, contact->request_size);
+		contact->tries += contact->tries < UINT8_MAX;
 		contact->next_try = time_add(now, contact->interval_us);
 		contact->interval_us = contact->interval_us * 2 > HANDSHAKE_RETRY_MAX_US ? HANDSHAKE_RETRY_MAX_US
 											 : contact->interval_us * 2;

@@ -215,11 +215,17 @@ void move_own(struct node *node, struct time_us now)
 {
 	node->move_epoch++;
 	link_moved(node, now);
-	for (int i = 0; i < NODE_PEERS_MAX; i++)
-		if (node->peers[i] && node->peers[i]->session)
-			move_one(node, node->peers[i], now);
-		else if (node->peers[i] && node->peers[i]->contact.used)
-			node->peers[i]->contact.next_try = now;
+	for (int i = 0; i < NODE_PEERS_MAX; i++) {
+		struct peer *peer = node->peers[i];
+
+		if (peer && peer->session)
+			move_one(node, peer, now);
+		if (peer && peer->contact.used) {
+			peer->contact.next_try = now; /* from the new address */
+			peer->contact.tries = 0;
+			peer_plan(node, peer, now);
+		}
+	}
 }
 
 /* It works whatever the NATs before the peer's new address do to what we send there. */

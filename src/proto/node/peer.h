@@ -19,7 +19,7 @@ struct contact {
 	enum suite suite;
 	struct time_us started, next_try, next_probe;
 	int64_t interval_us;
-	uint8_t probes_left;
+	uint8_t tries, probes_left;
 	uint64_t probe_number;
 	/* As initiator. */
 	bool initiating;
