@@ -217,7 +217,7 @@ static enum err input_update(struct coordinator *c, struct channel *channel, uin
 	return OK;
 }
 
-/* Fresh keys for this session. The same request gets the same answer, as the keys are in place already. */
+/* Fresh keys. The same request gets the same answer, as the keys are in place already. */
 static enum err input_rekey(struct coordinator *c, struct channel *channel, uint32_t transaction, struct reader *body)
 {
 	uint8_t bytes[CONTROL_MAX], digest[HASH_SIZE], seed[KEY_SIZE];

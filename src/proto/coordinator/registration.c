@@ -29,7 +29,7 @@ static uint64_t seen_tag(const struct coordinator *c, const uint8_t *bytes)
 	return siphash(c->hash_key, bytes, HEADER_SIZE + KEY_SIZE) | 1;
 }
 
-/* Sends the answer that was written once. It is not larger than any first message of this session, as those are equal.
+/* Sends the answer that was written once. It is not larger than any first message with this PathID, as those are equal.
  */
 static void send_answer(struct coordinator *c, struct channel *channel, const struct route *route)
 {

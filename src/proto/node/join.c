@@ -106,6 +106,12 @@ static bool continues_tcp(const struct join *join, const uint8_t *first, const u
 	       memcmp(a + 18, b + 18, 2) == 0 && memcmp(a + 20, b + 20, options) == 0;
 }
 
+/* A length that differs from IP's (RFC 768 allows less) would be lost in a superpacket. */
+static bool has_udp_size(const struct inner *inner, const uint8_t *bytes)
+{
+	return get16(bytes + inner->network_size + 4) == (unsigned)(inner->total_size - inner->network_size);
+}
+
 /* Does the segment at join->place belong to the open packet? */
 static bool continues(struct join *join, const struct inner *inner, size_t header_size, bool partial)
 {
@@ -124,7 +130,8 @@ static bool continues(struct join *join, const struct inner *inner, size_t heade
 		return false;
 	if (inner->protocol == PROTOCOL_TCP)
 		return continues_tcp(join, first, join->place);
-	return memcmp(first + join->network_size, join->place + join->network_size, 4) == 0;
+	return has_udp_size(inner, join->place) &&
+	       memcmp(first + join->network_size, join->place + join->network_size, 4) == 0;
 }
 
 /* Appends the segment at join->place: its payload is there already. */
@@ -157,7 +164,7 @@ static bool can_grow(const struct join *join, const struct inner *inner, size_t 
 	if (inner->version == 4 && inner->network_size != 20)
 		return false;
 	if (inner->protocol == PROTOCOL_UDP)
-		return join->join_udp;
+		return join->join_udp && has_udp_size(inner, bytes);
 	return (transport[13] & ~TCP_PSH) == TCP_ACK && !(transport[13] & TCP_PSH);
 }
 
