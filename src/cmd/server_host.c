@@ -274,6 +274,22 @@ static void keep_house(struct server *server, struct time_us now)
 		log_print(LOG_SEVERITY_ERROR, "members", "%s", error);
 }
 
+/* A ticket that is not of a coordinator we know: it may have joined after we asked last. Strangers can hasten this only
+ * so far. */
+static void hasten_poll(struct server *server, struct time_us now)
+{
+	struct relay_counters counters;
+
+	if (server->account || !server->relay)
+		return;
+	relay_get_counters(server->relay, &counters);
+	if (counters.dropped_ticket == server->tickets_dropped ||
+	    time_since(now, time_add(server->housekeeping, -HOUSEKEEPING_US)) < POLL_AGAIN_US)
+		return;
+	server->tickets_dropped = counters.dropped_ticket;
+	server->housekeeping = now;
+}
+
 static void expire(struct server *server, struct time_us now)
 {
 	if (server->coordinator && time_reached(now, coordinator_next_deadline(server->coordinator)))
@@ -287,6 +303,7 @@ static void expire(struct server *server, struct time_us now)
 	if (server->dns_listener)
 		listener_expire(server->dns_listener, now);
 	(void)metrics_server_run(server->metrics, now);
+	hasten_poll(server, now);
 	if (time_reached(now, server->housekeeping))
 		keep_house(server, now);
 }

@@ -18,6 +18,7 @@
 
 enum { SERVER_RECORDS_MAX = 256 };	     /* in one transaction */
 enum { HOUSEKEEPING_US = 30 * 1000 * 1000 }; /* own addresses are looked at, the account server is asked */
+#define POLL_AGAIN_US (2 * USEC_PER_SEC) /* the least time between two questions */
 
 struct server;
 struct server_poll;
@@ -74,6 +75,7 @@ struct server {
 	struct stream_server *control;
 	int dns_tcp;
 	struct metrics_server *metrics;
+	uint64_t tickets_dropped; /* by the relay, when the network document was last asked for because of that */
 	struct listener *dns_listener;
 	struct record records[SERVER_RECORDS_MAX];
 	uint64_t dropped_role; /* datagrams for a role that is not here */
