@@ -48,8 +48,8 @@ static void disk_write(struct disk *disk, const struct record *record)
 
 static void on_event(void *ctx, const struct coordinator_event *event)
 {
-	static const char *const texts[] = {"leased", "online", "offline", "moved", "refused", "revoked", "restored",
-					    "directed", "not directed", "lease reused"};
+	static const char *const texts[] = {"leased",  "online",   "offline",  "moved",	       "refused",
+					    "revoked", "restored", "directed", "not directed", "lease reused"};
 	struct coordinator_host *c = ctx;
 
 	world_note(c->host->world, c->host->name, "%s %s%s%s", event->fqdn ? event->fqdn : "", texts[event->type],

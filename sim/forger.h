@@ -16,16 +16,16 @@ struct captured {
 
 struct forger {
 	struct world *world;
-	struct host *host;           /* where he receives */
+	struct host *host; /* where he receives */
 	struct stream random;
-	uint32_t forward_ppm;        /* how much of what he sees he sends again at once, from his own address */
-	uint32_t replay_ppm;         /* and later: replayed, redirected or damaged */
-	bool relays_back;            /* hands on what he receives, from a forged source: challenges are answered */
+	uint32_t forward_ppm; /* how much of what he sees he sends again at once, from his own address */
+	uint32_t replay_ppm;  /* and later: replayed, redirected or damaged */
+	bool relays_back;     /* hands on what he receives, from a forged source: challenges are answered */
 	bool is_injecting;
 	uint32_t count;
 	struct captured memory[FORGER_MEMORY];
 	struct addr last_src, last_dst; /* whose packet he forwarded last */
-	uint64_t received_data;      /* bytes of sealed inner packets that he was sent */
+	uint64_t received_data;		/* bytes of sealed inner packets that he was sent */
 };
 
 /* A host in this net, deaf so far. Must outlive the world's run, or be stopped. */

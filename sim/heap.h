@@ -13,9 +13,9 @@ typedef void (*event_run)(void *ctx, struct event *event); /* takes over ownersh
 
 struct event {
 	struct time_us at;
-	uint64_t order;                              /* set by heap_push */
+	uint64_t order; /* set by heap_push */
 	event_run run;
-	void (*drop)(struct event *event);           /* frees an event that will never run */
+	void (*drop)(struct event *event); /* frees an event that will never run */
 };
 
 struct heap {

@@ -26,11 +26,10 @@ struct machine_ops {
 	void (*input_time)(void *m, struct time_us now);
 	bool (*next_datagram)(void *m, struct time_us now, struct datagram *ret);
 	struct time_us (*next_deadline)(const void *m);
-	void (*input_packet)(void *m, struct time_us now, struct packet *packet);      /* optional */
-	bool (*next_packet)(void *m, struct packet *ret);                              /* optional */
-	void (*set_addresses)(void *m, struct time_us now, const struct host_address *list,
-			      size_t count);
-	void (*too_big)(void *m, struct time_us now, const struct route *route, size_t size);  /* optional: EMSGSIZE */
+	void (*input_packet)(void *m, struct time_us now, struct packet *packet); /* optional */
+	bool (*next_packet)(void *m, struct packet *ret);			  /* optional */
+	void (*set_addresses)(void *m, struct time_us now, const struct host_address *list, size_t count);
+	void (*too_big)(void *m, struct time_us now, const struct route *route, size_t size); /* optional: EMSGSIZE */
 	/* Optional: how many bytes more than remote sent may it get? UINT64_MAX once it has proved to be there. */
 	uint64_t (*allowance)(const void *m, const struct addr *remote);
 	void (*destroy)(void *m);
@@ -38,7 +37,7 @@ struct machine_ops {
 
 /* An interface: in which net it is plugged, and its addresses there. */
 struct host_port {
-	uint8_t net;         /* 0: unplugged */
+	uint8_t net; /* 0: unplugged */
 	uint32_t ifindex;
 	struct ip v4, v6;
 };
@@ -51,20 +50,20 @@ struct host_contact {
 
 struct host {
 	char name[HOST_NAME];
-	uint8_t number;               /* 1 .. */
+	uint8_t number; /* 1 .. */
 	struct world *world;
 	const struct machine_ops *ops;
-	void *machine;                /* NULL: switched off */
-	uint16_t port;                /* UDP, where the machine leaves it open */
-	bool joins;                   /* receives trains as UDP_GRO would; else one by one */
+	void *machine; /* NULL: switched off */
+	uint16_t port; /* UDP, where the machine leaves it open */
+	bool joins;    /* receives trains as UDP_GRO would; else one by one */
 	struct host_port ports[HOST_PORTS_MAX];
-	uint64_t timer;               /* number of the timer event that counts */
+	uint64_t timer; /* number of the timer event that counts */
 	struct time_us timer_at;
-	struct time_us busy_at;       /* instant of the last turns, and how many: a machine that spins is a bug */
+	struct time_us busy_at; /* instant of the last turns, and how many: a machine that spins is a bug */
 	uint32_t busy_turns;
 	uint32_t contact_count;
 	struct host_contact contacts[HOST_CONTACTS_MAX];
-	void *ctx;                    /* of on_packet */
+	void *ctx;								      /* of on_packet */
 	void (*on_packet)(void *ctx, struct host *host, const struct packet *packet); /* what comes out of its TUN */
 };
 

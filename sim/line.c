@@ -17,8 +17,8 @@ int64_t line_jitter(struct line *line)
 }
 
 /* Every draw is made every time, so that one setting does not shift the others. */
-enum line_fate line_pass(struct line *line, struct time_us now, int64_t jitter_us, uint32_t size,
-			 struct time_us ret[2], unsigned *ret_count)
+enum line_fate line_pass(struct line *line, struct time_us now, int64_t jitter_us, uint32_t size, struct time_us ret[2],
+			 unsigned *ret_count)
 {
 	const struct line_config *c = &line->config;
 	bool lost = stream_chance(&line->random, c->loss_ppm);

@@ -37,10 +37,10 @@ static bool parse_number(const char *text, uint64_t *ret)
 static bool parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
-		{"seed", required_argument, NULL, 's'},   {"runs", required_argument, NULL, 'r'},
+		{"seed", required_argument, NULL, 's'},	    {"runs", required_argument, NULL, 'r'},
 		{"scenario", required_argument, NULL, 'c'}, {"draw", required_argument, NULL, 'd'},
-		{"twice", no_argument, NULL, 't'},        {"verbose", no_argument, NULL, 'v'},
-		{"help", no_argument, NULL, 'h'},         {0},
+		{"twice", no_argument, NULL, 't'},	    {"verbose", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},	    {0},
 	};
 	int c;
 
@@ -57,9 +57,7 @@ static bool parse_options(int argc, char **argv, struct options *o)
 		case 'd': o->draw = optarg; break;
 		case 't': o->twice = true; break;
 		case 'v': o->is_verbose = true; break;
-		case 'h':
-			usage(stdout);
-			exit(0);
+		case 'h': usage(stdout); exit(0);
 		default: return false;
 		}
 	return optind == argc;
@@ -83,9 +81,9 @@ static bool run_one(const struct scenario *scenario, uint64_t seed, const struct
 	}
 	if (o->is_verbose)
 		printf("ok %-18s SEED=%llu hash=%016llx events=%llu virtual=%.1fs gap=%.1fms lost=%u/%u\n",
-		       scenario->name,
-		       (unsigned long long)seed, (unsigned long long)result.hash, (unsigned long long)result.events,
-		       (double)result.virtual_us / 1e6, (double)result.gap_us / 1e3, result.lost, result.sent);
+		       scenario->name, (unsigned long long)seed, (unsigned long long)result.hash,
+		       (unsigned long long)result.events, (double)result.virtual_us / 1e6, (double)result.gap_us / 1e3,
+		       result.lost, result.sent);
 	if (!o->twice)
 		return true;
 	scenario_run(scenario, seed, NULL, &again);

@@ -144,8 +144,8 @@ void nat_flush(struct nat *nat)
 /* As RFC 4787 names them. */
 const char *nat_dependence_text(enum nat_dependence dependence)
 {
-	static const char *const texts[NAT_DEPENDENCES] = {
-		"endpoint-independent", "address-dependent", "address-and-port-dependent"};
+	static const char *const texts[NAT_DEPENDENCES] = {"endpoint-independent", "address-dependent",
+							   "address-and-port-dependent"};
 
 	return texts[dependence];
 }

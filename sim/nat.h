@@ -12,11 +12,11 @@ enum nat_dependence { NAT_ENDPOINT_INDEPENDENT, NAT_ADDRESS_DEPENDENT, NAT_ADDRE
 enum { NAT_MAPPINGS_MAX = 512, NAT_PERMITS_MAX = 64, NAT_PORT_FIRST = 20000 };
 
 struct nat_config {
-	bool translates;          /* false: a firewall, addresses stay */
+	bool translates; /* false: a firewall, addresses stay */
 	enum nat_dependence mapping, filtering;
 	bool preserves_ports;
 	bool hairpins;
-	int64_t timeout_us;       /* of a mapping that sends nothing; 0: 120 s */
+	int64_t timeout_us; /* of a mapping that sends nothing; 0: 120 s */
 };
 
 /* One contact from inside that opened the way back. */
@@ -27,7 +27,7 @@ struct nat_permit {
 
 struct nat_mapping {
 	struct addr inside, outside;
-	struct addr key;          /* of the remote it was made for, by the mapping's dependence */
+	struct addr key; /* of the remote it was made for, by the mapping's dependence */
 	struct time_us last;
 	uint32_t permit_count;
 	struct nat_permit permits[NAT_PERMITS_MAX];

@@ -13,22 +13,22 @@ enum { NET_NAME = 16 };
 struct net_config {
 	char name[NET_NAME];
 	bool has_v4, has_v6;
-	bool has_nat;               /* IPv4 is private behind nat.external */
+	bool has_nat; /* IPv4 is private behind nat.external */
 	struct nat_config nat;
-	bool has_firewall;          /* in front of the IPv6 hosts */
+	bool has_firewall; /* in front of the IPv6 hosts */
 	struct nat_config firewall;
 	struct line_config up, down;
-	int64_t lan_delay_us;       /* between two hosts inside; 0: 200 us */
-	uint32_t host_mtu;          /* of its hosts' interfaces; 0: 1500 */
+	int64_t lan_delay_us; /* between two hosts inside; 0: 200 us */
+	uint32_t host_mtu;    /* of its hosts' interfaces; 0: 1500 */
 };
 
 struct net {
 	struct net_config config;
-	uint8_t number;             /* 1 .. */
+	uint8_t number; /* 1 .. */
 	struct nat nat, firewall;
 	struct line up, down;
-	bool silent;                /* swallows everything, both ways */
-	uint8_t hosts;              /* addresses handed out so far */
+	bool silent;   /* swallows everything, both ways */
+	uint8_t hosts; /* addresses handed out so far */
 };
 
 void net_init(struct net *net, uint8_t number, const struct net_config *config, uint64_t seed);

@@ -10,7 +10,7 @@ struct node_host {
 	struct node *node;
 	struct host *host;
 	struct stream random;
-	uint32_t events[NODE_EVENT_TYPES];  /* how many of each kind */
+	uint32_t events[NODE_EVENT_TYPES]; /* how many of each kind */
 	struct node_event last[NODE_EVENT_TYPES];
 	uint32_t proven_count;
 	struct addr proven[NODE_HOST_PROVEN_MAX]; /* servers, and where a path was validated */

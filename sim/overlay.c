@@ -136,7 +136,7 @@ void overlay_restart_relay(struct overlay *overlay, uint32_t index)
 
 	overlay->relay_configs[index].wall_s = wall_s(overlay);
 	relay_host_start(overlay->relays[index], &overlay->relay_configs[index],
-			 (const uint8_t(*)[KEY_SIZE])&entry->static_key, 1);
+			 (const uint8_t(*)[KEY_SIZE]) & entry->static_key, 1);
 }
 
 static void certify(struct overlay *overlay, struct overlay_node *node, const struct dh_keys *static_keys)

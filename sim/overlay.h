@@ -19,7 +19,7 @@ struct overlay_node {
 
 struct overlay {
 	struct world *world;
-	struct stream random;       /* what scenarios draw from */
+	struct stream random; /* what scenarios draw from */
 	struct aead_provider *aead;
 	struct sign_keys authority;
 	struct network network;

@@ -37,9 +37,8 @@ static bool expect_flow(struct overlay *o, struct talk *talk, int64_t limit_us, 
 
 	if (!flows)
 		world_fail(o->world, "%s: a to b %u of %u, b to a %u of %u in %lld ms", when,
-			   talk->flows[0]->delivered_marked,
-			   talk->flows[0]->sent_marked, talk->flows[1]->delivered_marked, talk->flows[1]->sent_marked,
-			   (long long)(limit_us / 1000));
+			   talk->flows[0]->delivered_marked, talk->flows[0]->sent_marked,
+			   talk->flows[1]->delivered_marked, talk->flows[1]->sent_marked, (long long)(limit_us / 1000));
 	return flows;
 }
 
@@ -316,7 +315,7 @@ const struct scenario scenarios[] = {
 	{"silence", "an access network swallows everything for up to a minute", run_silence},
 	{"two-interfaces", "make before break, and a silent death of the preferred interface", run_two_interfaces},
 	{"forwarder", "an attacker copies packets to their destination from his own address, faster (A2)",
-		run_forwarder},
+	 run_forwarder},
 	{"replayer", "an attacker replays, redirects and damages what he has seen (A1)", run_replayer},
 	{"swarm", "loss, reordering, moves, reboots and deaths at random; then healed", run_swarm},
 };

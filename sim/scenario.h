@@ -19,8 +19,8 @@ struct scenario_result {
 	char failure[256];
 	uint64_t hash, events;
 	int64_t virtual_us;
-	int64_t gap_us;           /* longest pause in the exchange that the story was about; -1: none measured */
-	uint32_t lost;            /* inner packets that never came out */
+	int64_t gap_us; /* longest pause in the exchange that the story was about; -1: none measured */
+	uint32_t lost;	/* inner packets that never came out */
 	uint32_t sent;
 };
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include <cmocka.h>
 
 #include "toy.h"
@@ -71,8 +72,12 @@ static void test_seed_is_a_run(void **state)
 		struct net_config lossy = public_net;
 		struct pair p;
 
-		lossy.up = (struct line_config){.delay_us = 3000, .jitter_us = 4000, .loss_ppm = 50000,
-						.duplicate_ppm = 20000, .reorder_ppm = 20000, .reorder_us = 9000};
+		lossy.up = (struct line_config){.delay_us = 3000,
+						.jitter_us = 4000,
+						.loss_ppm = 50000,
+						.duplicate_ppm = 20000,
+						.reorder_ppm = 20000,
+						.reorder_us = 9000};
 		p = pair_of(i == 2 ? 8 : 7, &lossy, &lossy);
 		world_run_until(p.world, time_add(p.world->now, 10 * USEC_PER_SEC));
 		assert_true(p.asker->answered > 700 && p.asker->answered < 1000 + 30);
@@ -150,8 +155,8 @@ static void test_nat_ports_timeout_and_flush(void **state)
 	struct nat nat;
 
 	(void)state;
-	nat_init(&nat, &(struct nat_config){.translates = true, .preserves_ports = true,
-		.timeout_us = 30 * USEC_PER_SEC},
+	nat_init(&nat,
+		 &(struct nat_config){.translates = true, .preserves_ports = true, .timeout_us = 30 * USEC_PER_SEC},
 		 ip_v4(50, 2, 0, 1));
 	assert_true(nat_out(&nat, now, &a, &x, &first));
 	assert_true(nat_out(&nat, now, &b, &x, &second));

@@ -9,11 +9,11 @@
 #define TOY_INTERVAL_US 10000
 
 struct toy {
-	struct addr peer;        /* family 0: only answers */
+	struct addr peer; /* family 0: only answers */
 	struct time_us next;
 	uint32_t asked, answered, heard;
 	struct addr heard_from;
-	bool babbles;            /* a bug for the checker to find: answers twice */
+	bool babbles; /* a bug for the checker to find: answers twice */
 	struct datagram out[4];
 	uint8_t bytes[4][64];
 	unsigned out_count, out_at;

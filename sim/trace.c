@@ -58,7 +58,7 @@ void trace_draw(const struct trace *trace, FILE *out)
 		if (!line->to[0])
 			fprintf(out, "    Note over %s: %.3f ms %s\n", line->from, ms, line->note);
 		else
-			fprintf(out, "    %s%s%s: %.3f ms %s\n", line->from, line->arrived ? "->>" : "-x", line->to,
-				ms, line->note);
+			fprintf(out, "    %s%s%s: %.3f ms %s\n", line->from, line->arrived ? "->>" : "-x", line->to, ms,
+				line->note);
 	}
 }

@@ -13,25 +13,25 @@ struct traffic;
 struct flow {
 	struct traffic *traffic;
 	struct host *from, *to;
-	struct ip src, dst;          /* virtual */
+	struct ip src, dst; /* virtual */
 	int64_t interval_us;
-	size_t size;                 /* inner IP bytes */
+	size_t size; /* inner IP bytes */
 	bool runs;
 	uint32_t number;
 	uint32_t sent, delivered, late; /* late: delivered after a younger one */
-	uint32_t youngest;           /* highest number delivered */
-	struct time_us heard;        /* last delivery */
-	int64_t gap_us;              /* longest pause between deliveries since flow_mark */
+	uint32_t youngest;		/* highest number delivered */
+	struct time_us heard;		/* last delivery */
+	int64_t gap_us;			/* longest pause between deliveries since flow_mark */
 	struct time_us marked;
 	uint32_t sent_marked, delivered_marked; /* of packets sent since flow_mark */
-	struct time_us *sent_at;     /* by packet number; 0: delivered */
+	struct time_us *sent_at;		/* by packet number; 0: delivered */
 };
 
 struct traffic {
 	struct world *world;
 	uint32_t flow_count;
 	struct flow flows[TRAFFIC_FLOWS_MAX];
-	uint32_t other_packets;      /* ICMP and the like that the nodes made themselves */
+	uint32_t other_packets; /* ICMP and the like that the nodes made themselves */
 };
 
 void traffic_init(struct traffic *traffic, struct world *world);

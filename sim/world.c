@@ -8,7 +8,7 @@
 /* A datagram, or a train whose segments share their fate so far, on its way. */
 struct transit {
 	struct event event;
-	uint8_t from_host;      /* 0: forged */
+	uint8_t from_host; /* 0: forged */
 	uint8_t from_net, to_net;
 	struct addr src, dst;
 	size_t size;
@@ -243,8 +243,8 @@ static void transit_cross(struct world *world, const struct transit *t, struct l
 		size_t size = t->size - at < step ? t->size - at : step;
 		struct time_us arrivals[2] = {{0}};
 		unsigned count = 0;
-		enum line_fate fate = line_pass(line, world->now, late_us, (uint32_t)(size + overhead), arrivals,
-						&count);
+		enum line_fate fate =
+			line_pass(line, world->now, late_us, (uint32_t)(size + overhead), arrivals, &count);
 
 		if (fate != LINE_PASS || arrivals[0].us != run.at.us) {
 			crossing_flush(world, t, &run, next);
@@ -343,7 +343,9 @@ static void refuse_size(struct world *world, struct host *host, const struct rou
 		return;
 	refusal = mem_alloc(1, sizeof *refusal);
 	*refusal = (struct refusal){.event = {.at = world->now, .run = refusal_run, .drop = transit_drop},
-				    .host = host, .route = *route, .size = size};
+				    .host = host,
+				    .route = *route,
+				    .size = size};
 	heap_push(&world->heap, &refusal->event);
 }
 
@@ -392,8 +394,11 @@ void world_inject(struct world *world, const struct addr *src, const struct addr
 {
 	struct transit *t = mem_alloc(1, sizeof *t + size);
 
-	*t = (struct transit){.event = {.drop = transit_drop}, .to_net = net_number_of(&dst->ip), .src = *src,
-		.dst = *dst, .size = size};
+	*t = (struct transit){.event = {.drop = transit_drop},
+			      .to_net = net_number_of(&dst->ip),
+			      .src = *src,
+			      .dst = *dst,
+			      .size = size};
 	memcpy(t->bytes, bytes, size);
 	if (t->to_net && t->to_net <= world->net_count)
 		transit_cross(world, t, &world->nets[t->to_net].down, 0, transit_arrive);

@@ -28,7 +28,7 @@ struct world {
 	struct time_us now;
 	struct heap heap;
 	struct trace trace;
-	struct net nets[WORLD_NETS_MAX + 1];   /* by number */
+	struct net nets[WORLD_NETS_MAX + 1]; /* by number */
 	uint8_t net_count;
 	struct host *hosts[WORLD_HOSTS_MAX + 1];
 	uint8_t host_count;

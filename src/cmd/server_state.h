@@ -18,7 +18,7 @@
 
 enum { SERVER_RECORDS_MAX = 256 };	     /* in one transaction */
 enum { HOUSEKEEPING_US = 30 * 1000 * 1000 }; /* own addresses are looked at, the account server is asked */
-#define POLL_AGAIN_US (2 * USEC_PER_SEC) /* the least time between two questions */
+#define POLL_AGAIN_US (2 * USEC_PER_SEC)     /* the least time between two questions */
 
 struct server;
 struct server_poll;

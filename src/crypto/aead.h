@@ -20,7 +20,7 @@ struct aead_key;      /* an expanded key; wiped when destroyed */
 
 /* AUTO takes ipsec-mb when compiled in and usable here. NULL when the named back end is not available. */
 struct aead_provider *aead_provider_create(enum aead_backend backend);
-void aead_provider_destroy(struct aead_provider *provider); /* accepts NULL; keys must be gone */
+void aead_provider_destroy(struct aead_provider *provider);	      /* accepts NULL; keys must be gone */
 const char *aead_provider_name(const struct aead_provider *provider); /* "ipsec-mb" or "openssl" */
 /* Does AES-256-GCM run on instructions on this machine (AES-NI and carry-less multiply, or ARMv8 crypto)? */
 bool aead_has_fast_aes(void);

@@ -45,9 +45,9 @@ struct tls_server {
 	BIO_METHOD *method;
 	struct connection *connections;
 	uint64_t tokens;
-	struct time_us window;	    /* accepts are counted in windows of PAUSE_US */
+	struct time_us window; /* accepts are counted in windows of PAUSE_US */
 	uint32_t window_accepts;
-	bool is_paused;		    /* the window's are used up: not on the loop until it ends */
+	bool is_paused; /* the window's are used up: not on the loop until it ends */
 	struct tls_server_counters counters;
 };
 

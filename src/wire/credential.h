@@ -22,22 +22,22 @@ enum { DOCUMENT_VERSION = 1 };
 /* Design 4: who a device is, by the account server. */
 struct certificate {
 	uint64_t serial;
-	struct node_id id;               /* hash of identity_key, checked by trust_* */
-	uint8_t identity_key[KEY_SIZE];  /* Ed25519 */
-	uint8_t static_key[KEY_SIZE];    /* X25519 */
-	char fqdn[FQDN_MAX_SIZE + 1];    /* lower case, no final dot */
+	struct node_id id;		/* hash of identity_key, checked by trust_* */
+	uint8_t identity_key[KEY_SIZE]; /* Ed25519 */
+	uint8_t static_key[KEY_SIZE];	/* X25519 */
+	char fqdn[FQDN_MAX_SIZE + 1];	/* lower case, no final dot */
 	char account[ACCOUNT_MAX_SIZE + 1];
 	uint8_t group_count;
 	char groups[GROUPS_MAX][GROUP_MAX_SIZE + 1]; /* strictly ascending */
-	uint64_t not_before_s, not_after_s; /* since 1970 */
+	uint64_t not_before_s, not_after_s;	     /* since 1970 */
 	uint8_t signature[SIGNATURE_SIZE];
 };
 
 /* Design 4: which virtual addresses a device holds, by its coordinator. */
 struct lease {
 	struct node_id id;
-	struct ip v4, v6;                /* v4 may be none */
-	uint64_t epoch;                  /* rises when the same node is leased anew */
+	struct ip v4, v6; /* v4 may be none */
+	uint64_t epoch;	  /* rises when the same node is leased anew */
 	uint64_t issued_s, not_after_s;
 	uint8_t coordinator_key[KEY_SIZE]; /* Ed25519, must be listed in the network document */
 	uint8_t signature[SIGNATURE_SIZE];
@@ -50,23 +50,23 @@ struct server_addresses {
 
 struct coordinator_entry {
 	char zone[ZONE_MAX_SIZE + 1];
-	uint8_t static_key[KEY_SIZE];    /* X25519: handshakes */
-	uint8_t sign_key[KEY_SIZE];      /* Ed25519: leases */
-	struct prefix pool4, pool6;      /* what it may lease (design 9); either may be none */
+	uint8_t static_key[KEY_SIZE]; /* X25519: handshakes */
+	uint8_t sign_key[KEY_SIZE];   /* Ed25519: leases */
+	struct prefix pool4, pool6;   /* what it may lease (design 9); either may be none */
 	struct server_addresses addresses;
 };
 
 struct relay_entry {
 	char name[NAME_MAX_SIZE + 1];
-	uint8_t static_key[KEY_SIZE];    /* X25519: tickets are sealed to it */
+	uint8_t static_key[KEY_SIZE]; /* X25519: tickets are sealed to it */
 	struct server_addresses addresses;
 };
 
 /* Who serves this network, by the account server: pinned by the join code, refreshed over TLS. */
 struct network {
-	uint64_t epoch;                  /* rises with every change */
+	uint64_t epoch; /* rises with every change */
 	uint64_t issued_s;
-	uint8_t version_floor;           /* lowest protocol version to speak (security 4) */
+	uint8_t version_floor; /* lowest protocol version to speak (security 4) */
 	uint8_t coordinator_count, relay_count;
 	struct coordinator_entry coordinators[COORDINATORS_MAX];
 	struct relay_entry relays[RELAYS_MAX];

@@ -13,56 +13,56 @@ enum { FIELD_CRITICAL = 0x80 };
 
 /* One name space for all messages; a field means the same wherever it stands. */
 enum field_type {
-	FIELD_PAD = 0x00,             /* zeros; may repeat, in every message */
+	FIELD_PAD = 0x00, /* zeros; may repeat, in every message */
 	FIELD_CERTIFICATE = 0x01,
 	FIELD_LEASE = 0x02,
-	FIELD_CANDIDATE = 0x03,       /* may repeat, at most CANDIDATES_MAX */
-	FIELD_OBSERVED = 0x04,        /* transport address, as the sender of this message saw the receiver */
-	FIELD_NETWORK_TIME = 0x05,    /* u64 seconds since 1970 */
-	FIELD_FEATURES = 0x06,        /* u32 */
-	FIELD_MOVE_EPOCH = 0x07,      /* u32 */
-	FIELD_NAME = 0x08,            /* FQDN, lower case, no final dot */
-	FIELD_IP = 0x09,              /* virtual address: u8 family, 4 or 16 bytes */
+	FIELD_CANDIDATE = 0x03,	   /* may repeat, at most CANDIDATES_MAX */
+	FIELD_OBSERVED = 0x04,	   /* transport address, as the sender of this message saw the receiver */
+	FIELD_NETWORK_TIME = 0x05, /* u64 seconds since 1970 */
+	FIELD_FEATURES = 0x06,	   /* u32 */
+	FIELD_MOVE_EPOCH = 0x07,   /* u32 */
+	FIELD_NAME = 0x08,	   /* FQDN, lower case, no final dot */
+	FIELD_IP = 0x09,	   /* virtual address: u8 family, 4 or 16 bytes */
 	FIELD_NODE_ID = 0x0a,
 	FIELD_PATH_ID = 0x0b,
 	FIELD_TEMP_KEY = 0x0c,
-	FIELD_SUITE = 0x0d,           /* u8 */
-	FIELD_RELAY = 0x0e,           /* may repeat: struct relay_grant */
-	FIELD_REASON = 0x0f,          /* u8 enum reason */
+	FIELD_SUITE = 0x0d,  /* u8 */
+	FIELD_RELAY = 0x0e,  /* may repeat: struct relay_grant */
+	FIELD_REASON = 0x0f, /* u8 enum reason */
 	FIELD_CHALLENGE = 0x10,
-	FIELD_HANDSHAKE = 0x11,       /* a whole handshake message, for rekeying */
-	FIELD_EPOCH = 0x12,           /* u8 key epoch */
-	FIELD_KEEPALIVE = 0x13,       /* u32 milliseconds */
-	FIELD_DATA = 0x14,            /* echo payload */
-	FIELD_REVOKED = 0x15,         /* may repeat: NodeID */
-	FIELD_MTU = 0x16,             /* u16 */
-	FIELD_REQUESTED = 0x17,       /* empty: the receiver's own Direction Request led to this */
+	FIELD_HANDSHAKE = 0x11, /* a whole handshake message, for rekeying */
+	FIELD_EPOCH = 0x12,	/* u8 key epoch */
+	FIELD_KEEPALIVE = 0x13, /* u32 milliseconds */
+	FIELD_DATA = 0x14,	/* echo payload */
+	FIELD_REVOKED = 0x15,	/* may repeat: NodeID */
+	FIELD_MTU = 0x16,	/* u16 */
+	FIELD_REQUESTED = 0x17, /* empty: the receiver's own Direction Request led to this */
 	/* Login frames. */
-	FIELD_ROLE = 0x18,            /* u8 enum login_role */
+	FIELD_ROLE = 0x18, /* u8 enum login_role */
 	FIELD_SECRET = 0x19,
 	FIELD_IDENTITY_KEY = 0x1a,
 	FIELD_STATIC_KEY = 0x1b,
-	FIELD_WISH = 0x1c,            /* text: name as a person typed it */
-	FIELD_SERVER_ADDRESS = 0x1d,  /* transport address; may repeat, at most SERVER_ADDRESSES_MAX */
+	FIELD_WISH = 0x1c,	     /* text: name as a person typed it */
+	FIELD_SERVER_ADDRESS = 0x1d, /* transport address; may repeat, at most SERVER_ADDRESSES_MAX */
 	FIELD_PROOF = 0x1e,
-	FIELD_NETWORK = 0x1f,         /* network document */
-	FIELD_TEXT = 0x20,            /* one line for a person */
-	FIELD_FIRST_FREE = 0x21,      /* next number to give away; beyond 0x3f fields_decode needs a wider mask */
-	FIELD_TOLERANCE = 0x60,       /* 0x60..0x7f never get a meaning: sent so that skipping stays tested */
+	FIELD_NETWORK = 0x1f,	 /* network document */
+	FIELD_TEXT = 0x20,	 /* one line for a person */
+	FIELD_FIRST_FREE = 0x21, /* next number to give away; beyond 0x3f fields_decode needs a wider mask */
+	FIELD_TOLERANCE = 0x60,	 /* 0x60..0x7f never get a meaning: sent so that skipping stays tested */
 };
 
 /* Reason codes on the wire; not enum err. */
 enum reason {
 	REASON_NONE = 0,
-	REASON_UNKNOWN_NAME = 1,    /* no such node in this zone */
-	REASON_OFFLINE = 2,         /* the node exists but is not registered now */
+	REASON_UNKNOWN_NAME = 1, /* no such node in this zone */
+	REASON_OFFLINE = 2,	 /* the node exists but is not registered now */
 	REASON_DENIED = 3,
 	REASON_REVOKED = 4,
-	REASON_BUSY = 5,            /* over a rate limit; try later */
+	REASON_BUSY = 5, /* over a rate limit; try later */
 	REASON_BAD_REQUEST = 6,
 	REASON_BAD_CREDENTIAL = 7,
-	REASON_LEAVING = 8,         /* Close: the peer goes down on purpose */
-	REASON_NO_ADDRESS = 9,      /* pool exhausted */
+	REASON_LEAVING = 8,    /* Close: the peer goes down on purpose */
+	REASON_NO_ADDRESS = 9, /* pool exhausted */
 };
 
 /* Opens a field: type and a hole for its length. Returns what field_end needs. */

@@ -15,12 +15,12 @@
 
 enum packet_type {
 	/* Handshake messages: counter is zero. */
-	PACKET_REGISTRATION_REQUEST = 0x01,  /* node to coordinator: Noise first message */
+	PACKET_REGISTRATION_REQUEST = 0x01, /* node to coordinator: Noise first message */
 	PACKET_REGISTRATION_RESPONSE = 0x02,
-	PACKET_TUNNEL_REQUEST = 0x03,        /* node to node */
+	PACKET_TUNNEL_REQUEST = 0x03, /* node to node */
 	PACKET_TUNNEL_RESPONSE = 0x04,
-	PACKET_COOKIE = 0x05,                /* reserved: cookie reply */
-	PACKET_HOLE_PUNCHING = 0x06,         /* node to node: opens NATs, authenticated by NegoKey */
+	PACKET_COOKIE = 0x05,	     /* reserved: cookie reply */
+	PACKET_HOLE_PUNCHING = 0x06, /* node to node: opens NATs, authenticated by NegoKey */
 	/* Node to relay and back; never forwarded. */
 	PACKET_RELAY_BIND = 0x10,
 	PACKET_RELAY_CHALLENGE = 0x11,
@@ -32,10 +32,10 @@ enum packet_type {
 
 enum sealed_flags {
 	SEALED_RESPONDER = 0x40, /* sent by the end that answered the handshake */
-	SEALED_CONTROL = 0x20,   /* a message of wire/, not an inner IP packet */
-	SEALED_PARTIAL = 0x10,   /* the inner transport checksum is the pseudo header's only: the tag covers it all */
+	SEALED_CONTROL = 0x20,	 /* a message of wire/, not an inner IP packet */
+	SEALED_PARTIAL = 0x10,	 /* the inner transport checksum is the pseudo header's only: the tag covers it all */
 	SEALED_EPOCH = 0x03,
-	SEALED_RESERVED = 0x0c,  /* zero */
+	SEALED_RESERVED = 0x0c, /* zero */
 };
 
 struct header {

@@ -10,7 +10,7 @@
 enum login_frame_type {
 	FRAME_LOGIN_REQUEST = 1,
 	FRAME_LOGIN_RESPONSE = 2,
-	FRAME_NETWORK_REQUEST = 3,  /* anyone who pinned the server: the current network document */
+	FRAME_NETWORK_REQUEST = 3, /* anyone who pinned the server: the current network document */
 	FRAME_NETWORK_RESPONSE = 4,
 	FRAME_REFUSAL = 5,
 };
@@ -23,24 +23,24 @@ enum login_role { ROLE_NODE = 0, ROLE_COORDINATOR = 1, ROLE_RELAY = 2 };
  */
 struct login_request {
 	uint8_t role;
-	uint8_t secret[JOIN_SECRET_SIZE];       /* from the join code */
+	uint8_t secret[JOIN_SECRET_SIZE]; /* from the join code */
 	uint8_t identity_key[KEY_SIZE];
 	uint8_t static_key[KEY_SIZE];
-	char name[NAME_MAX_SIZE + 1];       /* wish, as typed: label, zone of a coordinator, name of a relay; or "" */
-	struct server_addresses addresses;      /* servers only */
+	char name[NAME_MAX_SIZE + 1];	   /* wish, as typed: label, zone of a coordinator, name of a relay; or "" */
+	struct server_addresses addresses; /* servers only */
 	uint8_t proof[SIGNATURE_SIZE];
 };
 
 struct login_response {
 	uint8_t certificate[CERTIFICATE_MAX_SIZE]; /* encoded; empty for servers */
 	size_t certificate_size;
-	uint8_t network[NETWORK_MAX_SIZE];         /* encoded network document */
+	uint8_t network[NETWORK_MAX_SIZE]; /* encoded network document */
 	size_t network_size;
 };
 
 struct login_refusal {
-	uint8_t reason;                         /* enum login_reason */
-	char text[160];                         /* one line for the person, ASCII */
+	uint8_t reason; /* enum login_reason */
+	char text[160]; /* one line for the person, ASCII */
 };
 enum login_reason {
 	LOGIN_BAD_CODE = 1,
@@ -78,7 +78,7 @@ struct join_code {
 	uint8_t role;
 	uint8_t pin[JOIN_PIN_SIZE];
 	uint8_t secret[JOIN_SECRET_SIZE];
-	struct server_addresses addresses;      /* of the account server (TCP) */
+	struct server_addresses addresses; /* of the account server (TCP) */
 };
 /* text has room for JOIN_CODE_MAX; zero-terminated. */
 must_use enum err join_code_format(const struct join_code *code, char text[JOIN_CODE_MAX]);

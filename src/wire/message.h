@@ -14,24 +14,24 @@ enum message_type {
 	/* node - coordinator */
 	MESSAGE_REGISTRATION_REQUEST = 0x01,
 	MESSAGE_REGISTRATION_RESPONSE = 0x02,
-	MESSAGE_UPDATE_REQUEST = 0x03,     /* NTM Update: location or candidates changed */
+	MESSAGE_UPDATE_REQUEST = 0x03, /* NTM Update: location or candidates changed */
 	MESSAGE_UPDATE_RESPONSE = 0x04,
 	MESSAGE_KEEP_ALIVE = 0x05,
 	MESSAGE_KEEP_ALIVE_ANSWER = 0x06,
 	MESSAGE_DIRECTION_REQUEST = 0x07,
 	MESSAGE_DIRECTION_REFUSAL = 0x08,
 	MESSAGE_ROUTE_DIRECTION = 0x09,
-	MESSAGE_ROUTE_UPDATE = 0x0a,       /* Route Direction, short form: a peer's new candidates */
+	MESSAGE_ROUTE_UPDATE = 0x0a, /* Route Direction, short form: a peer's new candidates */
 	/* node - node */
 	MESSAGE_TUNNEL_REQUEST = 0x20,
 	MESSAGE_TUNNEL_RESPONSE = 0x21,
-	MESSAGE_MOVE = 0x22,               /* NTM Update between the ends of a tunnel */
+	MESSAGE_MOVE = 0x22, /* NTM Update between the ends of a tunnel */
 	MESSAGE_PATH_CHALLENGE = 0x23,
 	MESSAGE_PATH_RESPONSE = 0x24,
 	MESSAGE_ECHO_REQUEST = 0x25,
 	MESSAGE_ECHO_RESPONSE = 0x26,
 	/* either */
-	MESSAGE_ACK = 0x40,                /* nothing but the transaction id */
+	MESSAGE_ACK = 0x40, /* nothing but the transaction id */
 	MESSAGE_REKEY_REQUEST = 0x41,
 	MESSAGE_REKEY_RESPONSE = 0x42,
 	MESSAGE_CLOSE = 0x43,

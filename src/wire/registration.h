@@ -16,18 +16,18 @@ struct candidates {
 };
 
 struct registration_request {
-	struct blob certificate;      /* encoded, borrowed */
+	struct blob certificate; /* encoded, borrowed */
 	uint32_t features;
 	uint32_t move_epoch;
 	struct candidates candidates; /* host candidates, most preferred first */
-	size_t padded_size;           /* encoder: pad with FIELD_PAD so that the body has at least this many bytes */
+	size_t padded_size;	      /* encoder: pad with FIELD_PAD so that the body has at least this many bytes */
 };
 
 /* reason != REASON_NONE refuses; then only observed and network_time_s are meaningful. */
 struct registration_response {
 	uint8_t reason;
-	struct blob lease;            /* encoded, borrowed */
-	struct addr observed;         /* server-reflexive address of the node */
+	struct blob lease;    /* encoded, borrowed */
+	struct addr observed; /* server-reflexive address of the node */
 	uint64_t network_time_s;
 	uint32_t keepalive_ms;
 };

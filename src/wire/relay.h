@@ -12,8 +12,8 @@ struct ticket {
 	uint64_t path_id;
 	uint8_t leg_keys[2][KEY_SIZE];
 	uint64_t not_before_s, not_after_s; /* since 1970 */
-	uint32_t rate_kbps_max;             /* per leg; 0: the relay's own limit */
-	uint64_t bytes_max;                 /* both directions of the pair; 0: no cap */
+	uint32_t rate_kbps_max;		    /* per leg; 0: the relay's own limit */
+	uint64_t bytes_max;		    /* both directions of the pair; 0: no cap */
 };
 enum { TICKET_SIZE = 1 + 8 + 2 * KEY_SIZE + 8 + 8 + 4 + 8 };
 void ticket_encode(const struct ticket *ticket, struct writer *w);
@@ -24,10 +24,10 @@ enum { RELAY_BIND_MIN = 128 };
 struct relay_bind {
 	uint64_t path_id;
 	uint8_t leg;
-	uint32_t generation;     /* rises with every move of this leg */
-	struct blob ticket;      /* borrowed */
+	uint32_t generation; /* rises with every move of this leg */
+	struct blob ticket;  /* borrowed */
 	uint8_t mac[MAC_SIZE];
-	size_t signed_size;      /* decoder: bytes of the datagram that the MAC covers */
+	size_t signed_size; /* decoder: bytes of the datagram that the MAC covers */
 };
 
 /*
@@ -36,11 +36,11 @@ struct relay_bind {
  */
 enum { RELAY_CHALLENGE_SIZE = HEADER_SIZE + 1 + 4 + 16 + MAC_SIZE };
 struct relay_challenge {
-	uint8_t type;            /* PACKET_RELAY_CHALLENGE, _ANSWER or _BOUND */
+	uint8_t type; /* PACKET_RELAY_CHALLENGE, _ANSWER or _BOUND */
 	uint64_t path_id;
 	uint8_t leg;
 	uint32_t generation;
-	uint8_t cookie[16];      /* Bound: zero-padded, starts with nothing secret */
+	uint8_t cookie[16]; /* Bound: zero-padded, starts with nothing secret */
 	uint8_t mac[MAC_SIZE];
 };
 

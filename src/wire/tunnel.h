@@ -11,13 +11,13 @@
 struct tunnel_hello {
 	uint32_t move_epoch;
 	uint32_t features;
-	size_t padded_size;           /* encoder only, as in registration_request */
+	size_t padded_size; /* encoder only, as in registration_request */
 };
 
 struct move {
-	uint32_t move_epoch;          /* rises with every real move of the sender, never falls */
+	uint32_t move_epoch;	      /* rises with every real move of the sender, never falls */
 	struct candidates candidates; /* the sender's, new */
-	struct addr observed;         /* the sender's reflexive address where it knows it; may be unset */
+	struct addr observed;	      /* the sender's reflexive address where it knows it; may be unset */
 };
 
 struct path_challenge {
@@ -26,16 +26,16 @@ struct path_challenge {
 
 struct path_response {
 	uint8_t challenge[CHALLENGE_SIZE];
-	struct addr observed;         /* where the challenge came from */
+	struct addr observed; /* where the challenge came from */
 };
 
 struct echo {
-	struct blob data;             /* at most ECHO_MAX bytes, borrowed, returned as it came */
+	struct blob data; /* at most ECHO_MAX bytes, borrowed, returned as it came */
 };
 
 struct rekey {
-	uint8_t epoch;                /* the epoch that this makes */
-	struct blob handshake;        /* Noise message without outer header and MACs, borrowed */
+	uint8_t epoch;	       /* the epoch that this makes */
+	struct blob handshake; /* Noise message without outer header and MACs, borrowed */
 };
 
 struct close {

@@ -212,8 +212,8 @@ static enum err run_open(struct peer *peer)
 }
 
 static const struct command COMMANDS[] = {
-	{"begin", 5, run_begin},   {"finish", 1, run_finish}, {"accept", 3, run_accept}, {"answer", 2, run_answer},
-	{"session", 1, run_session}, {"seal", 2, run_seal},     {"open", 1, run_open},
+	{"begin", 5, run_begin},     {"finish", 1, run_finish}, {"accept", 3, run_accept}, {"answer", 2, run_answer},
+	{"session", 1, run_session}, {"seal", 2, run_seal},	{"open", 1, run_open},
 };
 
 /* Splits line into the command's name and peer->words. */

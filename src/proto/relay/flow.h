@@ -11,8 +11,8 @@
 /* An address as compared per packet. IPv4 is in the first 4 bytes, the rest zero; reserved is zero. */
 struct relay_endpoint {
 	uint8_t ip[16];
-	uint16_t port;   /* host order */
-	uint8_t family;  /* 0: none, 4, 6 */
+	uint16_t port;	/* host order */
+	uint8_t family; /* 0: none, 4, 6 */
 	uint8_t reserved;
 };
 
@@ -23,18 +23,18 @@ struct relay_endpoint {
 struct relay_leg {
 	struct relay_endpoint remote, remote_local;
 	struct relay_endpoint candidate, candidate_local;
-	int64_t heard_us;          /* last packet from remote */
-	int64_t candidate_us;      /* when candidate was set */
+	int64_t heard_us;	   /* last packet from remote */
+	int64_t candidate_us;	   /* when candidate was set */
 	uint64_t candidate_budget; /* bytes that candidate sent, less those sent to it (security 1, E5) */
-	int64_t bucket_ns;         /* token bucket as the virtual time at which it is full again */
+	int64_t bucket_ns;	   /* token bucket as the virtual time at which it is full again */
 	uint64_t packets, bytes;   /* forwarded from this leg */
 };
 
 struct relay_flow {
 	uint64_t path_id;
-	uint64_t bytes_left;       /* of the pair's cap, both directions; UINT64_MAX: no cap */
-	uint32_t rate_kbps;        /* per leg; 0: no limit */
-	uint32_t burst_us;         /* how far ahead of its rate a leg may run */
+	uint64_t bytes_left;			/* of the pair's cap, both directions; UINT64_MAX: no cap */
+	uint32_t rate_kbps;			/* per leg; 0: no limit */
+	uint32_t burst_us;			/* how far ahead of its rate a leg may run */
 	int64_t leg_idle_us, candidate_idle_us; /* how long remote and candidate hold without being heard */
 	struct relay_leg legs[2];
 };
@@ -87,8 +87,8 @@ static inline bool relay_leg_take(const struct relay_flow *flow, struct relay_le
  * the outputs: the destination, and our address to use.
  */
 static inline enum relay_verdict relay_flow_forward(struct relay_flow *flow, const struct relay_endpoint *src,
-						    uint32_t packets, uint64_t size,
-						    int64_t now_us, const struct relay_endpoint **ret_remote,
+						    uint32_t packets, uint64_t size, int64_t now_us,
+						    const struct relay_endpoint **ret_remote,
 						    const struct relay_endpoint **ret_local)
 {
 	struct relay_leg *from = 0, *to;

@@ -144,18 +144,10 @@ static void relay_turn(struct relay *relay, struct time_us now)
 static enum err relay_refuse(struct relay *relay, enum relay_verdict verdict, uint32_t packets)
 {
 	switch (verdict) {
-	case RELAY_DROP_SOURCE:
-		relay->counters.dropped_source += packets;
-		return ERR_DENIED;
-	case RELAY_DROP_UNBOUND:
-		relay->counters.dropped_unbound += packets;
-		return ERR_STATE;
-	case RELAY_DROP_RATE:
-		relay->counters.dropped_rate += packets;
-		return ERR_FULL;
-	default:
-		relay->counters.dropped_cap += packets;
-		return ERR_EXHAUSTED;
+	case RELAY_DROP_SOURCE: relay->counters.dropped_source += packets; return ERR_DENIED;
+	case RELAY_DROP_UNBOUND: relay->counters.dropped_unbound += packets; return ERR_STATE;
+	case RELAY_DROP_RATE: relay->counters.dropped_rate += packets; return ERR_FULL;
+	default: relay->counters.dropped_cap += packets; return ERR_EXHAUSTED;
 	}
 }
 
@@ -197,9 +189,7 @@ static enum err relay_control(struct relay *relay, const struct route *route, co
 	switch (bytes[0]) {
 	case PACKET_RELAY_BIND: return relay_input_bind(relay, route, bytes, size);
 	case PACKET_RELAY_ANSWER: return relay_input_answer(relay, route, bytes, size);
-	default:
-		relay->counters.dropped_malformed++;
-		return ERR_MALFORMED;
+	default: relay->counters.dropped_malformed++; return ERR_MALFORMED;
 	}
 }
 

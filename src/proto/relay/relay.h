@@ -23,9 +23,9 @@ enum {
 };
 
 enum relay_event_type {
-	RELAY_EVENT_LEG_BOUND,    /* the leg proved an address for the first time, or after it had been idle */
-	RELAY_EVENT_LEG_MOVED,    /* it proved another one */
-	RELAY_EVENT_LEG_IDLE,     /* silent for LEG_IDLE_US: its address is forgotten */
+	RELAY_EVENT_LEG_BOUND,	  /* the leg proved an address for the first time, or after it had been idle */
+	RELAY_EVENT_LEG_MOVED,	  /* it proved another one */
+	RELAY_EVENT_LEG_IDLE,	  /* silent for LEG_IDLE_US: its address is forgotten */
 	RELAY_EVENT_PAIR_EXPIRED, /* both legs are gone: packets and bytes are the pair's totals */
 };
 
@@ -48,11 +48,11 @@ struct relay_env {
 
 struct relay_config {
 	struct dh_keys static_keys;
-	uint64_t wall_s;           /* own clock's seconds since 1970 at `now` of relay_create; 0: no idea */
-	uint32_t pairs_max;        /* 0: RELAY_PAIRS_DEFAULT */
-	uint32_t leg_kbps_max;     /* the relay's own limit per leg; 0: only the ticket's */
-	uint64_t pair_bytes_max;   /* the relay's own cap per pair; 0: only the ticket's */
-	uint32_t tickets_per_s;    /* unknown tickets opened per second and source prefix (/32, /64); 0: 256 */
+	uint64_t wall_s;	 /* own clock's seconds since 1970 at `now` of relay_create; 0: no idea */
+	uint32_t pairs_max;	 /* 0: RELAY_PAIRS_DEFAULT */
+	uint32_t leg_kbps_max;	 /* the relay's own limit per leg; 0: only the ticket's */
+	uint64_t pair_bytes_max; /* the relay's own cap per pair; 0: only the ticket's */
+	uint32_t tickets_per_s;	 /* unknown tickets opened per second and source prefix (/32, /64); 0: 256 */
 };
 
 struct relay *relay_create(const struct relay_config *config, const struct relay_env *env, struct time_us now);
@@ -83,20 +83,20 @@ bool relay_next_datagram(struct relay *relay, struct datagram *ret);
 struct time_us relay_next_deadline(const struct relay *relay);
 
 struct relay_counters {
-	uint64_t datagrams, bytes;             /* segments received */
+	uint64_t datagrams, bytes; /* segments received */
 	uint64_t forwarded, forwarded_bytes;
 	uint64_t replies, reply_bytes;
-	uint64_t dropped_malformed;            /* too short, unknown or unforwardable type, undecodable */
-	uint64_t dropped_unknown;              /* sealed packet or Answer for a pair that is not here */
-	uint64_t dropped_source;               /* pair known, sender is neither leg */
+	uint64_t dropped_malformed; /* too short, unknown or unforwardable type, undecodable */
+	uint64_t dropped_unknown;   /* sealed packet or Answer for a pair that is not here */
+	uint64_t dropped_source;    /* pair known, sender is neither leg */
 	uint64_t dropped_unbound, dropped_rate, dropped_cap, dropped_queue;
-	uint64_t dropped_ticket;               /* not sealed by a listed coordinator, or for another PathID */
-	uint64_t dropped_expired;              /* ticket outside its validity */
-	uint64_t dropped_auth;                 /* leg key's MAC or cookie does not verify */
-	uint64_t dropped_stale;                /* generation below what is bound */
-	uint64_t dropped_alive;                /* another address for a leg whose own is alive and did not move */
-	uint64_t dropped_limited;              /* tickets over the prefix's rate */
-	uint64_t dropped_full;                 /* no room for another pair */
+	uint64_t dropped_ticket;  /* not sealed by a listed coordinator, or for another PathID */
+	uint64_t dropped_expired; /* ticket outside its validity */
+	uint64_t dropped_auth;	  /* leg key's MAC or cookie does not verify */
+	uint64_t dropped_stale;	  /* generation below what is bound */
+	uint64_t dropped_alive;	  /* another address for a leg whose own is alive and did not move */
+	uint64_t dropped_limited; /* tickets over the prefix's rate */
+	uint64_t dropped_full;	  /* no room for another pair */
 	uint64_t challenges, bound, moved, legs_idle, pairs_made, pairs_expired, pairs_evicted;
 	uint32_t pairs, pairs_max;
 };
@@ -104,15 +104,15 @@ struct relay_counters {
 void relay_get_counters(const struct relay *relay, struct relay_counters *ret);
 
 struct relay_leg_info {
-	struct addr remote;       /* family 0: not bound */
+	struct addr remote; /* family 0: not bound */
 	uint32_t generation;
-	uint64_t packets, bytes;  /* forwarded from this leg */
+	uint64_t packets, bytes; /* forwarded from this leg */
 };
 
 struct relay_pair_info {
 	uint64_t path_id;
-	uint64_t bytes_left;      /* UINT64_MAX: no cap */
-	uint32_t rate_kbps;       /* 0: no limit */
+	uint64_t bytes_left; /* UINT64_MAX: no cap */
+	uint32_t rate_kbps;  /* 0: no limit */
 	struct relay_leg_info legs[2];
 };
 

@@ -13,15 +13,15 @@ enum { RELAY_LIMIT_SLOTS = 4096 }; /* prefixes tracked at once; colliding ones s
 /* A coordinator whose tickets count. */
 struct relay_coordinator {
 	uint8_t public[KEY_SIZE];
-	uint8_t ticket_key[KEY_SIZE];   /* the DH, done once */
-	uint64_t newest_not_before_s;   /* of its authentic tickets: a lower bound of the true time */
+	uint8_t ticket_key[KEY_SIZE]; /* the DH, done once */
+	uint64_t newest_not_before_s; /* of its authentic tickets: a lower bound of the true time */
 };
 
 struct relay {
 	struct relay_config config;
 	struct relay_env env;
-	struct time_us started;         /* when config.wall_s was true */
-	struct time_us now;             /* of the current or last input */
+	struct time_us started; /* when config.wall_s was true */
+	struct time_us now;	/* of the current or last input */
 	struct pair_table table;
 	struct relay_coordinator coordinators[COORDINATORS_MAX];
 	uint8_t coordinator_count;

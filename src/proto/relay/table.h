@@ -14,24 +14,24 @@ enum pair_list { PAIR_UNBOUND, PAIR_BOUND, PAIR_LISTS };
 #define PAIR_NONE UINT32_MAX
 
 struct pair {
-	struct relay_flow flow;         /* first: the packet path touches nothing else */
+	struct relay_flow flow; /* first: the packet path touches nothing else */
 	uint8_t leg_keys[2][KEY_SIZE];
-	uint32_t generation[2];         /* bound, or last bound; 0 before */
+	uint32_t generation[2]; /* bound, or last bound; 0 before */
 	uint32_t candidate_generation[2];
-	uint32_t binds[2];              /* how often the leg was bound: makes every cookie good for one of them */
-	uint32_t prev, next;            /* in its list; next also in the free list */
-	uint64_t coordinator;           /* keyed hash of who sealed the ticket */
-	uint64_t not_before_s;          /* of the ticket: only a newer one replaces the keys */
-	struct time_us check;           /* when its list looks at it again */
-	uint8_t list;                   /* enum pair_list */
+	uint32_t binds[2];     /* how often the leg was bound: makes every cookie good for one of them */
+	uint32_t prev, next;   /* in its list; next also in the free list */
+	uint64_t coordinator;  /* keyed hash of who sealed the ticket */
+	uint64_t not_before_s; /* of the ticket: only a newer one replaces the keys */
+	struct time_us check;  /* when its list looks at it again */
+	uint8_t list;	       /* enum pair_list */
 	bool used;
 };
 
 struct pair_table {
 	struct pair *pairs;
-	uint32_t *index;                /* hash slot -> pair number + 1; 0: empty */
+	uint32_t *index; /* hash slot -> pair number + 1; 0: empty */
 	uint32_t index_mask;
-	uint32_t pairs_max, fresh;      /* pairs from `fresh` on were never used */
+	uint32_t pairs_max, fresh; /* pairs from `fresh` on were never used */
 	uint32_t free;
 	uint32_t count;
 	uint32_t head[PAIR_LISTS], tail[PAIR_LISTS];

@@ -40,9 +40,9 @@ struct session_keys {
 struct handshake_setup {
 	const struct dh_keys *local_static;
 	const uint8_t *remote_static; /* initiator only; KEY_SIZE bytes */
-	const uint8_t *psk;           /* KEY_SIZE bytes, NULL for zeros */
+	const uint8_t *psk;	      /* KEY_SIZE bytes, NULL for zeros */
 	const uint8_t *mac1_key; /* KEY_SIZE bytes: handshake_mac1_key of the receiver of the datagram to be written */
-	uint8_t type;                 /* packet type of the datagram to be written */
+	uint8_t type;		 /* packet type of the datagram to be written */
 	uint64_t path_id;
 	const uint8_t *ephemeral_seed; /* KEY_SIZE fresh random bytes */
 };

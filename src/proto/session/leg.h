@@ -21,19 +21,19 @@ enum {
 
 struct leg {
 	uint64_t path_id;
-	uint8_t index;                      /* 0 or 1: which end of the pair */
+	uint8_t index; /* 0 or 1: which end of the pair */
 	uint8_t key[KEY_SIZE];
 	uint16_t ticket_size;
 	uint8_t ticket[TICKET_MAX_SIZE];
 	struct server_addresses addresses;
-	uint8_t address;                    /* index of the one in use */
+	uint8_t address; /* index of the one in use */
 	uint32_t generation;
-	bool bound;                         /* for this generation */
+	bool bound; /* for this generation */
 	bool answer_due;
-	uint8_t cookie[16];                 /* of the Answer that is due */
-	uint8_t tries;                      /* Binds since the relay was last heard */
-	struct time_us sent, next;          /* last and next Bind */
-	int64_t rtt_us;                     /* to the relay and back; -1: not known */
+	uint8_t cookie[16];	   /* of the Answer that is due */
+	uint8_t tries;		   /* Binds since the relay was last heard */
+	struct time_us sent, next; /* last and next Bind */
+	int64_t rtt_us;		   /* to the relay and back; -1: not known */
 };
 
 /*

@@ -12,7 +12,7 @@ enum { REQUESTS_MAX = 8, REQUEST_TRIES_MAX = 8 };
 
 struct request {
 	bool used;
-	uint8_t type;             /* enum message_type, for the owner */
+	uint8_t type; /* enum message_type, for the owner */
 	uint32_t transaction;
 	uint16_t size;
 	uint8_t tries;

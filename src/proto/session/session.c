@@ -17,8 +17,7 @@ static void epoch_finish(struct epoch *epoch)
 static void epoch_init(struct epoch *epoch, const struct session *session, uint8_t number,
 		       const struct session_keys *keys, struct time_us now)
 {
-	enum aead_algorithm algorithm =
-		session->suite == SUITE_AES256_GCM ? AEAD_AES256_GCM : AEAD_CHACHA20_POLY1305;
+	enum aead_algorithm algorithm = session->suite == SUITE_AES256_GCM ? AEAD_AES256_GCM : AEAD_CHACHA20_POLY1305;
 	const uint8_t *own = session->is_initiator ? keys->to_responder : keys->to_initiator;
 	const uint8_t *others = session->is_initiator ? keys->to_initiator : keys->to_responder;
 

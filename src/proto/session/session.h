@@ -14,10 +14,10 @@ struct session;
 
 /* What an opened packet was. */
 struct opened {
-	size_t size;         /* plaintext bytes, padding included */
-	uint8_t path;        /* counter space it came in */
-	uint8_t flags;       /* SEALED_CONTROL, SEALED_PARTIAL */
-	bool highest;        /* its counter is the highest seen in that space: it may suggest an address (E1) */
+	size_t size;	     /* plaintext bytes, padding included */
+	uint8_t path;	     /* counter space it came in */
+	uint8_t flags;	     /* SEALED_CONTROL, SEALED_PARTIAL */
+	bool highest;	     /* its counter is the highest seen in that space: it may suggest an address (E1) */
 	bool first_of_epoch; /* it is the first opened under its epoch's keys, epoch 0 included: the peer has them */
 };
 

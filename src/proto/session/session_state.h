@@ -8,10 +8,10 @@
 struct epoch {
 	struct aead_key *seal, *open; /* NULL: no such epoch */
 	uint8_t rekey_psk[KEY_SIZE];
-	uint8_t number;               /* modulo 256; the wire has it modulo 4 */
-	bool heard;                   /* a packet under it has been opened */
+	uint8_t number; /* modulo 256; the wire has it modulo 4 */
+	bool heard;	/* a packet under it has been opened */
 	struct time_us since;
-	uint64_t sealed;              /* packets */
+	uint64_t sealed; /* packets */
 };
 
 /*
@@ -24,6 +24,6 @@ struct session {
 	bool is_initiator;
 	uint64_t path_id;
 	struct epoch newest, previous;
-	uint64_t counters[PATHS_MAX];       /* next to seal; never reset, so no nonce repeats under any key */
+	uint64_t counters[PATHS_MAX]; /* next to seal; never reset, so no nonce repeats under any key */
 	struct replay windows[PATHS_MAX];
 };

@@ -149,14 +149,10 @@ static void test_equal_and_wipe(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_blake2s_vectors),
-		cmocka_unit_test(test_parts_equal_the_whole),
-		cmocka_unit_test(test_hmac_vectors),
-		cmocka_unit_test(test_mac_is_the_hmac_cut_short),
-		cmocka_unit_test(test_hkdf_vectors),
-		cmocka_unit_test(test_derived_keys_are_apart),
-		cmocka_unit_test(test_siphash_vector),
-		cmocka_unit_test(test_equal_and_wipe),
+		cmocka_unit_test(test_blake2s_vectors), cmocka_unit_test(test_parts_equal_the_whole),
+		cmocka_unit_test(test_hmac_vectors),	cmocka_unit_test(test_mac_is_the_hmac_cut_short),
+		cmocka_unit_test(test_hkdf_vectors),	cmocka_unit_test(test_derived_keys_are_apart),
+		cmocka_unit_test(test_siphash_vector),	cmocka_unit_test(test_equal_and_wipe),
 	};
 
 	if (!crypto_init())

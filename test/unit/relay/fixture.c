@@ -52,7 +52,7 @@ void fixture_init(struct fixture *f, const struct relay_config *config)
 	dh_keys_from_seed(seed, &f->coordinator_keys);
 	own.static_keys = f->relay_keys;
 	f->relay = relay_create(&own, &env, f->now);
-	assert_int_equal(relay_set_coordinators(f->relay, (const uint8_t(*)[KEY_SIZE])&f->coordinator_keys.public, 1),
+	assert_int_equal(relay_set_coordinators(f->relay, (const uint8_t(*)[KEY_SIZE]) & f->coordinator_keys.public, 1),
 			 OK);
 	assert_int_equal(ticket_key(f->coordinator_keys.secret, f->relay_keys.public, f->ticket_key), OK);
 }

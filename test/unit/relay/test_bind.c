@@ -28,8 +28,8 @@ static size_t make_bind(uint8_t *ret, uint64_t path_id, uint8_t leg, uint32_t ge
 static size_t make_answer(uint8_t *ret, uint64_t path_id, uint8_t leg, uint32_t generation, const uint8_t cookie[16],
 			  const uint8_t key[KEY_SIZE])
 {
-	struct relay_challenge m = {.type = PACKET_RELAY_ANSWER, .path_id = path_id, .leg = leg,
-		.generation = generation};
+	struct relay_challenge m = {
+		.type = PACKET_RELAY_ANSWER, .path_id = path_id, .leg = leg, .generation = generation};
 	struct writer w = writer_over(ret, RELAY_CHALLENGE_SIZE);
 	uint8_t tag[MAC_BYTES];
 	size_t size = 0;
@@ -523,8 +523,8 @@ static void test_unknown_tickets_are_rationed_by_prefix(void **state)
 	h.size = make_bind(h.bytes, PATH, 0, 0, h.sealed, h.ticket.leg_keys[1]);
 	for (unsigned i = 0; i < 1000; i++) {
 		x.port = (uint16_t)(i + 1); /* one place of the referee each would be too many */
-		(void)relay_input_datagram(h.f.relay, h.f.now, &(struct datagram){.route.remote = x, .bytes = h.bytes,
-			.size = h.size});
+		(void)relay_input_datagram(h.f.relay, h.f.now,
+					   &(struct datagram){.route.remote = x, .bytes = h.bytes, .size = h.size});
 	}
 	fixture_counters(&h.f, &c);
 	assert_int_equal(c.dropped_auth, 20);

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "crypto/hash.h"
 #include "../crypto/hex.h"
+#include "crypto/hash.h"
 #include "fixture.h"
 
 static const size_t PAYLOAD_SIZES[] = {0, 1, 16, 500, HANDSHAKE_PAYLOAD_MAX};
