@@ -172,8 +172,8 @@ static void run_contact_leg(struct node *node, struct peer *peer, struct time_us
 		if (peer_relay_route(node, &contact->leg, &route))
 			(void)outbox_put(&node->outbox, now, &route, bytes, size);
 	if (leg_is_bound(&contact->leg) && !contact->leg_was_bound) {
-		contact->leg_was_bound =
-			true; /* now the relay carries the request: do not wait for the next repetition */
+		contact->leg_was_bound = true;
+		/* Now the relay carries the request: do not wait for the next repetition. */
 		if (contact->initiating && peer_relay_route(node, &contact->leg, &route))
 			(void)outbox_put(&node->outbox, now, &route, contact->request, contact->request_size);
 	}

@@ -136,10 +136,11 @@ void path_set_valid(struct node *node, struct peer *peer, struct path *path, str
 		peer->second = -1; /* what was sent twice until now need not be any more */
 		peer->route_tag++;
 	}
-	/* A bound leg says nothing about the other one: ask through it once both had time to bind. */
-	path->next_challenge = time_add(now, path->rtt_us < 0 ? USEC_PER_SEC
-					     : is_new	      ? CHALLENGE_INTERVAL_US
-							      : KEEPALIVE_US);
+	if (path->rtt_us <
+	    0) /* a bound leg says nothing about the other one: ask through it once both had time to bind */
+		path->next_challenge = time_add(now, USEC_PER_SEC);
+	else
+		path->next_challenge = time_add(now, is_new ? CHALLENGE_INTERVAL_US : KEEPALIVE_US);
 	peer_plan(node, peer, path->next_challenge);
 	if (is_new) {
 		peer->lost_since = (struct time_us){0};
