@@ -119,8 +119,8 @@ class LabError(Exception):
 
 
 def run_name():
-    """What tells the things of this process from those of other runs."""
-    return str(os.getpid() % 100000)
+    """What tells the things of this process from those of other runs: its number, so that a leftover is known by its dead maker."""
+    return str(os.getpid())
 
 
 def program(name):
@@ -743,16 +743,21 @@ def remove_namespace(ns):
         os.rmdir("/etc/netns")
 
 
+def is_left_over(name):
+    """A thing of a lab whose maker is no more, or of a kept one."""
+    match = re.match(r"ntm-(?:lab-)?(\d+)(-\w+)?$", name)
+    return bool(match) and not os.path.exists(f"/proc/{match[1]}")
+
+
 def clean_up_old_runs():
-    """What an aborted or kept run left, known by its name. Call it with the lock held: then no other run is alive."""
-    names = sh(["ip", "netns", "list"], check=False).stdout.split("\n")
-    found = [line.split()[0] for line in names if re.match(r"ntm-\d+-\w+", line)]
+    """What an aborted or kept run left, known by its name."""
+    found = [line.split()[0] for line in sh(["ip", "netns", "list"], check=False).stdout.split("\n") if line]
     if os.path.isdir("/etc/netns"):
-        found += [name for name in os.listdir("/etc/netns") if re.match(r"ntm-\d+-\w+$", name)]
-    for ns in sorted(set(found)):
+        found += os.listdir("/etc/netns")
+    for ns in sorted(name for name in set(found) if is_left_over(name)):
         remove_namespace(ns)
     for name in os.listdir("/run"):
-        if re.match(r"ntm-lab-\d+$", name):
+        if is_left_over(name):
             shutil.rmtree(f"/run/{name}", ignore_errors=True)
     if os.path.isdir(LABS):
         kept = sorted((os.path.join(LABS, name) for name in os.listdir(LABS)), key=os.path.getmtime)
@@ -761,8 +766,11 @@ def clean_up_old_runs():
 
 
 def only_one_at_a_time():
-    """Two labs at once would disturb each other's measurements; the second waits. The lock dies with the process."""
+    """Two labs at once would disturb each other's measurements; the second waits, unless NTM_LAB_TOGETHER says that nothing is measured.
+    The lock dies with the process."""
     lock = open("/run/ntm-lab.lock", "w", encoding="utf-8")
+    if os.environ.get("NTM_LAB_TOGETHER"):
+        return lock
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
