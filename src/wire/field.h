@@ -47,7 +47,9 @@ enum field_type {
 	FIELD_PROOF = 0x1e,
 	FIELD_NETWORK = 0x1f,	 /* network document */
 	FIELD_TEXT = 0x20,	 /* one line for a person */
-	FIELD_FIRST_FREE = 0x21, /* next number to give away; beyond 0x3f fields_decode needs a wider mask */
+	FIELD_RECEIVED = 0x21,	 /* what has arrived in one counter space; repeats, at most PATHS_MAX */
+	FIELD_KEPT = 0x22,	 /* empty: the address that the sender had before still works */
+	FIELD_FIRST_FREE = 0x23, /* next number to give away; beyond 0x3f fields_decode needs a wider mask */
 	FIELD_TOLERANCE = 0x60,	 /* 0x60..0x7f never get a meaning: sent so that skipping stays tested */
 };
 

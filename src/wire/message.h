@@ -30,6 +30,7 @@ enum message_type {
 	MESSAGE_PATH_RESPONSE = 0x24,
 	MESSAGE_ECHO_REQUEST = 0x25,
 	MESSAGE_ECHO_RESPONSE = 0x26,
+	MESSAGE_RECEIPT = 0x27, /* what has arrived of the other end's data: sent on its own account, never answered */
 	/* either */
 	MESSAGE_ACK = 0x40, /* nothing but the transaction id */
 	MESSAGE_REKEY_REQUEST = 0x41,

@@ -42,6 +42,8 @@ void move_encode(const struct move *m, struct writer *w)
 	field_put_u32(w, FIELD_MOVE_EPOCH | FIELD_CRITICAL, m->move_epoch);
 	candidates_encode(&m->candidates, w);
 	field_put_addr(w, FIELD_OBSERVED, &m->observed);
+	if (m->kept)
+		field_put_bytes(w, FIELD_KEPT, NULL, 0);
 	field_put_unknown(w, m->move_epoch);
 }
 
@@ -53,6 +55,7 @@ static bool take_move(void *message, uint8_t type, struct reader *value)
 	case FIELD_MOVE_EPOCH: m->move_epoch = read_u32(value); return true;
 	case FIELD_CANDIDATE: candidates_take(&m->candidates, value); return true;
 	case FIELD_OBSERVED: m->observed = read_addr(value); return true;
+	case FIELD_KEPT: m->kept = true; return true;
 	default: return false;
 	}
 }
@@ -63,6 +66,54 @@ enum err move_decode(struct reader *r, struct move *ret)
 	static const struct field_rules rules = {
 		.mandatory = 1ull << FIELD_MOVE_EPOCH, .repeatable = 1ull << FIELD_CANDIDATE, .take = take_move};
 	struct move m = {0};
+	uint64_t seen;
+	enum err err = fields_decode(r, &rules, &m, &seen);
+
+	if (err == OK)
+		*ret = m;
+	return err;
+}
+
+/* Spaces in which nothing has arrived are left out. No unknown field: it is sent often. */
+void receipt_encode(const struct receipt *m, struct writer *w)
+{
+	for (uint8_t path = 0; path < PATHS_MAX; path++) {
+		size_t begun;
+
+		if (m->spaces[path].next == 0)
+			continue;
+		begun = field_begin(w, FIELD_RECEIVED);
+		write_u8(w, path);
+		write_u48(w, m->spaces[path].next);
+		write_u48(w, m->spaces[path].packets);
+		field_end(w, begun);
+	}
+}
+
+static bool take_receipt(void *message, uint8_t type, struct reader *value)
+{
+	struct receipt *m = message;
+	uint8_t path;
+
+	if (type != FIELD_RECEIVED)
+		return false;
+	path = read_u8(value);
+	if (path >= PATHS_MAX || m->spaces[path].next > 0) {
+		reader_fail(value, ERR_MALFORMED);
+		return true;
+	}
+	m->spaces[path].next = read_u48(value);
+	m->spaces[path].packets = read_u48(value);
+	if (m->spaces[path].next == 0)
+		reader_fail(value, ERR_MALFORMED);
+	return true;
+}
+
+/* Each space once. Whether so much was sent is for the session's owner to judge. */
+enum err receipt_decode(struct reader *r, struct receipt *ret)
+{
+	static const struct field_rules rules = {.repeatable = 1ull << FIELD_RECEIVED, .take = take_receipt};
+	struct receipt m = {0};
 	uint64_t seen;
 	enum err err = fields_decode(r, &rules, &m, &seen);
 

@@ -18,6 +18,18 @@ struct move {
 	uint32_t move_epoch;	      /* rises with every real move of the sender, never falls */
 	struct candidates candidates; /* the sender's, new */
 	struct addr observed;	      /* the sender's reflexive address where it knows it; may be unset */
+	bool kept;		      /* where it was before it is still: make before break */
+};
+
+/* Data (sealed packets without SEALED_CONTROL) that has arrived in one counter space. */
+struct received_space {
+	uint64_t next;	  /* highest counter and one; 0: nothing yet */
+	uint64_t packets; /* how many, duplicates not counted */
+};
+
+/* The newest says it all: receipts are not repeated and may get lost. */
+struct receipt {
+	struct received_space spaces[PATHS_MAX];
 };
 
 struct path_challenge {
@@ -46,6 +58,8 @@ void tunnel_hello_encode(const struct tunnel_hello *m, struct writer *w);
 must_use enum err tunnel_hello_decode(struct reader *r, struct tunnel_hello *ret);
 void move_encode(const struct move *m, struct writer *w);
 must_use enum err move_decode(struct reader *r, struct move *ret);
+void receipt_encode(const struct receipt *m, struct writer *w);
+must_use enum err receipt_decode(struct reader *r, struct receipt *ret);
 void path_challenge_encode(const struct path_challenge *m, struct writer *w);
 must_use enum err path_challenge_decode(struct reader *r, struct path_challenge *ret);
 void path_response_encode(const struct path_response *m, struct writer *w);

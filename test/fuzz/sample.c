@@ -262,6 +262,18 @@ void sample_move(unsigned index, void *message)
 		return;
 	m->candidates = candidates_of(2);
 	m->observed = v4_addr(9);
+	m->kept = true;
+}
+
+/* Two spaces, and none. */
+void sample_receipt(unsigned index, void *message)
+{
+	struct receipt *m = message;
+
+	if (index > 0)
+		return;
+	m->spaces[0] = (struct received_space){.next = 7, .packets = 5};
+	m->spaces[3] = (struct received_space){.next = COUNTER_LIMIT, .packets = 1};
 }
 
 /* There is only one shape. */

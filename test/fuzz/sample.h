@@ -22,6 +22,7 @@ void sample_route_direction(unsigned index, void *message);
 void sample_route_update(unsigned index, void *message);
 void sample_tunnel_hello(unsigned index, void *message);
 void sample_move(unsigned index, void *message);
+void sample_receipt(unsigned index, void *message);
 void sample_path_challenge(unsigned index, void *message);
 void sample_path_response(unsigned index, void *message);
 void sample_echo(unsigned index, void *message);

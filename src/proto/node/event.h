@@ -8,6 +8,19 @@
 
 enum path_kind { PATH_DIRECT, PATH_RELAY };
 
+/* Why data takes another path from now on. */
+enum path_cause {
+	CAUSE_NONE,
+	CAUSE_FIRST,	  /* there was none before */
+	CAUSE_RTT,	  /* it is shorter */
+	CAUSE_DIRECT,	  /* it needs no relay, or the address is one that the peer named */
+	CAUSE_MOVED,	  /* we have another address */
+	CAUSE_PEER_MOVED, /* the peer has */
+	CAUSE_SILENT,	  /* data on the old one was no longer acknowledged */
+	CAUSE_DIED,	  /* the old one is gone, or did not answer any more */
+	CAUSE_ASKED,	  /* a person wanted that interface */
+};
+
 enum node_event_type {
 	NODE_EVENT_ADDRESSED, /* virtual addresses known for the first time: set up the TUN, `lease` may be persisted */
 	NODE_EVENT_LEASE,     /* lease renewed: persist */
@@ -32,6 +45,7 @@ struct handover {
 	struct time_us at; /* when it began */
 	struct route from, to;
 	enum path_kind from_kind, to_kind;
+	enum path_cause cause;
 	bool by_peer;	/* the peer moved; else we did */
 	int64_t gap_us; /* from the last packet heard on the old path (or the move, when that is later) to the first on
 			   the new one */
@@ -47,6 +61,7 @@ struct node_event {
 	uint8_t reason; /* enum reason */
 	enum path_kind kind;
 	struct route route;
+	enum path_cause cause; /* PATH_SELECTED */
 	char relay[NAME_MAX_SIZE + 1];
 	int64_t rtt_us;
 	uint64_t token;
