@@ -49,6 +49,8 @@ struct node {
 							  should */
 	int best_local[2];			       /* index for IPv4 and IPv6, -1: none */
 	uint32_t preferred_ifindex;
+	struct node_mapped mapped[NODE_MAPPED_MAX];
+	size_t mapped_count;
 	uint32_t move_epoch;
 
 	struct link link;
@@ -89,6 +91,8 @@ void node_heard_on(struct node *node, struct time_us now, const struct ip *local
 void node_suspect_locals(struct node *node, struct time_us now);
 /* Host candidates, most preferred first. */
 void node_candidates(const struct node *node, struct candidates *ret);
+/* mapped.c: appends what a NAT has opened for us. */
+void mapped_candidates(const struct node *node, struct candidates *ret);
 /* Is ip one of the virtual addresses of this network? */
 bool node_is_virtual(const struct node *node, const struct ip *ip);
 

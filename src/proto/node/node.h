@@ -26,7 +26,7 @@ struct node_env {
 	void (*event)(void *ctx, const struct node_event *event); /* must not re-enter the node; may be NULL */
 };
 
-enum { NODE_PEERS_MAX = 256, NODE_LOCALS_MAX = 16 };
+enum { NODE_PEERS_MAX = 256, NODE_LOCALS_MAX = 16, NODE_MAPPED_MAX = 4 };
 
 /* Everything is copied. */
 struct node_config {
@@ -50,6 +50,12 @@ struct node_local {
 	char ifname[16];
 };
 
+/* What a NAT before one of our addresses has opened for our port. */
+struct node_mapped {
+	struct ip local;
+	struct addr external;
+};
+
 /* ERR_AUTH, ERR_MALFORMED or ERR_DENIED when certificate or network do not hold. */
 must_use enum err node_create(const struct node_config *config, const struct node_env *env, struct time_us now,
 			      struct node **ret);
@@ -59,6 +65,8 @@ void node_destroy(struct node *node); /* wipes keys; accepts NULL */
 
 /* The local addresses have changed, or are told for the first time: a move, if the active ones are concerned. */
 void node_input_locals(struct node *node, struct time_us now, const struct node_local *locals, size_t count);
+/* All mapped addresses there are now, most preferred first: candidates, no more. Not a move. */
+void node_input_mapped(struct node *node, struct time_us now, const struct node_mapped *mapped, size_t count);
 /* A datagram or a GRO train. Dropped and counted unless authentic. Pull node_next_packet before the next call. */
 void node_input_datagram(struct node *node, struct time_us now, const struct datagram *datagram);
 /* An inner packet or superpacket from the TUN device; the buffer is scribbled on (PACKET_ROOM). */
