@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "cmd/node_host.h"
+#include "cmd/node_portmap.h"
 #include "io/clock.h"
 
 enum { INSTANT_MAX = 40, ROUTE_MAX = 200 };
@@ -125,6 +126,22 @@ static json_t *counters_json(const struct node_counters *c)
 			 (json_int_t)c->replayed);
 }
 
+static json_t *mapped_json(const struct host *host)
+{
+	uint64_t renewals;
+	size_t count = node_portmap_count(host, &renewals);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		const struct portmap_answer *answer = node_portmap_get(host, i);
+
+		json_array_append_new(list, json_pack("{so so ss}", "local", ip_json(&answer->local), "external",
+						      addr_json(&answer->external), "method",
+						      portmap_method_name(answer->method)));
+	}
+	return list;
+}
+
 /* ntm.status/1. */
 json_t *document_status(const struct host *host, struct time_us now)
 {
@@ -138,13 +155,14 @@ json_t *document_status(const struct host *host, struct time_us now)
 		if (node_get_peer(host->node, now, i, &peer))
 			json_array_append_new(peers, peer_json(&peer));
 	return json_pack(
-		"{ss s{ss ss so so so ss ss so si ss} s{so ss so} so so}", "schema", "ntm.status/1", "node", "name",
+		"{ss s{ss ss so so so ss ss so so si ss} s{so ss so} so so}", "schema", "ntm.status/1", "node", "name",
 		status.name, "fqdn", status.fqdn, "id", id_json(&status.id), "v4", ip_json(&status.v4), "v6",
 		ip_json(&status.v6), "state", host->is_set_up && status.state == NODE_UP ? "up" : "joining", "since",
-		instant(status.since, since), "observed", addr_json(&status.observed), "listen_port",
-		(int)udp_port(host->udp), "aead", aead_provider_name(host->aead), "coordinator", "address",
-		addr_json(&status.coordinator), "state", status.coordinator_ok ? "ok" : "unreachable", "rtt_us",
-		optional_us(status.coordinator_rtt_us), "peers", peers, "counters", counters_json(&status.counters));
+		instant(status.since, since), "observed", addr_json(&status.observed), "mapped", mapped_json(host),
+		"listen_port", (int)udp_port(host->udp), "aead", aead_provider_name(host->aead), "coordinator",
+		"address", addr_json(&status.coordinator), "state", status.coordinator_ok ? "ok" : "unreachable",
+		"rtt_us", optional_us(status.coordinator_rtt_us), "peers", peers, "counters",
+		counters_json(&status.counters));
 }
 
 static const char *event_name(enum node_event_type type)

@@ -9,6 +9,7 @@
 
 #include "cmd/metrics_http.h"
 #include "cmd/node_metrics.h"
+#include "cmd/node_portmap.h"
 #include "crypto/hash.h"
 #include "io/clock.h"
 #include "io/log.h"
@@ -142,6 +143,7 @@ static void locals_changed(void *ctx, const struct net_snapshot *snapshot)
 			snprintf(locals[count++].ifname, sizeof locals[0].ifname, "%.15s", address->ifname);
 		}
 	node_input_locals(host->node, clock_now(), locals, count);
+	node_portmap_locals(host, snapshot);
 }
 
 static void routes_changed(void *ctx)
@@ -273,6 +275,8 @@ enum err host_open(struct host *host, char error[HOST_ERROR_MAX])
 		err = open_loop(host, error);
 	if (err == OK && host->settings.metrics.port != 0)
 		err = node_metrics_open(host, error);
+	if (err == OK)
+		node_portmap_open(host);
 	host->setup_pending = err == OK && host->membership.lease_size > 0;
 	return err;
 }
@@ -393,6 +397,7 @@ void host_close(struct host *host)
 	char error[NET_ERROR_MAX];
 
 	node_stub_close(host->stub);
+	node_portmap_close(host);
 	node_metrics_close(host);
 	if (host->is_set_up && net_setup_remove(&host->setup, error) != OK)
 		log_print(LOG_SEVERITY_WARNING, "setup", "%s", error);

@@ -65,6 +65,7 @@ struct host {
 	struct aead_provider *aead;
 	struct node *node;
 	struct metrics_server *metrics;
+	struct node_portmap *portmap; /* NULL: off */
 	struct host_task tasks[HOST_TASKS_MAX];
 	uint64_t watchers[HOST_WATCHERS_MAX];
 	struct time_us repaired_at; /* routes or rules were put back */

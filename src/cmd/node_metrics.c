@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd/metrics_http.h"
+#include "cmd/node_portmap.h"
 #include "io/clock.h"
 
 struct page {
@@ -58,6 +59,7 @@ static size_t write_page(void *ctx, char *text, size_t capacity)
 	struct node_status status;
 	struct node_peer_status peer;
 	struct udp_counters udp;
+	uint64_t renewals;
 	int up = 0, relayed = 0;
 
 	node_get_status(host->node, clock_now(), &status);
@@ -77,6 +79,9 @@ static size_t write_page(void *ctx, char *text, size_t capacity)
 	add(&page, "ntm_node_udp_received_datagrams_total", "counter", "Outer datagrams.", (double)udp.received);
 	add(&page, "ntm_node_udp_dropped_full_total", "counter", "Outer datagrams given up on a full socket.",
 	    (double)udp.send_dropped_full);
+	add(&page, "ntm_node_mapped_ports", "gauge", "Ports that a NAT has opened for us.",
+	    (double)node_portmap_count(host, &renewals));
+	add(&page, "ntm_node_mapped_ports_renewals_total", "counter", "Ports opened, or kept open.", (double)renewals);
 	return page.size;
 }
 

@@ -28,6 +28,7 @@ enum {
 };
 
 static const char *const dns_choices[] = {"auto", "stub", "off", NULL};
+static const char *const portmap_choices[] = {"auto", "off", NULL};
 static const char *const level_choices[] = {"error", "warning", "info", "debug", NULL};
 static const char *const format_choices[] = {"text", "json", NULL};
 static const char *const role_choices[] = {"node", "coordinator", "relay", NULL};
@@ -67,6 +68,9 @@ const struct option_row options_table[OPTIONS_MAX] = {
 	[OPTION_DNS] = {"dns", KIND_ENUM, FIELD(dns), "auto", NTM | PROGRAM_NTMD, STARTS_NODE, .argument = "MODE",
 			.choices = dns_choices,
 			.help = "names: through systemd-resolved, only on the node's own address, or not at all"},
+	[OPTION_PORTMAP] = {"portmap", KIND_ENUM, FIELD(portmap), "auto", NTM | PROGRAM_NTMD, STARTS_NODE,
+			    .argument = "MODE", .choices = portmap_choices,
+			    .help = "ask the NAT to open our port (PCP, NAT-PMP, UPnP), or do not"},
 	[OPTION_MARK] = {"mark", KIND_NUMBER, FIELD(mark), "0x6e746d", NTM | PROGRAM_NTMD, STARTS_NODE, .argument = "N",
 			 .min = 1, .max = UINT32_MAX, .help = "firewall mark of the node's own sockets"},
 	[OPTION_TABLE] = {"table", KIND_NUMBER, FIELD(table), "7367", NTM | PROGRAM_NTMD, STARTS_NODE, .argument = "N",
