@@ -1,7 +1,7 @@
 #include "wire/direction.h"
 
 /* A person may type capitals; on the wire a name has one spelling. */
-static void put_name(struct writer *w, const char *name)
+void node_name_encode(const char *name, struct writer *w)
 {
 	char lower[FQDN_MAX_SIZE + 1] = {0};
 
@@ -10,7 +10,8 @@ static void put_name(struct writer *w, const char *name)
 	field_put_text(w, FIELD_NAME, lower);
 }
 
-static void take_name(struct reader *value, char ret[FQDN_MAX_SIZE + 1])
+/* Names arrive in one spelling. */
+void node_name_take(struct reader *value, char ret[FQDN_MAX_SIZE + 1])
 {
 	read_text_rest(value, ret, FQDN_MAX_SIZE);
 	if (!name_is_valid(ret))
@@ -27,7 +28,7 @@ void direction_request_encode(const struct direction_request *m, struct writer *
 {
 	size_t begun = w->at;
 
-	put_name(w, m->name);
+	node_name_encode(m->name, w);
 	field_put_ip(w, FIELD_IP, &m->ip);
 	field_put_unknown(w, (uint32_t)(w->at - begun));
 }
@@ -37,7 +38,7 @@ static bool take_direction_request(void *message, uint8_t type, struct reader *v
 	struct direction_request *m = message;
 
 	switch (type) {
-	case FIELD_NAME: take_name(value, m->name); return true;
+	case FIELD_NAME: node_name_take(value, m->name); return true;
 	case FIELD_IP: m->ip = read_ip(value); return true;
 	default: return false;
 	}
@@ -63,7 +64,7 @@ enum err direction_request_decode(struct reader *r, struct direction_request *re
 void direction_refusal_encode(const struct direction_refusal *m, struct writer *w)
 {
 	field_put_u8(w, FIELD_REASON, m->reason);
-	put_name(w, m->name);
+	node_name_encode(m->name, w);
 	field_put_ip(w, FIELD_IP, &m->ip);
 	field_put_unknown(w, m->reason);
 }
@@ -74,7 +75,7 @@ static bool take_direction_refusal(void *message, uint8_t type, struct reader *v
 
 	switch (type) {
 	case FIELD_REASON: m->reason = read_u8(value); return true;
-	case FIELD_NAME: take_name(value, m->name); return true;
+	case FIELD_NAME: node_name_take(value, m->name); return true;
 	case FIELD_IP: m->ip = read_ip(value); return true;
 	default: return false;
 	}
@@ -96,7 +97,8 @@ enum err direction_refusal_decode(struct reader *r, struct direction_refusal *re
 	return OK;
 }
 
-static void put_relay(struct writer *w, const struct relay_grant *relay)
+/* The ticket fills the rest. */
+void relay_grant_encode(const struct relay_grant *relay, struct writer *w)
 {
 	size_t begun = field_begin(w, FIELD_RELAY);
 
@@ -109,7 +111,7 @@ static void put_relay(struct writer *w, const struct relay_grant *relay)
 }
 
 /* Several relays may be granted, most preferred first; this version uses one. */
-static void take_relay(struct route_direction *m, struct reader *value)
+void relay_grant_take(struct reader *value, bool *has, struct relay_grant *ret)
 {
 	struct relay_grant relay = {0};
 
@@ -120,9 +122,9 @@ static void take_relay(struct route_direction *m, struct reader *value)
 	relay.ticket = read_blob_rest(value, TICKET_MAX_SIZE);
 	if (relay.leg > 1)
 		reader_fail(value, ERR_MALFORMED);
-	if (value->err == OK && !m->has_relay) {
-		m->relay = relay;
-		m->has_relay = true;
+	if (value->err == OK && !*has) {
+		*ret = relay;
+		*has = true;
 	}
 }
 
@@ -137,7 +139,7 @@ void route_direction_encode(const struct route_direction *m, struct writer *w)
 	field_put_addr(w, FIELD_OBSERVED, &m->observed);
 	candidates_encode(&m->candidates, w);
 	if (m->has_relay)
-		put_relay(w, &m->relay);
+		relay_grant_encode(&m->relay, w);
 	if (m->requested)
 		field_put_bytes(w, FIELD_REQUESTED, NULL, 0);
 	field_put_unknown(w, (uint32_t)m->certificate.size);
@@ -155,7 +157,7 @@ static bool take_route_direction(void *message, uint8_t type, struct reader *val
 	case FIELD_LEASE: m->lease = read_blob_rest(value, LEASE_MAX_SIZE); return true;
 	case FIELD_OBSERVED: m->observed = read_addr(value); return true;
 	case FIELD_CANDIDATE: candidates_take(&m->candidates, value); return true;
-	case FIELD_RELAY: take_relay(m, value); return true;
+	case FIELD_RELAY: relay_grant_take(value, &m->has_relay, &m->relay); return true;
 	case FIELD_REQUESTED: m->requested = true; return true;
 	default: return false;
 	}

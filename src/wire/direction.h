@@ -48,6 +48,14 @@ struct route_update {
 	struct candidates candidates;
 };
 
+/* FIELD_NAME in lower case; nothing for an empty one. Shared by all messages that name a node. */
+void node_name_encode(const char *name, struct writer *w);
+void node_name_take(struct reader *value, char ret[FQDN_MAX_SIZE + 1]);
+/* FIELD_RELAY. */
+void relay_grant_encode(const struct relay_grant *relay, struct writer *w);
+/* Reads one while decoding; the first one stays, as this version uses one. */
+void relay_grant_take(struct reader *value, bool *has, struct relay_grant *ret);
+
 void direction_request_encode(const struct direction_request *m, struct writer *w);
 must_use enum err direction_request_decode(struct reader *r, struct direction_request *ret);
 void direction_refusal_encode(const struct direction_refusal *m, struct writer *w);

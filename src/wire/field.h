@@ -45,12 +45,14 @@ enum field_type {
 	FIELD_WISH = 0x1c,	     /* text: name as a person typed it */
 	FIELD_SERVER_ADDRESS = 0x1d, /* transport address; may repeat, at most SERVER_ADDRESSES_MAX */
 	FIELD_PROOF = 0x1e,
-	FIELD_NETWORK = 0x1f,	 /* network document */
-	FIELD_TEXT = 0x20,	 /* one line for a person */
-	FIELD_RECEIVED = 0x21,	 /* what has arrived in one counter space; repeats, at most PATHS_MAX */
-	FIELD_KEPT = 0x22,	 /* empty: the address that the sender had before still works */
-	FIELD_FIRST_FREE = 0x23, /* next number to give away; beyond 0x3f fields_decode needs a wider mask */
-	FIELD_TOLERANCE = 0x60,	 /* 0x60..0x7f never get a meaning: sent so that skipping stays tested */
+	FIELD_NETWORK = 0x1f,	    /* network document */
+	FIELD_TEXT = 0x20,	    /* one line for a person */
+	FIELD_RECEIVED = 0x21,	    /* what has arrived in one counter space; repeats, at most PATHS_MAX */
+	FIELD_KEPT = 0x22,	    /* empty: the address that the sender had before still works */
+	FIELD_LEG_KEY = 0x23,	    /* of leg 1, beside a grant for leg 0: one coordinator to another */
+	FIELD_NETWORK_EPOCH = 0x24, /* u64: of the network document that the sender has */
+	FIELD_FIRST_FREE = 0x25,    /* next number to give away; beyond 0x3f fields_decode needs a wider mask */
+	FIELD_TOLERANCE = 0x60,	    /* 0x60..0x7f never get a meaning: sent so that skipping stays tested */
 };
 
 /* Reason codes on the wire; not enum err. */

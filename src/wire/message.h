@@ -1,7 +1,7 @@
 /*
  * message.h: what travels inside sealed packets with SEALED_CONTROL, and as payload of handshake messages.
  * A message: u8 type, u32 transaction id, fields. All are idempotent; an answer repeats the transaction id.
- * Messages with structs of their own: registration.h, direction.h, tunnel.h.
+ * Messages with structs of their own: registration.h, direction.h, information.h, tunnel.h.
  */
 #pragma once
 
@@ -21,7 +21,13 @@ enum message_type {
 	MESSAGE_DIRECTION_REQUEST = 0x07,
 	MESSAGE_DIRECTION_REFUSAL = 0x08,
 	MESSAGE_ROUTE_DIRECTION = 0x09,
-	MESSAGE_ROUTE_UPDATE = 0x0a, /* Route Direction, short form: a peer's new candidates */
+	MESSAGE_ROUTE_UPDATE =
+		0x0a, /* Route Direction, short form: a peer's new candidates; also between coordinators */
+	/* coordinator - coordinator */
+	MESSAGE_NODE_INFORMATION_REQUEST = 0x0b,
+	MESSAGE_NODE_INFORMATION_RESPONSE = 0x0c,
+	MESSAGE_LINK_REQUEST = 0x0d, /* payload of the handshake between coordinators */
+	MESSAGE_LINK_RESPONSE = 0x0e,
 	/* node - node */
 	MESSAGE_TUNNEL_REQUEST = 0x20,
 	MESSAGE_TUNNEL_RESPONSE = 0x21,

@@ -114,6 +114,56 @@ static enum err get_route_update(struct reader *r, void *ret)
 	return route_update_decode(r, ret);
 }
 
+static void put_link_request(const void *message, struct writer *w)
+{
+	link_request_encode(message, w);
+}
+
+static enum err get_link_request(struct reader *r, void *ret)
+{
+	return link_request_decode(r, ret);
+}
+
+static void put_link_response(const void *message, struct writer *w)
+{
+	link_response_encode(message, w);
+}
+
+static enum err get_link_response(struct reader *r, void *ret)
+{
+	return link_response_decode(r, ret);
+}
+
+static void put_node_information_request(const void *message, struct writer *w)
+{
+	node_information_request_encode(message, w);
+}
+
+static enum err get_node_information_request(struct reader *r, void *ret)
+{
+	return node_information_request_decode(r, ret);
+}
+
+static void put_node_information_response(const void *message, struct writer *w)
+{
+	node_information_response_encode(message, w);
+}
+
+static enum err get_node_information_response(struct reader *r, void *ret)
+{
+	return node_information_response_decode(r, ret);
+}
+
+static void put_route_update_ack(const void *message, struct writer *w)
+{
+	route_update_ack_encode(message, w);
+}
+
+static enum err get_route_update_ack(struct reader *r, void *ret)
+{
+	return route_update_ack_decode(r, ret);
+}
+
 static void put_tunnel_hello(const void *message, struct writer *w)
 {
 	tunnel_hello_encode(message, w);
@@ -373,6 +423,16 @@ const struct codec codecs[] = {
 	 get_route_direction},
 	{"route_update", false, sizeof(struct route_update), 1, sample_route_update, put_route_update,
 	 get_route_update},
+	{"link_request", false, sizeof(struct link_request), 1, sample_link_request, put_link_request,
+	 get_link_request},
+	{"link_response", false, sizeof(struct link_response), 1, sample_link_response, put_link_response,
+	 get_link_response},
+	{"node_information_request", false, sizeof(struct node_information_request), 3, sample_node_information_request,
+	 put_node_information_request, get_node_information_request},
+	{"node_information_response", false, sizeof(struct node_information_response), 2,
+	 sample_node_information_response, put_node_information_response, get_node_information_response},
+	{"route_update_ack", false, sizeof(struct route_update_ack), 1, sample_route_update_ack, put_route_update_ack,
+	 get_route_update_ack},
 	{"tunnel_hello", false, sizeof(struct tunnel_hello), 1, sample_tunnel_hello, put_tunnel_hello,
 	 get_tunnel_hello},
 	{"move", false, sizeof(struct move), 2, sample_move, put_move, get_move},

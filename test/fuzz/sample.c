@@ -241,6 +241,79 @@ void sample_route_update(unsigned index, void *message)
 	m->candidates = candidates_of(1);
 }
 
+/* Padded as coordinators do. */
+void sample_link_request(unsigned index, void *message)
+{
+	struct link_request *m = message;
+
+	(void)index;
+	m->network_epoch = 7;
+	m->padded_size = 64;
+}
+
+/* There is only one shape. */
+void sample_link_response(unsigned index, void *message)
+{
+	struct link_response *m = message;
+
+	(void)index;
+	m->network_epoch = 8;
+	m->network_time_s = 1700000000;
+	m->observed = v4_addr(9);
+}
+
+/* By name through a relay, by address without one, and the shortest. */
+void sample_node_information_request(unsigned index, void *message)
+{
+	struct node_information_request *m = message;
+
+	m->path_id = UINT64_C(0x1122334455667788);
+	count_up(m->temp_key, KEY_SIZE, 0x60);
+	m->certificate = (struct blob){opaque, sizeof opaque};
+	m->lease = (struct blob){opaque, sizeof opaque / 2};
+	m->features = FEATURE_AES;
+	m->move_epoch = 6;
+	m->ip = index > 0 ? ip_v4(198, 18, 0, 3) : (struct ip){0};
+	if (index > 1)
+		return;
+	m->observed = v4_addr(9);
+	m->candidates = candidates_of(3);
+	if (index > 0)
+		return;
+	strcpy(m->name, "b.ntm.internal");
+	m->has_relay = true;
+	strcpy(m->relay.name, "relay-1");
+	m->relay.addresses = servers_of(2);
+	count_up(m->relay.leg_key, KEY_SIZE, 0xa0);
+	count_up(m->leg_key, KEY_SIZE, 0xb0);
+	m->relay.ticket = (struct blob){opaque, sizeof opaque};
+}
+
+/* Who it is, and a refusal. */
+void sample_node_information_response(unsigned index, void *message)
+{
+	struct node_information_response *m = message;
+
+	if (index > 0) {
+		m->reason = REASON_OFFLINE;
+		return;
+	}
+	m->path_id = UINT64_C(0x1122334455667788);
+	m->suite = SUITE_AES256_GCM;
+	m->certificate = (struct blob){opaque, sizeof opaque};
+	m->lease = (struct blob){opaque, sizeof opaque / 2};
+	m->move_epoch = 6;
+	m->observed = v4_addr(9);
+	m->candidates = candidates_of(3);
+}
+
+/* There is only one shape. */
+void sample_route_update_ack(unsigned index, void *message)
+{
+	(void)index;
+	((struct route_update_ack *)message)->path_id = UINT64_C(0x1122334455667788);
+}
+
 /* Padded as nodes do. */
 void sample_tunnel_hello(unsigned index, void *message)
 {

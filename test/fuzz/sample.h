@@ -1,7 +1,7 @@
 /* sample.h: messages to encode: sample 0 of each is the fullest, the last one the emptiest. */
 #pragma once
 
-#include "wire/direction.h"
+#include "wire/information.h"
 #include "wire/login.h"
 #include "wire/relay.h"
 #include "wire/tunnel.h"
@@ -20,6 +20,11 @@ void sample_direction_request(unsigned index, void *message);
 void sample_direction_refusal(unsigned index, void *message);
 void sample_route_direction(unsigned index, void *message);
 void sample_route_update(unsigned index, void *message);
+void sample_link_request(unsigned index, void *message);
+void sample_link_response(unsigned index, void *message);
+void sample_node_information_request(unsigned index, void *message);
+void sample_node_information_response(unsigned index, void *message);
+void sample_route_update_ack(unsigned index, void *message);
 void sample_tunnel_hello(unsigned index, void *message);
 void sample_move(unsigned index, void *message);
 void sample_receipt(unsigned index, void *message);

@@ -34,6 +34,18 @@ static const struct shape shapes[] = {
 		 1ull << FIELD_LEASE,
 	 1ull << FIELD_CANDIDATE | 1ull << FIELD_RELAY},
 	{"route_update", 1ull << FIELD_PATH_ID | 1ull << FIELD_MOVE_EPOCH, 1ull << FIELD_CANDIDATE},
+	{"link_request", 1ull << FIELD_NETWORK_EPOCH, 0},
+	{"link_response", 1ull << FIELD_NETWORK_EPOCH | 1ull << FIELD_NETWORK_TIME | 1ull << FIELD_OBSERVED, 0},
+	{"node_information_request",
+	 1ull << FIELD_PATH_ID | 1ull << FIELD_TEMP_KEY | 1ull << FIELD_NAME | 1ull << FIELD_CERTIFICATE |
+		 1ull << FIELD_LEASE | 1ull << FIELD_FEATURES | 1ull << FIELD_MOVE_EPOCH | 1ull << FIELD_RELAY |
+		 1ull << FIELD_LEG_KEY,
+	 1ull << FIELD_CANDIDATE | 1ull << FIELD_RELAY},
+	{"node_information_response",
+	 1ull << FIELD_PATH_ID | 1ull << FIELD_SUITE | 1ull << FIELD_CERTIFICATE | 1ull << FIELD_LEASE |
+		 1ull << FIELD_MOVE_EPOCH,
+	 1ull << FIELD_CANDIDATE},
+	{"route_update_ack", 1ull << FIELD_PATH_ID, 0},
 	{"tunnel_hello", 1ull << FIELD_MOVE_EPOCH | 1ull << FIELD_FEATURES, 0},
 	{"move", 1ull << FIELD_MOVE_EPOCH, 1ull << FIELD_CANDIDATE},
 	{"path_challenge", 1ull << FIELD_CHALLENGE, 0},
