@@ -1,0 +1,157 @@
+"""The whole: builds the topology, cuts, moves together, cleans up."""
+import atexit
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+from .ground import BUILD, LABS, LabError, run_name
+from .host import Host
+from .leftovers import remove_namespace
+from .nat import WATCH_RULES, Nat
+from .node import Node
+from .server import Server
+from .topology import NODES
+
+
+class Lab:
+    """The topology, as a context manager. nats: kind by network letter; delays: one-way milliseconds on an uplink by letter."""
+
+    def __init__(self, name="lab", nodes=("a", "b"), nats=None, delays=None, servers=("s",), keep=False):
+        self.run = run_name()
+        self.name, self.keep = name, keep
+        self.directory = os.path.join(LABS, f"{self.run}-{name}")
+        self.processes, self.namespaces = [], []
+        self.nodes_wanted, self.servers_wanted = nodes, servers
+        self.nat_kinds, self.delays = nats or {}, delays or {}
+        self.hosts = {}
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def socket_name(self, host, role="ntm"):
+        """A folder a host, as each machine has its own; short, because a socket's path has 107 bytes at most."""
+        folder = f"/run/ntm-lab-{self.run}/{host}"
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+        return f"{folder}/{role}.sock"
+
+    def made_namespace(self, ns):
+        self.namespaces.append(ns)
+        os.makedirs(f"/etc/netns/{ns}", exist_ok=True)
+        with open(f"/etc/netns/{ns}/resolv.conf", "w", encoding="utf-8") as file:
+            file.write("# nothing is known yet\n")
+
+    def __enter__(self):
+        shutil.rmtree(self.directory, ignore_errors=True)
+        os.makedirs(self.directory)
+        os.makedirs(f"/run/ntm-lab-{self.run}", mode=0o755, exist_ok=True)
+        atexit.register(self.close)
+        try:
+            self.build()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def build(self):
+        self.inet = Host(self, "inet")
+        self.inet.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
+        self.inet.ip("link add srv type bridge forward_delay 0", "link set srv up", "addr add 198.51.100.1/24 dev srv",
+                     "addr add 2001:db8:5::1/64 dev srv nodad")
+        self.inet.nft(WATCH_RULES)
+        self.hosts = {name: Server(self, name, self.inet) for name in self.servers_wanted}
+        letters = sorted({letter for node in self.nodes_wanted for letter in NODES[node].values()} | set(self.nat_kinds))
+        self.nats = {}
+        for letter in letters:
+            self.nats[letter] = Nat(self, letter, self.inet, self.nat_kinds.get(letter, "endpoint-independent"))
+            if letter in self.delays:
+                self.delay(self.nats[letter], self.delays[letter])
+        for name in self.nodes_wanted:
+            self.hosts[name] = Node(self, name)
+            self.hosts[name].attach(next(iter(NODES[name])))
+        for name, host in self.hosts.items():
+            setattr(self, name, host)
+
+    def delay(self, nat, milliseconds):
+        """Puts a wire of that length between a NAT and the internet: our forwarder, because this kernel may have no netem."""
+        port, far = nat.port, nat.port + "x"
+        inner = nat.port + "y"
+        down = [f"link set {port} down", f"link set {port} name {inner}", f"link add {port} type veth peer name {far}"]
+        self.inet.ip(*down)
+        for end in (inner, far):  # bare wire ends: the host itself must not answer on them
+            self.inet.sysctl(**{f"net__ipv6__conf__{end}__disable_ipv6": 1})
+            self.inet.ip(f"addr flush dev {end}", f"link set {end} arp off")
+        self.inet.ip(f"link set {port} up", f"link set {far} up", f"link set {inner} up")
+        if "public" in nat.config:
+            self.inet.ip(f"addr add 203.0.113.1/32 dev {port}", f"route add {nat.public}/32 dev {port}")
+        else:
+            prefix = nat.config["inside6"]
+            self.inet.ip(f"addr add 2001:db8:f:d::1/64 dev {port} nodad",
+                         f"route add {prefix}:/64 via 2001:db8:f:d::2 dev {port}")
+        for host, link in ((self.inet, port), (nat, "out")):
+            host.run("ethtool", "-K", link, "tx", "off", "tso", "off", "gso", "off", "gro", "off")
+        forwarder = self.inet.start(f"delay-{nat.letter}", os.path.join(BUILD, "meson", "bench", "delay"), inner, far,
+                                    str(int(milliseconds * 1000)))
+        forwarder.wait_line("forwarding", 5)
+
+    # --- what is asked of the whole ---
+
+    def cut(self, one, other):
+        """Nothing passes directly between the public addresses of two networks."""
+        self.inet.run("nft", "add", "element", "inet", "watch", "cut",
+                      f"{{ {one.public} . {other.public}, {other.public} . {one.public} }}", check=True)
+
+    def heal(self):
+        self.inet.run("nft", "flush", "set", "inet", "watch", "cut", check=True)
+
+    def everywhere(self, counter):
+        """A counter of inet and of every NAT, added up."""
+        return sum(host.counter(counter) for host in [self.inet, *self.nats.values()])
+
+    def move_together(self, *moves):
+        """Several nodes at the same instant: one thread each, released together."""
+        gate = threading.Barrier(len(moves))
+        failures = queue.Queue()
+        at = [0.0] * len(moves)
+
+        def go(number, node, label):
+            lines = node.move_lines(label)
+            gate.wait()
+            at[number] = time.time()
+            try:
+                node.ip(*lines)
+                node.at = label
+            except LabError as error:
+                failures.put(error)
+
+        threads = [threading.Thread(target=go, args=(number, *move)) for number, move in enumerate(moves)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if not failures.empty():
+            raise failures.get()
+        return max(at)
+
+    def close(self):
+        """Ends what was started, by process id, and removes what was made."""
+        atexit.unregister(self.close)
+        if self.keep:
+            return
+        for process in reversed(self.processes):
+            process.signal(signal.SIGTERM)
+        for process in self.processes:
+            try:
+                process.child.wait(3)
+            except subprocess.TimeoutExpired:
+                process.signal(signal.SIGKILL)
+        for ns in self.namespaces:
+            remove_namespace(ns)
+        shutil.rmtree(f"/run/ntm-lab-{self.run}", ignore_errors=True)
+        self.namespaces, self.processes = [], []
+
+    def __exit__(self, *_):
+        self.close()

@@ -1,0 +1,145 @@
+"""A device with several interfaces."""
+import contextlib
+import json
+import os
+import time
+
+from .ground import demand, program, sh, wait_for
+from .host import Host
+from .process import Events
+from .topology import HOST_NUMBER, NODES
+
+
+class Node(Host):
+    """A device with several interfaces, and ntmd on it."""
+
+    def __init__(self, lab, name):
+        super().__init__(lab, name)
+        self.sysctl(net__ipv6__conf__all__accept_ra=0, net__ipv6__conf__default__accept_ra=0, net__ipv4__ip_forward=0)
+        self.links = {}
+        for label, letter in NODES[name].items():
+            nat = lab.nats.get(letter)
+            if nat:
+                self.add_link(label, nat)
+        self.at = None
+        self.daemon = self.events = None
+        self.state, self.socket_path = lab.path(f"{name}-state"), lab.socket_name(name)
+
+    def add_link(self, label, nat):
+        port = f"p-{self.name}"
+        self.ip(f"link add {label} type veth peer name {port} netns {nat.ns}")
+        nat.ip(f"link set {port} master lan", f"link set {port} up")
+        self.ip(f"link set {label} up")
+        self.links[label] = nat
+
+    def lines_up(self, label, metric=0):
+        nat, number = self.links[label], HOST_NUMBER[self.name]
+        metric = f" metric {metric}" if metric else ""
+        if "public" in nat.config:
+            return [f"addr add {nat.config['inside']}.{number}/{nat.config['bits']} dev {label}",
+                    f"route add default via {nat.gateway} dev {label}{metric}"]
+        return [f"addr add {nat.config['inside6']}:{number}/64 dev {label} nodad",
+                f"route add ::/0 via {nat.gateway6} dev {label}{metric}"]
+
+    def lines_down(self, label):
+        nat, number = self.links[label], HOST_NUMBER[self.name]
+        if "public" in nat.config:
+            return [f"route del default dev {label}", f"addr del {nat.config['inside']}.{number}/{nat.config['bits']} dev {label}"]
+        return [f"route del ::/0 dev {label}", f"addr del {nat.config['inside6']}:{number}/64 dev {label}"]
+
+    def attach(self, label):
+        """First network, or one more."""
+        self.ip(*self.lines_up(label, metric=50 if self.at else 0))
+        self.at = self.at or label
+
+    def detach(self, label):
+        self.ip(*self.lines_down(label))
+        if self.at == label:
+            self.at = None
+
+    def move_lines(self, label):
+        return self.lines_down(self.at) + self.lines_up(label)
+
+    def move(self, label):
+        """Leaves its network and is in another: one batch. Returns the instant."""
+        lines = self.move_lines(label)
+        at = time.time()
+        self.ip(*lines)
+        self.at = label
+        return at
+
+    # --- what people type on it ---
+
+    def common(self):
+        return ["--state", self.state, "--socket", self.socket_path]
+
+    def ntm(self, *words, check=False, timeout=60, env=None):
+        return self.run(program("ntm"), *words, *self.common(), check=check, timeout=timeout, env=env)
+
+    def ntm_json(self, *words, timeout=60):
+        return json.loads(self.ntm(*words, "--json", check=True, timeout=timeout).stdout)
+
+    def start_daemon(self, code=None, *options):
+        """ntmd in the lab's care, so that its log and its process id are known."""
+        env = {"NTM_JOIN": code} if code else {}
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(self.socket_path)  # of one that was killed: its presence says that the new one is ready
+        words = [program("ntmd"), "--foreground", *self.common(), "--tun", "ntm0", "--dns", "stub", "--name", self.name, *options]
+        self.daemon = self.start("ntmd", *words, env=env)
+        return self.daemon
+
+    def join(self, code, *options, seconds=20):
+        """Up, addressed, and its resolver pointed at its own stub."""
+        self.start_daemon(code, *options)
+        self.wait_up(seconds)
+
+    def wait_up(self, seconds=20):
+        wait_for(f"{self.name}'s control socket", lambda: os.path.exists(self.socket_path) or not self.daemon.running(), seconds)
+        demand(self.daemon.running(), f"{self.name}: ntmd ended ({self.daemon.child.poll()}); see {self.daemon.log_path}")
+        self.ntm("up", "--wait", f"{seconds}s", check=True, timeout=seconds + 10)
+        self.learn_addresses()
+
+    def learn_addresses(self):
+        node = self.status()["node"]
+        self.v4, self.v6, self.fqdn, self.id = node["v4"], node["v6"], node["fqdn"], node["id"]
+        self.set_resolver(self.v4)
+
+    def set_resolver(self, address):
+        """What resolv.conf says on this node alone; written in place, so that running programs see it."""
+        zone = self.fqdn.split(".", 1)[1].rstrip(".")
+        with open(f"/etc/netns/{self.ns}/resolv.conf", "w", encoding="utf-8") as file:
+            file.write(f"nameserver {address}\nsearch {zone}\noptions timeout:2 attempts:3\n")
+
+    def daemons(self):
+        """Process ids of every ntmd on this node, also of those that `ntm up` started."""
+        pids = sh(["ip", "netns", "pids", self.ns]).stdout.split()
+        own = os.path.realpath(program("ntmd"))
+        found = []
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                if os.path.realpath(f"/proc/{pid}/exe") == own:
+                    found.append(int(pid))
+        return found
+
+    def status(self):
+        return self.ntm_json("status")
+
+    def peer(self, other):
+        """This node's view of another, or None."""
+        for peer in self.status()["peers"]:
+            if peer["name"] == other.name or peer["id"] == other.id:
+                return peer
+        return None
+
+    def path_kind(self, other):
+        """direct, relay or None: what data takes now."""
+        peer = self.peer(other)
+        active = [path["kind"] for path in peer["paths"] if path.get("active")] if peer else []
+        return active[0] if active else None
+
+    def wait_path(self, other, kind, seconds=20):
+        wait_for(f"{self.name} to reach {other.name} by a {kind} path", lambda: self.path_kind(other) == kind, seconds, 0.15)
+
+    def watch(self):
+        self.events = self.start("watch", program("ntm"), "watch", "--json", *self.common(), kind=Events)
+        return self.events
