@@ -252,7 +252,7 @@ static void start_on_unvalidated(struct node *node, struct peer *peer, struct ti
 		return; /* the relay is there already */
 	peer->active = (int)(path - peer->paths);
 	peer->route_tag++;
-	node_emit_path(node, peer, NODE_EVENT_PATH_SELECTED, path);
+	node_emit_selected(node, peer, path, CAUSE_FIRST);
 	outbound_release(node, peer, now);
 }
 
@@ -267,12 +267,10 @@ static void establish(struct node *node, struct peer *peer, struct time_us now, 
 
 	for (int i = 0; contact->has_relay && i < contact->leg.addresses.count; i++)
 		by_relay |= addr_equal(&contact->leg.addresses.list[i], &route->remote);
-	memset(peer->paths, 0, sizeof peer->paths);
-	peer->active = peer->second = -1;
-	peer->moving.active = false;
+	peer_forget_paths(peer);
 	peer->rekeying = (struct rekeying){0};
 	peer->requests = (struct request_table){0};
-	outbox_forget(&node->outbox, peer); /* sealed under keys that are gone */
+	outbox_forget(&node->outbox, &peer->sending); /* sealed under keys that are gone */
 	peer->session = session_create(node->aead, contact->suite, is_initiator, contact->path_id, keys, now);
 	peer->move_epoch = hello->move_epoch;
 	if (old) {

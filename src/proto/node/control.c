@@ -60,6 +60,17 @@ static enum err receive_response(const struct received *m)
 	return err;
 }
 
+/* Told whenever the peer has received data for a while. */
+static enum err receive_receipt(const struct received *m)
+{
+	struct receipt receipt;
+	enum err err = receipt_decode(m->body, &receipt);
+
+	if (err == OK)
+		liveness_receipt(m->node, m->peer, m->now, &receipt);
+	return err;
+}
+
 static enum err receive_move(const struct received *m)
 {
 	uint8_t plaintext[64];
@@ -165,6 +176,7 @@ static const struct {
 	{MESSAGE_PATH_CHALLENGE, receive_challenge},
 	{MESSAGE_PATH_RESPONSE, receive_response},
 	{MESSAGE_MOVE, receive_move},
+	{MESSAGE_RECEIPT, receive_receipt},
 	{MESSAGE_ECHO_REQUEST, receive_echo_request},
 	{MESSAGE_ECHO_RESPONSE, receive_echo_response},
 	{MESSAGE_REKEY_REQUEST, receive_rekey_request},

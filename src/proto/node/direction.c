@@ -61,6 +61,8 @@ void direction_updated(struct node *node, struct time_us now, const struct route
 	}
 	peer->observed = update->observed;
 	peer->candidates = update->candidates;
-	if (peer->session)
-		path_add_all(node, peer, now);
+	if (!peer->session)
+		return;
+	path_add_all(node, peer, now);
+	path_select(node, peer, now, CAUSE_PEER_MOVED); /* an address that was only seen on packets may be named now */
 }

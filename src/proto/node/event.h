@@ -19,6 +19,7 @@ enum path_cause {
 	CAUSE_SILENT,	  /* data on the old one was no longer acknowledged */
 	CAUSE_DIED,	  /* the old one is gone, or did not answer any more */
 	CAUSE_ASKED,	  /* a person wanted that interface */
+	PATH_CAUSES,
 };
 
 enum node_event_type {
@@ -80,7 +81,10 @@ struct node_counters {
 	uint64_t tx_packets, tx_bytes, rx_packets, rx_bytes; /* inner, after cutting and before joining */
 	uint64_t tx_superpackets, rx_superpackets;
 	uint64_t handovers, replayed, relay_tx_packets;
-	uint64_t challenges_tx, handshakes;
+	uint64_t challenges_tx, challenges_rx, receipts_tx, handshakes;
+	uint64_t doubts, silent_deaths; /* data not acknowledged for longer than usual; for so long that it is dead */
+	uint64_t suspects;		/* own addresses from which nothing was answered any more */
+	uint64_t selected[PATH_CAUSES]; /* path changes by enum path_cause */
 };
 
 struct node_status {

@@ -56,6 +56,7 @@ static enum err open_data(struct node *node, struct peer *peer, struct time_us n
 		node->counters.dropped_inner_source++;
 		return OK; /* authentic all the same: it tells about the path */
 	}
+	liveness_note(peer, ret->path, ret->counter, size);
 	peer->rx_packets++;
 	peer->rx_bytes += inner.total_size;
 	node->counters.rx_packets++;
@@ -103,13 +104,29 @@ static void receive_sealed(struct node *node, struct peer *peer, struct time_us 
 	heard->highest |= opened.highest;
 }
 
-static void receive_leg(struct node *node, struct peer *peer, struct time_us now, const uint8_t *bytes, size_t size)
+/* A leg is bound to one address of ours: what leaves from the one before is no longer forwarded. */
+static void drop_older_legs(struct node *node, struct peer *peer, struct time_us now, struct path *bound)
+{
+	for (int i = 0; i < NODE_PATHS_MAX; i++) {
+		struct path *path = &peer->paths[i];
+
+		if (!path->used || path->kind != PATH_RELAY || path == bound)
+			continue;
+		if (peer->active == i)
+			path_use(node, peer, now, bound, CAUSE_MOVED);
+		path_drop(node, peer, path, now);
+	}
+}
+
+static void receive_leg(struct node *node, struct peer *peer, struct time_us now, const struct route *arrived,
+			const uint8_t *bytes, size_t size)
 {
 	struct contact *contact = &peer->contact;
 	struct route route;
 	struct path *path;
 
 	if (contact->used && contact->has_relay && leg_input(&contact->leg, now, bytes, size) == OK) {
+		node_proved_on(node, now, &arrived->local.ip);
 		peer_plan(node, peer, now);
 		return;
 	}
@@ -117,14 +134,17 @@ static void receive_leg(struct node *node, struct peer *peer, struct time_us now
 		node->counters.dropped_stranger++;
 		return;
 	}
+	node_proved_on(node, now, &arrived->local.ip);
 	peer_plan(node, peer, now);
 	if (!leg_is_bound(&peer->leg) || !peer_relay_route(node, &peer->leg, &route))
 		return;
 	peer->leg_was_bound = true;
 	path = path_add(node, peer, now, PATH_RELAY, &route);
-	if (path && !path->valid &&
-	    path->challenges_tx == 0) /* one that failed has to be answered by the peer itself */
+	if (!path)
+		return;
+	if (!path->valid && path->challenges_tx == 0) /* one that failed has to be answered by the peer itself */
 		path_set_valid(node, peer, path, now, -1);
+	drop_older_legs(node, peer, now, path);
 }
 
 /* By type. */
@@ -154,9 +174,16 @@ static void receive_one(struct node *node, struct time_us now, const struct rout
 	else if (header.type == PACKET_HOLE_PUNCHING)
 		contact_probe_received(node, peer, now, route, bytes, size);
 	else if (header.type == PACKET_RELAY_CHALLENGE || header.type == PACKET_RELAY_BOUND)
-		receive_leg(node, peer, now, bytes, size);
+		receive_leg(node, peer, now, route, bytes, size);
 	else
 		node->counters.dropped_malformed++;
+}
+
+static void tell_heard(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
+		       bool highest)
+{
+	path_heard(node, peer, now, route, highest);
+	liveness_heard(node, peer, now, route);
 }
 
 /* Segment by segment; what was heard is told when the peer changes and at the end. */
@@ -171,10 +198,10 @@ void inbound_datagram(struct node *node, struct time_us now, const struct datagr
 
 		receive_one(node, now, &datagram->route, datagram->bytes + at, size, &heard);
 		if (before && heard.peer != before)
-			path_heard(node, before, now, &datagram->route, false);
+			tell_heard(node, before, now, &datagram->route, false);
 	}
 	if (heard.peer)
-		path_heard(node, heard.peer, now, &datagram->route, heard.highest);
+		tell_heard(node, heard.peer, now, &datagram->route, heard.highest);
 }
 
 /* Answers that the node itself gives to programs on this machine. */

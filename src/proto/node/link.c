@@ -201,7 +201,7 @@ static void receive_response(struct node *node, struct time_us now, const struct
 static void send_sealed(struct node *node, struct time_us now, struct blob plaintext)
 {
 	struct link *link = &node->link;
-	uint8_t *room = outbox_reserve(&node->outbox, plaintext.size + OVERHEAD_SIZE, NULL, 0);
+	uint8_t *room = outbox_reserve(&node->outbox, now, plaintext.size + OVERHEAD_SIZE, NULL, 0);
 	struct route route;
 
 	if (!room || !link->session || !current_route(node, &route) ||
@@ -266,6 +266,13 @@ static void request_update(struct node *node, struct time_us now)
 	request(node, now, MESSAGE_UPDATE_REQUEST, true, &w);
 }
 
+/* Is it there, seen from where we are? At most one question at a time: a second one replaces the first. */
+void link_ask(struct node *node, struct time_us now)
+{
+	if (node->link.session && node->link.up)
+		request_keepalive(node, now);
+}
+
 /* At once, from the new address, on the session that is there. */
 void link_moved(struct node *node, struct time_us now)
 {
@@ -306,7 +313,8 @@ void link_request_direction(struct node *node, struct time_us now, const char *n
 	request(node, now, MESSAGE_DIRECTION_REQUEST, false, &w);
 }
 
-static void receive_update_response(struct node *node, struct time_us now, uint32_t transaction, struct reader *r)
+static void receive_update_response(struct node *node, struct time_us now, const struct route *route,
+				    uint32_t transaction, struct reader *r)
 {
 	struct link *link = &node->link;
 	struct update_response response;
@@ -317,6 +325,7 @@ static void receive_update_response(struct node *node, struct time_us now, uint3
 	if (request_done(&link->requests, transaction, &asked) && asked.tries == 1)
 		link->rtt_us = time_since(now, asked.started);
 	link->observed = response.observed;
+	node_proved_on(node, now, &route->local.ip);
 	learn_time(link, now, response.network_time_s);
 }
 
@@ -378,7 +387,8 @@ static void receive_direction(struct node *node, struct time_us now, const struc
 	direction_received(node, now, &direction);
 }
 
-static void receive_message(struct node *node, struct time_us now, const uint8_t *bytes, size_t size)
+static void receive_message(struct node *node, struct time_us now, const struct route *route, const uint8_t *bytes,
+			    size_t size)
 {
 	struct reader r = reader_over(bytes, size);
 	struct message_header header;
@@ -389,7 +399,7 @@ static void receive_message(struct node *node, struct time_us now, const uint8_t
 	}
 	switch (header.type) {
 	case MESSAGE_UPDATE_RESPONSE:
-	case MESSAGE_KEEP_ALIVE_ANSWER: receive_update_response(node, now, header.transaction, &r); break;
+	case MESSAGE_KEEP_ALIVE_ANSWER: receive_update_response(node, now, route, header.transaction, &r); break;
 	case MESSAGE_DIRECTION_REFUSAL:
 	case MESSAGE_ROUTE_DIRECTION:
 	case MESSAGE_ROUTE_UPDATE: receive_direction(node, now, &header, &r); break;
@@ -427,11 +437,10 @@ bool link_input(struct node *node, struct time_us now, const struct route *route
 		return true;
 	}
 	link->heard = now;
-	node_heard_on(node, now, &route->local.ip);
 	if (opened.highest)
 		link->route.remote = route->remote;
 	set_up(node, true);
-	receive_message(node, now, plaintext, opened.size);
+	receive_message(node, now, route, plaintext, opened.size);
 	return true;
 }
 

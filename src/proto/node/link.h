@@ -39,6 +39,8 @@ void link_finish(struct link *link);
 void link_register(struct node *node, struct time_us now);
 /* Our location changed: tell the coordinator from the new address. */
 void link_moved(struct node *node, struct time_us now);
+/* Does the coordinator answer? Told to node_proved_on. */
+void link_ask(struct node *node, struct time_us now);
 void link_run(struct node *node, struct time_us now);
 struct time_us link_deadline(const struct link *link);
 /* Takes datagrams of the coordinator's PathIDs; false when it is none of them. */

@@ -3,9 +3,6 @@
 
 #include "proto/node/machine.h"
 
-#define SUSPECT_SILENCE_US (1 * USEC_PER_SEC)
-#define SUSPECT_US (30 * USEC_PER_SEC)
-
 static bool is_local(const struct node_local *locals, size_t count, const struct ip *ip)
 {
 	for (size_t i = 0; i < count; i++)
@@ -30,7 +27,7 @@ static int choose_local(const struct node *node, uint8_t family)
 		const struct node_local *local = &node->locals[i];
 		int rank = 1 + (local->is_default ? 1 : 0) +
 			   (node->preferred_ifindex && local->ifindex == node->preferred_ifindex ? 2 : 0) +
-			   (time_reached(node->now, node->local_suspect[i]) ? 4 : 0);
+			   (node->local_suspect[i] ? 0 : 4);
 
 		if (local->ip.family == family && rank > best_rank) {
 			best = (int)i;
@@ -60,7 +57,7 @@ static struct best best_of(const struct node *node)
 }
 
 /* Which addresses are the best; a change of them is a move. */
-static void settle_locals(struct node *node, const struct best *before)
+static void settle_locals(struct node *node, const struct best *before, enum path_cause cause)
 {
 	bool has_moved = false;
 	struct best after;
@@ -71,7 +68,25 @@ static void settle_locals(struct node *node, const struct best *before)
 	for (int i = 0; i < 2; i++)
 		has_moved |= !ip_equal(&before->ip[i], &after.ip[i]) || (!before->is_default[i] && after.is_default[i]);
 	if (has_moved)
-		move_own(node, node->now);
+		move_own(node, node->now, cause);
+}
+
+/* What is known of an address stays with it. */
+static void take_locals(struct node *node, const struct node_local *locals, size_t count)
+{
+	struct time_us proved[NODE_LOCALS_MAX] = {0};
+	bool suspect[NODE_LOCALS_MAX] = {0};
+
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; k < node->local_count; k++)
+			if (ip_equal(&locals[i].ip, &node->locals[k].ip)) {
+				proved[i] = node->local_proved[k];
+				suspect[i] = node->local_suspect[k];
+			}
+	node->local_count = count;
+	memcpy(node->locals, locals, count * sizeof *locals);
+	memcpy(node->local_proved, proved, sizeof proved);
+	memcpy(node->local_suspect, suspect, sizeof suspect);
 }
 
 /* From netlink, whenever the set differs from the last one. */
@@ -83,17 +98,14 @@ void node_input_locals(struct node *node, struct time_us now, const struct node_
 
 	node_enter(node, now);
 	memcpy(before, node->locals, sizeof before);
-	node->local_count = count < NODE_LOCALS_MAX ? count : NODE_LOCALS_MAX;
-	memcpy(node->locals, locals, node->local_count * sizeof *locals);
-	memset(node->local_heard, 0, sizeof node->local_heard);
-	memset(node->local_suspect, 0, sizeof node->local_suspect);
+	take_locals(node, locals, count < NODE_LOCALS_MAX ? count : NODE_LOCALS_MAX);
 	for (size_t i = 0; i < before_count; i++)
 		if (!is_local(node->locals, node->local_count, &before[i].ip))
 			emit_address(node, NODE_EVENT_ADDRESS_REMOVED, &before[i].ip);
 	for (size_t i = 0; i < node->local_count; i++)
 		if (!is_local(before, before_count, &node->locals[i].ip))
 			emit_address(node, NODE_EVENT_ADDRESS_ADDED, &node->locals[i].ip);
-	settle_locals(node, &best);
+	settle_locals(node, &best, CAUSE_MOVED);
 	node_plan(node, node->now);
 }
 
@@ -109,7 +121,7 @@ enum err node_prefer_interface(struct node *node, struct time_us now, uint32_t i
 	if (!known)
 		return ERR_UNKNOWN;
 	node->preferred_ifindex = ifindex;
-	settle_locals(node, &best);
+	settle_locals(node, &best, CAUSE_ASKED);
 	node_plan(node, node->now);
 	return OK;
 }
@@ -135,26 +147,54 @@ bool node_route_to_candidate(const struct node *node, const struct addr *remote,
 	return addr_is_probeable(remote) && !node_is_virtual(node, &remote->ip) && node_route_to(node, remote, ret);
 }
 
-/* Linear over a handful, and once per datagram or train. */
-void node_heard_on(struct node *node, struct time_us now, const struct ip *local)
+/* Linear over a handful. A suspect that works again is used again, but not in the middle of what is going on. */
+void node_proved_on(struct node *node, struct time_us now, const struct ip *local)
 {
-	for (size_t i = 0; i < node->local_count; i++)
-		if (ip_equal(&node->locals[i].ip, local))
-			node->local_heard[i] = now;
+	for (size_t i = 0; i < node->local_count; i++) {
+		if (!ip_equal(&node->locals[i].ip, local))
+			continue;
+		node->local_proved[i] = now;
+		if (node->local_suspect[i]) {
+			node->local_suspect[i] = false;
+			node->must_settle = true;
+			node_plan(node, now);
+		}
+	}
 }
 
-/* Only where there is another one of the family to go to. */
-void node_suspect_locals(struct node *node, struct time_us now)
+/* Make before break: the other one works still. */
+void node_settle_locals(struct node *node)
 {
 	struct best before = best_of(node);
 
-	for (int f = 0; f < 2; f++) {
-		int best = node->best_local[f];
+	if (!node->must_settle)
+		return;
+	node->must_settle = false;
+	settle_locals(node, &before, CAUSE_MOVED);
+}
 
-		if (best >= 0 && time_since(now, node->local_heard[best]) > SUSPECT_SILENCE_US)
-			node->local_suspect[best] = time_add(now, SUSPECT_US);
+static bool has_other(const struct node *node, size_t index)
+{
+	for (size_t i = 0; i < node->local_count; i++)
+		if (i != index && node->locals[i].ip.family == node->locals[index].ip.family && !node->local_suspect[i])
+			return true;
+	return false;
+}
+
+/* Only where there is another one of the family to go to. */
+void node_suspect_local(struct node *node, struct time_us now, const struct ip *local, struct time_us since)
+{
+	struct best before = best_of(node);
+
+	(void)now;
+	for (size_t i = 0; i < node->local_count; i++) {
+		if (!ip_equal(&node->locals[i].ip, local) || time_since(node->local_proved[i], since) > 0 ||
+		    node->local_suspect[i] || !has_other(node, i))
+			continue;
+		node->local_suspect[i] = true;
+		node->counters.suspects++;
+		settle_locals(node, &before, CAUSE_SILENT);
 	}
-	settle_locals(node, &before);
 }
 
 /* -1: no address of that family. */

@@ -44,10 +44,10 @@ struct node {
 
 	struct node_local locals[NODE_LOCALS_MAX];
 	size_t local_count;
-	struct time_us local_heard[NODE_LOCALS_MAX];   /* when something authentic last arrived there */
-	struct time_us local_suspect[NODE_LOCALS_MAX]; /* until then others are preferred: nothing arrives although it
-							  should */
-	int best_local[2];			       /* index for IPv4 and IPv6, -1: none */
+	struct time_us local_proved[NODE_LOCALS_MAX]; /* when something sent from there was last answered */
+	bool local_suspect[NODE_LOCALS_MAX];	      /* others are preferred: nothing sent from there is answered */
+	bool must_settle;			      /* a suspect has been heard of again */
+	int best_local[2];			      /* index for IPv4 and IPv6, -1: none */
 	uint32_t preferred_ifindex;
 	struct node_mapped mapped[NODE_MAPPED_MAX];
 	size_t mapped_count;
@@ -72,6 +72,7 @@ struct node {
 void node_emit(struct node *node, struct node_event *event);
 void node_emit_peer(struct node *node, struct peer *peer, enum node_event_type type);
 void node_emit_path(struct node *node, struct peer *peer, enum node_event_type type, const struct path *path);
+void node_emit_selected(struct node *node, struct peer *peer, const struct path *path, enum path_cause cause);
 
 /* Every entry from outside: time never goes back, packets handed out before are gone. */
 void node_enter(struct node *node, struct time_us now);
@@ -85,14 +86,17 @@ int node_local_for(const struct node *node, uint8_t family);
 bool node_route_to(const struct node *node, const struct addr *remote, struct route *ret);
 /* The same to where a peer may be: never to virtual or special addresses (T26). */
 bool node_route_to_candidate(const struct node *node, const struct addr *remote, struct route *ret);
-/* Something authentic arrived at this local address. */
-void node_heard_on(struct node *node, struct time_us now, const struct ip *local);
-/* Somebody is lost: addresses that have been silent as well give way to others. A change is a move. */
-void node_suspect_locals(struct node *node, struct time_us now);
+/* Something that was sent from this local address has been answered. */
+void node_proved_on(struct node *node, struct time_us now, const struct ip *local);
+/* Data from there is not acknowledged: when nobody at all was heard there since then, another address of the family
+ * takes over, if there is one. That is a move. */
+void node_suspect_local(struct node *node, struct time_us now, const struct ip *local, struct time_us since);
 /* Host candidates, most preferred first. */
 void node_candidates(const struct node *node, struct candidates *ret);
 /* mapped.c: appends what a NAT has opened for us. */
 void mapped_candidates(const struct node *node, struct candidates *ret);
+/* A suspect address has proved to work again: back to it, as a move. */
+void node_settle_locals(struct node *node);
 /* Is ip one of the virtual addresses of this network? */
 bool node_is_virtual(const struct node *node, const struct ip *ip);
 
@@ -127,13 +131,17 @@ void mtu_answered(struct node *node, struct peer *peer, struct path *path, struc
 void mtu_refused(struct path *path, struct time_us now, size_t size);
 
 /* move.c */
-void move_own(struct node *node, struct time_us now);
+void move_own(struct node *node, struct time_us now, enum path_cause cause);
 void move_peer(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
 	       const struct move *move);
 /* The first packet on a new path ends the move. */
 void move_heard(struct node *node, struct peer *peer, struct time_us now, struct path *path);
-/* Replays what was sealed since `since` over the path. */
-void move_replay(struct node *node, struct peer *peer, struct time_us now, struct path *path, struct time_us since);
+/* Starts the report; a second cause before the first has ended continues it. */
+void move_begin_report(struct peer *peer, struct time_us now, const struct path *from, bool by_peer,
+		       enum path_cause cause);
+/* Replays over the path what was sealed since `since` and has not been acknowledged; is_loss: counted as such. */
+void move_replay(struct node *node, struct peer *peer, struct time_us now, struct path *path, struct time_us since,
+		 bool is_loss);
 
 /* outbound.c */
 void outbound_packet(struct node *node, struct time_us now, struct packet *packet);

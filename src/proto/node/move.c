@@ -8,44 +8,54 @@
 
 #define IDLE_US (1 * USEC_PER_SEC)
 
-/* What was sealed in the last max(RTT, 50 ms) before `at` may be lost: it was on its way when the network went. */
-static struct time_us replay_since(int64_t rtt_us, struct time_us at)
-{
-	return time_add(at, -(rtt_us > REPLAY_SPAN_MIN_US ? rtt_us : REPLAY_SPAN_MIN_US));
-}
-
 /* The receiver's window drops what had arrived after all. An address that has not been validated gets no more than its
  * budget (E5). */
-void move_replay(struct node *node, struct peer *peer, struct time_us now, struct path *path, struct time_us since)
+void move_replay(struct node *node, struct peer *peer, struct time_us now, struct path *path, struct time_us since,
+		 bool is_loss)
 {
 	bool is_limited = !path->valid && !path->is_known && path->kind == PATH_DIRECT;
 	size_t bytes_left = is_limited ? peer->burst_left : SIZE_MAX;
 	uint32_t lost, replayed;
 
-	if (time_since(now, since) > REPLAY_SPAN_MAX_US)
-		since = time_add(now, -REPLAY_SPAN_MAX_US);
-	replayed = outbox_replay(&node->outbox, now, peer, since, &path->route, &bytes_left, &lost);
+	replayed = outbox_replay(&node->outbox, now, &peer->sending, since, &path->route, &bytes_left, &lost);
 	if (is_limited)
 		peer->burst_left = (uint32_t)bytes_left;
+	if (!is_loss)
+		return;
 	node->counters.replayed += replayed;
 	peer->moving.report.replayed_packets += replayed;
 	peer->moving.report.lost_packets += lost;
 }
 
-/* Starts the report; a second move before the first has ended continues it. */
-static void begin_report(struct peer *peer, struct time_us now, const struct path *from, bool by_peer)
+/* All that has not been acknowledged: it may have been on its way when the network went. */
+static void replay_all(struct node *node, struct peer *peer, struct time_us now, struct path *path)
+{
+	move_replay(node, peer, now, path, time_add(now, -REPLAY_SPAN_MAX_US), true);
+}
+
+/* A silent death began when something was last heard, not when it was noticed. */
+void move_begin_report(struct peer *peer, struct time_us now, const struct path *from, bool by_peer,
+		       enum path_cause cause)
 {
 	struct moving *moving = &peer->moving;
 
 	if (moving->active)
 		return;
-	*moving = (struct moving){.active = true, .report = {.at = now, .by_peer = by_peer}};
-	if (from) {
-		moving->report.from = from->route;
-		moving->report.from_kind = from->kind;
-		moving->heard_before = from->heard;
-		moving->rtt_us = from->rtt_us;
-	}
+	*moving = (struct moving){.active = true, .report = {.at = now, .by_peer = by_peer, .cause = cause}};
+	if (!from)
+		return;
+	moving->report.from = from->route;
+	moving->report.from_kind = from->kind;
+	moving->heard_before = from->heard;
+	moving->was_known = from->valid || from->is_known;
+	if (cause == CAUSE_SILENT && from->awaiting)
+		moving->report.at = from->awaiting_since;
+}
+
+static bool is_same_way(const struct path *path, const struct handover *report)
+{
+	return addr_equal(&path->route.remote, &report->from.remote) &&
+	       ip_equal(&path->route.local.ip, &report->from.local.ip) && path->kind == report->from_kind;
 }
 
 /*
@@ -57,13 +67,15 @@ void move_heard(struct node *node, struct peer *peer, struct time_us now, struct
 	struct moving *moving = &peer->moving;
 	struct node_event event = {.type = NODE_EVENT_HANDOVER, .kind = path->kind, .route = path->route};
 	struct time_us start = moving->report.at;
+	int index = (int)(path - peer->paths);
 
-	if (addr_equal(&path->route.remote, &moving->report.from.remote) &&
-	    ip_equal(&path->route.local.ip, &moving->report.from.local.ip) && path->kind == moving->report.from_kind &&
-	    !moving->report.by_peer) {
-		moving->heard_before = now; /* still the old path */
+	if (is_same_way(path, &moving->report) && !moving->report.by_peer) {
+		moving->heard_before = now;				/* still the old path */
+		moving->active = peer->active != index || !path->valid; /* ... and again the only one: no move at all */
 		return;
 	}
+	if (peer->active >= 0 && peer->active != index && peer->paths[peer->active].valid && !path->valid)
+		return; /* make before break: not before the new way is proved */
 	moving->active = false;
 	if (moving->heard_before.us > start.us || moving->report.by_peer)
 		start = moving->heard_before;
@@ -80,17 +92,19 @@ void move_heard(struct node *node, struct peer *peer, struct time_us now, struct
 	event.handover = moving->report;
 	node_emit(node, &event);
 	/* What was heard is what works: data takes this path alone from now on, until a better one is valid. */
-	if (peer->active != (int)(path - peer->paths)) {
-		peer->active = (int)(path - peer->paths);
-		node_emit_path(node, peer, NODE_EVENT_PATH_SELECTED, path);
+	if (peer->active != index) {
+		peer->active = index;
+		node_emit_selected(node, peer, path, moving->report.cause);
 	}
 	peer->second = -1;
 	peer->route_tag++;
 }
 
-/* Paths from addresses that are gone. */
-static void drop_dead_paths(struct node *node, struct peer *peer)
+/* Paths from addresses that are gone. True when the peer may have been using one of them. */
+static bool drop_dead_paths(struct node *node, struct peer *peer)
 {
+	bool was_used = false;
+
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
 		struct path *path = &peer->paths[i];
 		bool alive = false;
@@ -101,6 +115,7 @@ static void drop_dead_paths(struct node *node, struct peer *peer)
 			alive |= ip_equal(&node->locals[k].ip, &path->route.local.ip);
 		if (alive)
 			continue;
+		was_used |= path->valid;
 		if (path->valid)
 			node_emit_path(node, peer, NODE_EVENT_PATH_DOWN, path);
 		*path = (struct path){0};
@@ -110,6 +125,7 @@ static void drop_dead_paths(struct node *node, struct peer *peer)
 			peer->second = -1;
 		peer->route_tag++;
 	}
+	return was_used;
 }
 
 /* The leg follows under a new generation; what is sent behind the Bind is forwarded at once. */
@@ -130,6 +146,14 @@ static struct path *move_leg(struct node *node, struct peer *peer, struct time_u
 	return peer->leg_was_bound ? path_add(node, peer, now, PATH_RELAY, &route) : NULL;
 }
 
+/* The peer looks where a Move comes from: those from an address that we leave would tell it the wrong thing. */
+static bool is_from_here(const struct node *node, const struct path *path)
+{
+	int local = node_local_for(node, path->route.remote.ip.family);
+
+	return local >= 0 && ip_equal(&node->locals[local].ip, &path->route.local.ip);
+}
+
 /* Tells the peer where we are, on every way at once, and until it has heard. */
 static void send_move(struct node *node, struct peer *peer, struct time_us now)
 {
@@ -139,13 +163,14 @@ static void send_move(struct node *node, struct peer *peer, struct time_us now)
 	uint32_t transaction = ++node->transaction;
 	size_t size;
 
+	move.kept = peer->active >= 0 && peer->paths[peer->active].valid;
 	node_candidates(node, &move.candidates);
 	message_header_encode(MESSAGE_MOVE, transaction, &w);
 	move_encode(&move, &w);
 	if (writer_finish(&w, &size) != OK)
 		return;
 	for (int i = 0; i < NODE_PATHS_MAX; i++)
-		if (peer->paths[i].used)
+		if (peer->paths[i].used && is_from_here(node, &peer->paths[i]))
 			peer_send(node, peer, now, &peer->paths[i].route, (struct blob){plaintext, size});
 	peer_request(node, peer, time_add(now, REQUEST_RETRY_US), MESSAGE_MOVE, transaction,
 		     (struct blob){plaintext, size});
@@ -170,6 +195,21 @@ static bool is_concerned(const struct node *node, const struct peer *peer)
 	return path && (local < 0 || !ip_equal(&node->locals[local].ip, &path->route.local.ip));
 }
 
+/* Nothing that is sent from there is answered: they are no ways any more, and are asked now and then. */
+static void leave_silent_paths(struct node *node, struct peer *peer, struct time_us now)
+{
+	for (int i = 0; i < NODE_PATHS_MAX; i++) {
+		struct path *path = &peer->paths[i];
+
+		if (!path->used || !path->valid || is_from_here(node, path))
+			continue;
+		path->valid = path->awaiting = path->doubtful = false;
+		path->probes_left = PROBES_PER_CANDIDATE;
+		path->next_challenge = now;
+		node_emit_path(node, peer, NODE_EVENT_PATH_DOWN, path);
+	}
+}
+
 /* Data takes the best guess and the relay until the peer is heard on either; the replay windows drop what arrives
  * twice. */
 static void choose_ways(struct node *node, struct peer *peer, struct time_us now)
@@ -180,7 +220,7 @@ static void choose_ways(struct node *node, struct peer *peer, struct time_us now
 	if (report->from_kind == PATH_DIRECT)
 		guess = best_guess(node, peer, now, &report->from.remote);
 	if (guess)
-		guess->is_known = true;
+		guess->is_known = peer->moving.was_known;
 	path_add_all(node, peer, now);
 	if (peer->active >= 0 && peer->paths[peer->active].valid)
 		return; /* the old network is still there: it carries data until a new path is valid */
@@ -189,29 +229,36 @@ static void choose_ways(struct node *node, struct peer *peer, struct time_us now
 	peer->route_tag++;
 }
 
-static void move_one(struct node *node, struct peer *peer, struct time_us now)
+/* Data leaves from an address that stays; the peer may still be sending to one that does not. */
+static void move_unconcerned(struct node *node, struct peer *peer, struct time_us now)
 {
-	struct time_us since;
+	if (drop_dead_paths(node, peer))
+		send_move(node, peer, now);
+	path_add_all(node, peer, now); /* there may be a better way now */
+}
 
+static void move_one(struct node *node, struct peer *peer, struct time_us now, enum path_cause cause)
+{
 	if (!is_concerned(node, peer)) {
-		path_add_all(node, peer, now); /* there may be a better way now */
+		move_unconcerned(node, peer, now);
 		return;
 	}
-	begin_report(peer, now, peer->active >= 0 ? &peer->paths[peer->active] : NULL, false);
+	move_begin_report(peer, now, peer->active >= 0 ? &peer->paths[peer->active] : NULL, false, cause);
 	drop_dead_paths(node, peer);
-	peer->burst_left = UNVALIDATED_BURST_BYTES;
+	if (cause == CAUSE_SILENT)
+		leave_silent_paths(node, peer, now);
+	peer->held_until = (struct time_us){0};
 	choose_ways(node, peer, now);
 	send_move(node, peer, now);
-	since = replay_since(peer->moving.rtt_us, peer->moving.report.at);
 	if (peer->active >= 0 && !peer->paths[peer->active].valid)
-		move_replay(node, peer, now, &peer->paths[peer->active], since);
+		replay_all(node, peer, now, &peer->paths[peer->active]);
 	if (peer->second >= 0)
-		move_replay(node, peer, now, &peer->paths[peer->second], since);
+		replay_all(node, peer, now, &peer->paths[peer->second]);
 	peer_plan(node, peer, now);
 }
 
-/* Our addresses have changed. */
-void move_own(struct node *node, struct time_us now)
+/* Our addresses have changed, or which of them is the best. */
+void move_own(struct node *node, struct time_us now, enum path_cause cause)
 {
 	node->move_epoch++;
 	link_moved(node, now);
@@ -219,7 +266,7 @@ void move_own(struct node *node, struct time_us now)
 		struct peer *peer = node->peers[i];
 
 		if (peer && peer->session)
-			move_one(node, peer, now);
+			move_one(node, peer, now, cause);
 		if (peer && peer->contact.used) {
 			peer->contact.next_try = now; /* from the new address */
 			peer->contact.tries = 0;
@@ -237,13 +284,41 @@ static int find_valid_relay(const struct peer *peer)
 	return -1;
 }
 
+/* The ways to where the peer was: asked once more (E2), and left when silent. */
+static void question_others(struct peer *peer, struct time_us now, const struct path *except)
+{
+	for (int i = 0; i < NODE_PATHS_MAX; i++) {
+		struct path *path = &peer->paths[i];
+
+		if (!path->used || path->kind != PATH_DIRECT || !path->valid || path == except)
+			continue;
+		path->valid = path->awaiting = path->doubtful = false;
+		path->probes_left = 1;
+		path->next_challenge = now;
+	}
+}
+
+/* Data takes this way, and the relay too until the way has been validated. */
+static void follow(struct node *node, struct peer *peer, struct time_us now, struct path *path)
+{
+	peer->active = (int)(path - peer->paths);
+	peer->route_tag++;
+	peer->held_until = (struct time_us){0};
+	node_emit_selected(node, peer, path, CAUSE_PEER_MOVED);
+	move_heard(node, peer, now, path);
+	peer->second = path->valid ? -1 : find_valid_relay(peer);
+	replay_all(node, peer, now, path);
+	if (peer->second >= 0)
+		replay_all(node, peer, now, &peer->paths[peer->second]);
+	outbound_release(node, peer, now);
+}
+
 /* E4: the peer says that it moved. Data follows to where this came from, within the budget until that address has
  * answered. */
 void move_peer(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
 	       const struct move *move)
 {
 	struct path *old = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
-	struct time_us since = old ? time_min(replay_since(old->rtt_us, now), old->heard) : replay_since(-1, now);
 	struct path *path = path_find(peer, route);
 
 	if ((int32_t)(move->move_epoch - peer->move_epoch) <= 0)
@@ -251,14 +326,6 @@ void move_peer(struct node *node, struct peer *peer, struct time_us now, const s
 	peer->move_epoch = move->move_epoch;
 	peer->candidates = move->candidates;
 	peer->observed = move->observed;
-	begin_report(peer, now, old, true);
-	for (int i = 0; i < NODE_PATHS_MAX; i++)
-		if (peer->paths[i].used && peer->paths[i].kind == PATH_DIRECT && peer->paths[i].valid &&
-		    &peer->paths[i] != path) {
-			peer->paths[i].valid = false; /* asked once more (E2), and left when silent */
-			peer->paths[i].probes_left = 1;
-			peer->paths[i].next_challenge = now;
-		}
 	if (!path)
 		path = path_add(node, peer, now, peer_is_relay(peer, &route->remote) ? PATH_RELAY : PATH_DIRECT, route);
 	path_add_all(node, peer, now);
@@ -266,14 +333,12 @@ void move_peer(struct node *node, struct peer *peer, struct time_us now, const s
 		return;
 	peer->burst_left = UNVALIDATED_BURST_BYTES;
 	path_challenge(node, peer, path, now);
-	peer->active = (int)(path - peer->paths);
-	peer->route_tag++;
-	node_emit_path(node, peer, NODE_EVENT_PATH_SELECTED, path);
-	move_heard(node, peer, now, path);
-	peer->second = path->valid ? -1 : find_valid_relay(peer);
-	move_replay(node, peer, now, path, since);
-	if (peer->second >= 0)
-		move_replay(node, peer, now, &peer->paths[peer->second], since);
-	outbound_release(node, peer, now);
+	if (move->kept && old && old->valid && !old->doubtful) {
+		path_select(node, peer, now, CAUSE_PEER_MOVED); /* now, or as soon as the new way is valid */
+		return;
+	}
+	move_begin_report(peer, now, old, true, CAUSE_PEER_MOVED);
+	question_others(peer, now, path);
+	follow(node, peer, now, path);
 	peer_plan(node, peer, now);
 }

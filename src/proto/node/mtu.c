@@ -36,7 +36,7 @@ uint16_t mtu_next_size(struct path *path, struct time_us now)
 		path->mtu_raise = TIME_NEVER;
 		path->large_lost = 0;
 	}
-	if (!path->valid || path->large_lost >= LARGE_LOST_MAX)
+	if (!path->valid || path->doubtful || path->large_lost >= LARGE_LOST_MAX)
 		return 0;
 	if (path->mtu_ceiling > path->mtu + MTU_STEP)
 		return (uint16_t)((path->mtu + path->mtu_ceiling) / 2);

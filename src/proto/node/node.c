@@ -178,6 +178,7 @@ void node_input_time(struct node *node, struct time_us now)
 	node->deadline = TIME_NEVER;
 	if (!node->link.session && !node->link.registering && node->local_count > 0)
 		node->link.next_try = time_min(node->link.next_try, node->now);
+	node_settle_locals(node);
 	link_run(node, node->now);
 	names_run(node, node->now);
 	for (int i = 0; i < NODE_PEERS_MAX; i++) {

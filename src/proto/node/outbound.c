@@ -55,12 +55,14 @@ static bool within_budget(struct peer *peer, const struct path *path, size_t siz
 	return true;
 }
 
-/* Where data goes now: nowhere while a move has left us without an address; then it is sealed and kept for the replay.
- */
+/* Where data goes now: nowhere while a move has left us without an address, or an upgrade holds it back; then it is
+ * sealed and kept for the replay. */
 static uint8_t get_routes(const struct peer *peer, struct route ret[OUTBOX_ROUTES])
 {
 	uint8_t count = 0;
 
+	if (peer->held_until.us > 0)
+		return 0;
 	if (peer->active >= 0)
 		ret[count++] = peer->paths[peer->active].route;
 	if (peer->second >= 0)
@@ -85,13 +87,14 @@ static void send_packet(struct node *node, struct peer *peer, struct time_us now
 	}
 	while (cut_next(&cut, &segment, &size)) {
 		size_t padded = packet->gso == PACKET_GSO_NONE ? pad(segment, size, mtu) : size;
-		uint8_t *room = outbox_reserve(&node->outbox, padded + OVERHEAD_SIZE, peer, peer->route_tag);
+		uint8_t *room =
+			outbox_reserve(&node->outbox, now, padded + OVERHEAD_SIZE, &peer->sending, peer->route_tag);
 
 		if (!room || session_seal(peer->session, number, flags, segment, padded, room) != OK) {
 			node->counters.dropped_queue_full++;
 			return;
 		}
-		outbox_commit(&node->outbox, now, routes, route_count, peer, peer->route_tag);
+		outbox_commit(&node->outbox, now, routes, route_count, &peer->sending, peer->route_tag);
 		peer->tx_packets++;
 		peer->tx_bytes += size;
 		node->counters.tx_packets++;
@@ -209,7 +212,7 @@ void outbound_packet(struct node *node, struct time_us now, struct packet *packe
 	path = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
 	peer->last_data = now;
 	if (path && !within_budget(peer, path, packet->size)) {
-		path_select(node, peer, now); /* a valid one if there is any */
+		path_select(node, peer, now, CAUSE_NONE); /* a valid one if there is any */
 		path = &peer->paths[peer->active];
 		if (!path->valid) {
 			node->counters.dropped_no_path++;

@@ -2,14 +2,15 @@
 
 #include <string.h>
 
+#include "base/cursor.h"
 #include "base/mem.h"
-#include "wire/limits.h"
+#include "wire/header.h"
 
-/* Entries and arena live as long as the node. */
+/* Entries and memory live as long as the node. */
 void outbox_init(struct outbox *box)
 {
 	*box = (struct outbox){
-		.arena = mem_alloc_aligned(OUTBOX_ARENA),
+		.memory = mem_alloc(OUTBOX_CHUNKS, OUTBOX_CHUNK),
 		.entries = mem_alloc(OUTBOX_ENTRIES, sizeof *box->entries),
 	};
 }
@@ -17,7 +18,7 @@ void outbox_init(struct outbox *box)
 /* Sealed bytes need no wiping. */
 void outbox_finish(struct outbox *box)
 {
-	mem_free(box->arena);
+	mem_free(box->memory);
 	mem_free(box->entries);
 	*box = (struct outbox){0};
 }
@@ -32,69 +33,140 @@ static struct outbox_entry *last_entry(const struct outbox *box)
 	return box->end > box->next ? entry_at(box, box->end - 1) : NULL;
 }
 
-/* Forgets what lies in [from, from + size). False when something there has not been sent. */
-static bool make_room(struct outbox *box, size_t from, size_t size)
+static struct outbox_chunk *chunk_of(struct outbox *box, size_t offset)
 {
-	while (box->first < box->end) {
-		const struct outbox_entry *oldest = entry_at(box, box->first);
-		bool overlaps = oldest->offset < from + size && from < oldest->offset + oldest->size;
+	return &box->chunks[offset / OUTBOX_CHUNK];
+}
 
-		if (!oldest->is_repeat && !overlaps && box->end - box->first < OUTBOX_ENTRIES)
+/* May this entry still have to be sent again? */
+static bool is_needed(const struct outbox_entry *entry, struct time_us since)
+{
+	return entry->owner && !entry->is_repeat && time_since(entry->at, since) >= 0 &&
+	       entry->counter + entry->segments > entry->owner->delivered[entry->space];
+}
+
+static bool is_chunk_needed(const struct outbox *box, const struct outbox_chunk *chunk, struct time_us since)
+{
+	for (uint64_t i = chunk->first > box->first ? chunk->first : box->first; i < chunk->end; i++)
+		if (is_needed(entry_at(box, i), since))
 			return true;
-		if (box->first == box->next)
-			return false;
-		box->overwritten += overlaps;
-		box->first++;
+	return false;
+}
+
+/* The lowest free one, else the oldest that has been sent: what was in it is lost to replays. */
+static bool open_chunk(struct outbox *box, struct time_us now)
+{
+	struct time_us since = time_add(now, -REPLAY_SPAN_MAX_US);
+	struct outbox_chunk *found = NULL;
+
+	for (int i = 0; i < OUTBOX_CHUNKS; i++) {
+		struct outbox_chunk *chunk = &box->chunks[i];
+
+		if (chunk->busy > box->next)
+			continue;
+		if (!is_chunk_needed(box, chunk, since)) {
+			found = chunk;
+			break;
+		}
+		if (!found || chunk->first < found->first)
+			found = chunk;
 	}
+	if (!found)
+		return false;
+	*found = (struct outbox_chunk){.first = box->end, .end = box->end};
+	box->head = (size_t)(found - box->chunks) * OUTBOX_CHUNK;
+	return true;
+}
+
+/* What nobody needs any more is forgotten: two for each that comes, so that it never lags behind. */
+static void trim(struct outbox *box, struct time_us since)
+{
+	for (int i = 0; i < 2 && box->first < box->next && !is_needed(entry_at(box, box->first), since); i++)
+		box->first++;
+}
+
+/* A slot for one more entry: the oldest gives way, unless it has not been sent. */
+static bool make_entry(struct outbox *box, struct time_us now)
+{
+	struct time_us since = time_add(now, -REPLAY_SPAN_MAX_US);
+
+	trim(box, since);
+	if (box->end - box->first < OUTBOX_ENTRIES)
+		return true;
+	if (box->first == box->next)
+		return false;
+	if (is_needed(entry_at(box, box->first), since))
+		box->forgotten_at = entry_at(box, box->first)->at;
+	box->first++;
 	return true;
 }
 
 /* Can the open train take one more datagram of this size? Equal sizes; a shorter one closes it (UDP_SEGMENT). */
-static bool fits_train(const struct outbox *box, size_t size, const void *owner, uint64_t tag)
+static bool fits_train(const struct outbox *box, size_t size, const struct outbox_owner *owner, uint64_t tag)
 {
 	const struct outbox_entry *train = last_entry(box);
 
 	return train && owner && !train->closed && train->owner == owner && train->tag == tag &&
 	       train->sent_count == 0 && size <= train->segment_size && train->segments < SEGMENTS_MAX &&
-	       train->size + size <= OUTBOX_TRAIN_MAX && train->offset + train->size == box->head &&
-	       box->head + size <= OUTBOX_ARENA;
+	       train->size + size <= OUTBOX_TRAIN_MAX && train->offset + train->size == box->head;
 }
 
-/* Extends the open train or opens room for a new one, wrapping at the end of the arena. */
-uint8_t *outbox_reserve(struct outbox *box, size_t size, const void *owner, uint64_t tag)
+/* How many bytes are left behind head in its chunk: none before the first one is open and when it is exactly full. */
+static size_t room_left(const struct outbox *box)
 {
-	size_t at = box->head;
+	return box->end == 0 ? 0 : (OUTBOX_CHUNK - box->head % OUTBOX_CHUNK) % OUTBOX_CHUNK;
+}
+
+/* Extends the open train or opens room for a new one. */
+uint8_t *outbox_reserve(struct outbox *box, struct time_us now, size_t size, const struct outbox_owner *owner,
+			uint64_t tag)
+{
+	bool has_room = room_left(box) >= size;
 
 	box->reserved = 0;
-	box->extends = fits_train(box, size, owner, tag);
-	if (!box->extends && at + size > OUTBOX_ARENA)
-		at = 0;
-	if (!make_room(box, at, size))
+	box->extends = has_room && fits_train(box, size, owner, tag);
+	if (!box->extends && !make_entry(box, now))
 		return NULL;
-	box->head = at;
+	if (!has_room && !open_chunk(box, now))
+		return NULL;
 	box->reserved = size;
-	return box->arena + at;
+	return box->memory + box->head;
+}
+
+static struct outbox_entry *add_entry(struct outbox *box, struct time_us now, const struct outbox_owner *owner,
+				      uint64_t tag)
+{
+	struct outbox_entry *entry = entry_at(box, box->end++);
+	struct outbox_chunk *chunk = chunk_of(box, box->head);
+	struct reader r = reader_over(box->memory + box->head, HEADER_SIZE);
+	struct header header;
+	bool is_sealed = owner && header_decode(&r, &header) == OK;
+
+	*entry = (struct outbox_entry){
+		.segment_size = (uint16_t)box->reserved,
+		.offset = box->head,
+		.owner = owner,
+		.tag = tag,
+		.space = is_sealed ? header.path : 0,
+		.counter = is_sealed ? header.counter : 0,
+		.at = now,
+	};
+	chunk->end = chunk->busy = box->end;
+	return entry;
 }
 
 /* What was reserved is now a datagram. */
 void outbox_commit(struct outbox *box, struct time_us now, const struct route *routes, uint8_t route_count,
-		   const void *owner, uint64_t tag)
+		   const struct outbox_owner *owner, uint64_t tag)
 {
 	struct outbox_entry *train;
 
 	if (box->extends) {
-		train = entry_at(box, box->end - 1);
+		train = last_entry(box);
 		train->closed = box->reserved < train->segment_size;
 	} else {
-		train = entry_at(box, box->end++);
-		*train = (struct outbox_entry){
-			.route_count = route_count,
-			.segment_size = (uint16_t)box->reserved,
-			.offset = box->head,
-			.owner = owner,
-			.tag = tag,
-			.at = now,
-		};
+		train = add_entry(box, now, owner, tag);
+		train->route_count = route_count;
 		memcpy(train->routes, routes, route_count * sizeof *routes);
 	}
 	train->segments++;
@@ -106,7 +178,7 @@ void outbox_commit(struct outbox *box, struct time_us now, const struct route *r
 /* Copied: control messages are small and rare. */
 bool outbox_put(struct outbox *box, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size)
 {
-	uint8_t *room = outbox_reserve(box, size, NULL, 0);
+	uint8_t *room = outbox_reserve(box, now, size, NULL, 0);
 
 	if (!room)
 		return false;
@@ -115,41 +187,38 @@ bool outbox_put(struct outbox *box, struct time_us now, const struct route *rout
 	return true;
 }
 
-/* Is the entry far enough from the write position to survive until it has been sent again? */
-static bool is_safe(const struct outbox *box, const struct outbox_entry *entry)
+/* Bytes are not copied: a new entry points at the old ones, and their chunk waits for it. */
+static void repeat(struct outbox *box, struct time_us now, const struct outbox_entry *old, const struct route *route)
 {
-	size_t ahead = (entry->offset + OUTBOX_ARENA - box->head) % OUTBOX_ARENA;
+	struct outbox_entry *again = entry_at(box, box->end++);
 
-	return ahead >= OUTBOX_GUARD || entry->offset < box->head;
+	*again = *old;
+	again->routes[0] = *route;
+	again->route_count = 1;
+	again->sent_count = 0;
+	again->closed = again->is_repeat = true;
+	again->owner = NULL;
+	again->at = now;
+	chunk_of(box, again->offset)->busy = box->end;
 }
 
-/* Bytes are not copied: a new entry points at the old ones. */
-uint32_t outbox_replay(struct outbox *box, struct time_us now, const void *owner, struct time_us since,
+/* Oldest first, as the receiver would have had them. */
+uint32_t outbox_replay(struct outbox *box, struct time_us now, const struct outbox_owner *owner, struct time_us since,
 		       const struct route *route, size_t *bytes_left, uint32_t *ret_lost)
 {
 	uint64_t last = box->end;
-	uint32_t replayed = 0, lost = 0;
+	uint32_t replayed = 0, lost = box->forgotten_at.us > 0 && time_since(box->forgotten_at, since) >= 0;
 
-	if (box->first < last && box->overwritten > 0 && time_since(entry_at(box, box->first)->at, since) > 0)
-		lost = 1;
 	for (uint64_t i = box->first; i < last; i++) {
-		const struct outbox_entry old = *entry_at(box, i);
+		const struct outbox_entry old = *entry_at(box, i); /* its slot may become that of its repetition */
 
-		if (old.owner != owner || old.is_repeat || time_since(old.at, since) < 0)
+		if (old.owner != owner || !is_needed(&old, since))
 			continue;
-		if (!is_safe(box, &old) || box->end - box->first >= OUTBOX_ENTRIES || old.size > *bytes_left) {
+		if (i < chunk_of(box, old.offset)->first || old.size > *bytes_left || !make_entry(box, now)) {
 			lost += old.segments;
 			continue;
 		}
-		struct outbox_entry *again = entry_at(box, box->end++);
-
-		*again = old;
-		again->routes[0] = *route;
-		again->route_count = 1;
-		again->sent_count = 0;
-		again->closed = again->is_repeat = true;
-		again->owner = NULL;
-		again->at = now;
+		repeat(box, now, &old, route);
 		*bytes_left -= old.size;
 		replayed += old.segments;
 	}
@@ -158,7 +227,7 @@ uint32_t outbox_replay(struct outbox *box, struct time_us now, const void *owner
 }
 
 /* A freed peer's address may be used again by another one. */
-void outbox_forget(struct outbox *box, const void *owner)
+void outbox_forget(struct outbox *box, const struct outbox_owner *owner)
 {
 	for (uint64_t i = box->first; i < box->end; i++)
 		if (entry_at(box, i)->owner == owner)
@@ -174,7 +243,7 @@ bool outbox_next(struct outbox *box, struct datagram *ret)
 		if (entry->sent_count < entry->route_count) {
 			*ret = (struct datagram){
 				.route = entry->routes[entry->sent_count++],
-				.bytes = box->arena + entry->offset,
+				.bytes = box->memory + entry->offset,
 				.size = entry->size,
 				.segment_size = entry->segment_size,
 			};

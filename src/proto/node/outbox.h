@@ -1,8 +1,10 @@
 /*
- * outbox.h: sealed datagrams on their way out, and the recent past of them. Packets are sealed straight into one arena,
- * where equal-sized ones for one route lie back to back as a train (one UDP_SEGMENT call); they stay there after
- * sending until the arena wraps, so that a move can replay the last max(RTT, 50 ms) without having copied anything
- * (design 7, "no loss"). No allocation after init.
+ * outbox.h: sealed datagrams on their way out, and the recent past of them. Packets are sealed straight into chunks of
+ * memory, where equal-sized ones for one route lie back to back as a train (one UDP_SEGMENT call). They stay there
+ * after sending until the other end has said that they arrived: whatever a move or a dead path may have cost is sent
+ * again without having copied anything (design 7, "no loss"). The lowest chunk that is free is used first, so that what
+ * is acknowledged quickly stays in the cache, and memory that was never needed is never touched. No allocation after
+ * init.
  */
 #pragma once
 
@@ -10,14 +12,19 @@
 
 #include "base/datagram.h"
 #include "base/time.h"
+#include "wire/limits.h"
 
 enum {
-	OUTBOX_ARENA = 4 << 20,	  /* bytes: 50 ms at 640 Mbit/s; beyond that the oldest packets cannot be replayed */
+	OUTBOX_CHUNK = 1 << 20,	  /* bytes */
+	OUTBOX_CHUNKS = 32,	  /* 32 MiB: what is in flight at 5 Gbit/s and 50 ms; beyond that the oldest is lost */
 	OUTBOX_ENTRIES = 8192,	  /* trains remembered */
 	OUTBOX_TRAIN_MAX = 65000, /* bytes of one train: below the 65,507 of a UDP datagram */
-	OUTBOX_ROUTES = 2,	  /* a train may leave twice: during a move both on the relay and on the best guess */
-	OUTBOX_GUARD = 1 << 18,	  /* what lies less than this ahead of the write position is not replayed: it may be
-				     overwritten before it is sent */
+	OUTBOX_ROUTES = 2, /* a train may leave twice: while it is not known which way works, and in an overlap */
+};
+
+/* Whose packets these are: what the other end has received of them, by counter space. */
+struct outbox_owner {
+	uint64_t delivered[PATHS_MAX]; /* highest counter known to have arrived, and one */
 };
 
 struct outbox_entry {
@@ -27,42 +34,52 @@ struct outbox_entry {
 	bool is_repeat; /* points at bytes of an older entry */
 	uint16_t segments, segment_size;
 	size_t offset, size;
-	const void *owner; /* whom a replay is for; NULL: never replayed */
-	uint64_t tag;	   /* equal tag and owner: same routes, the train may grow */
+	const struct outbox_owner *owner; /* whom a replay is for; NULL: never replayed */
+	uint64_t tag;			  /* equal tag and owner: same routes, the train may grow */
+	uint8_t space;			  /* counter space of its packets */
+	uint64_t counter;		  /* of the first one; the others follow */
 	struct time_us at;
 };
 
+struct outbox_chunk {
+	uint64_t first, end; /* entries that lie in it; those before `first` are overwritten */
+	uint64_t busy;	     /* not to be written to before this entry has been sent: a repeat may point here */
+};
+
 struct outbox {
-	uint8_t *arena;
-	size_t head; /* where the next byte goes */
+	uint8_t *memory;
+	struct outbox_chunk chunks[OUTBOX_CHUNKS];
+	size_t head; /* offset where the next byte goes */
 	struct outbox_entry *entries;
-	uint64_t first, next, end; /* [first, end) remembered, [next, end) not sent yet; absolute numbers */
-	size_t reserved;	   /* bytes promised by the last outbox_reserve */
-	bool extends;		   /* ... as part of the last entry */
-	uint64_t overwritten;	   /* entries that left the memory by being overwritten, ever */
+	uint64_t first, next, end;   /* [first, end) remembered, [next, end) not sent yet; absolute numbers */
+	size_t reserved;	     /* bytes promised by the last outbox_reserve */
+	bool extends;		     /* ... as part of the last entry */
+	struct time_us forgotten_at; /* of the newest entry that had to give way although it might be needed */
 };
 
 void outbox_init(struct outbox *box);
 void outbox_finish(struct outbox *box);
 
 /*
- * Where to write a datagram of `size` bytes for these routes; NULL when what is pending fills the arena. At most one
- * reservation at a time; outbox_commit makes it a datagram, another outbox_reserve forgets it.
+ * Where to write a datagram of `size` bytes for these routes; NULL when what is pending fills the memory. At most one
+ * reservation at a time; outbox_commit makes it a datagram, another outbox_reserve forgets it. With an owner it is a
+ * sealed packet: its header tells space and counter.
  */
-uint8_t *outbox_reserve(struct outbox *box, size_t size, const void *owner, uint64_t tag);
+uint8_t *outbox_reserve(struct outbox *box, struct time_us now, size_t size, const struct outbox_owner *owner,
+			uint64_t tag);
 void outbox_commit(struct outbox *box, struct time_us now, const struct route *routes, uint8_t route_count,
-		   const void *owner, uint64_t tag);
+		   const struct outbox_owner *owner, uint64_t tag);
 /* A whole datagram that exists already, copied in (control messages); never part of a train. False when there is no
  * room. */
 bool outbox_put(struct outbox *box, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size);
 /*
- * Sends again, over `route`, what the owner sealed since `since`, oldest first, at most *bytes_left bytes (which it
- * lessens). Returns the number of datagrams; *ret_lost gets how many of that time are no longer there (a lower bound:
- * overwritten entries are counted as one each).
+ * Sends again, over `route`, what the owner sealed since `since` and the other end has not acknowledged, oldest first,
+ * at most *bytes_left bytes (which it lessens). Returns the number of datagrams; *ret_lost gets how many of that time
+ * are no longer there or exceed the bytes (entries that had to give way count as one).
  */
-uint32_t outbox_replay(struct outbox *box, struct time_us now, const void *owner, struct time_us since,
+uint32_t outbox_replay(struct outbox *box, struct time_us now, const struct outbox_owner *owner, struct time_us since,
 		       const struct route *route, size_t *bytes_left, uint32_t *ret_lost);
 /* The owner is going away: nothing of it is replayed. */
-void outbox_forget(struct outbox *box, const void *owner);
+void outbox_forget(struct outbox *box, const struct outbox_owner *owner);
 /* The next datagram to send, or false. */
 bool outbox_next(struct outbox *box, struct datagram *ret);

@@ -8,19 +8,10 @@
 #include "wire/tunnel.h"
 
 enum { CHALLENGE_DATAGRAM_MAX = 1536 };
-#define PROVE_AGAIN_US (1 * USEC_PER_SEC)
 
 enum {
 	UNANSWERED_MAX = 5
 }; /* in a row: with a tenth of all packets lost each way one path in 4,000 is given up wrongly */
-
-/* RFC 9002 would call it a probe timeout; before the first RTT the minimum holds. */
-int64_t path_silence_us(const struct path *path)
-{
-	int64_t three = 3 * path->rtt_us;
-
-	return three > OLD_PATH_SILENCE_MIN_US ? three : OLD_PATH_SILENCE_MIN_US;
-}
 
 /* Ports of our own side do not distinguish paths: there is one socket. */
 struct path *path_find(struct peer *peer, const struct route *route)
@@ -112,13 +103,46 @@ void path_drop(struct node *node, struct peer *peer, struct path *path, struct t
 	if (was_valid)
 		node_emit_path(node, peer, NODE_EVENT_PATH_DOWN, &gone);
 	if (peer->active < 0)
-		path_select(node, peer, now);
+		path_select(node, peer, now, CAUSE_DIED);
 }
 
-/* RFC 6298 2: the smoothed value is enough here. */
+/* RFC 6298 2. */
 static void measure(struct path *path, int64_t rtt_us)
 {
-	path->rtt_us = path->rtt_us < 0 ? rtt_us : path->rtt_us + (rtt_us - path->rtt_us) / 8;
+	int64_t deviation = rtt_us > path->rtt_us ? rtt_us - path->rtt_us : path->rtt_us - rtt_us;
+
+	if (path->rtt_us < 0) {
+		path->rtt_us = rtt_us;
+		path->rtt_var_us = 0; /* not half of it, as there: no deviation has been seen yet */
+		return;
+	}
+	path->rtt_var_us += (deviation - path->rtt_var_us) / 4;
+	path->rtt_us += (rtt_us - path->rtt_us) / 8;
+}
+
+/*
+ * Packets came from an address that the peer has not named, it has been validated, and the active path, asked in the
+ * same instant, should have answered by now. A NAT that rebound looks like that, and so does a stranger who forwards
+ * and holds back: data goes both ways until the active one answers or is given up (E3).
+ */
+static void run_suggestion(struct node *node, struct peer *peer, struct path *path, struct time_us now)
+{
+	const struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	struct time_us overdue_at;
+
+	if (!path->is_suggested || !path->valid || !active || active == path)
+		return;
+	if (!active->challenge_open) {
+		path->is_suggested = false;
+		return;
+	}
+	overdue_at = time_add(active->challenge_at, active->rtt_us * 9 / 8 + 4 * active->rtt_var_us + 1000);
+	if (!time_reached(now, overdue_at)) {
+		peer_plan(node, peer, overdue_at);
+		return;
+	}
+	path->is_suggested = false;
+	path_overlap(node, peer, path, now);
 }
 
 /* Valid from now on: first keep-alive in KEEPALIVE_US. */
@@ -130,12 +154,8 @@ void path_set_valid(struct node *node, struct peer *peer, struct path *path, str
 		measure(path, rtt_us);
 	path->valid = true;
 	path->unanswered = 0;
-	path->awaiting = false;
 	path->challenge_open = false;
-	if (peer->active == (int)(path - peer->paths) && peer->second >= 0 && !peer->moving.active) {
-		peer->second = -1; /* what was sent twice until now need not be any more */
-		peer->route_tag++;
-	}
+	path_proved(node, peer, path, now);
 	if (path->rtt_us <
 	    0) /* a bound leg says nothing about the other one: ask through it once both had time to bind */
 		path->next_challenge = time_add(now, USEC_PER_SEC);
@@ -147,7 +167,8 @@ void path_set_valid(struct node *node, struct peer *peer, struct path *path, str
 		if (peer->state == NODE_PEER_UNREACHABLE)
 			peer_set_state(node, peer, now, NODE_PEER_UP, REASON_NONE);
 		node_emit_path(node, peer, NODE_EVENT_PATH_UP, path);
-		path_select(node, peer, now);
+		path_select(node, peer, now, CAUSE_NONE);
+		run_suggestion(node, peer, path, now);
 	}
 }
 
@@ -158,25 +179,10 @@ static void suggest(struct node *node, struct peer *peer, struct time_us now, co
 
 	if (!path)
 		return;
+	path->is_suggested = true;
 	path_challenge(node, peer, path, now);
 	if (peer->active >= 0)
 		path_challenge(node, peer, &peer->paths[peer->active], now);
-}
-
-/* What is heard does not prove that what is sent arrives: a path that carries data is asked once in PROVE_AGAIN_US. */
-void path_sent(struct node *node, struct peer *peer, struct path *path, struct time_us now)
-{
-	if (!path->awaiting) {
-		path->awaiting = true;
-		path->awaiting_since = now;
-		peer_plan(node, peer, time_add(now, path_silence_us(path)));
-	}
-	if (path->valid && !path->challenge_open && time_since(now, path->challenge_at) > PROVE_AGAIN_US) {
-		path->next_challenge = now;
-		peer_plan(node, peer, now);
-	}
-	if (path->kind == PATH_RELAY)
-		node->counters.relay_tx_packets++;
 }
 
 /* Once per datagram or train. */
@@ -184,7 +190,6 @@ void path_heard(struct node *node, struct peer *peer, struct time_us now, const 
 {
 	struct path *path = path_find(peer, route);
 
-	node_heard_on(node, now, &route->local.ip);
 	if (!path) {
 		if (highest && !peer_is_relay(peer, &route->remote))
 			suggest(node, peer, now, route);
@@ -192,7 +197,6 @@ void path_heard(struct node *node, struct peer *peer, struct time_us now, const 
 	}
 	path->route.ifindex = route->ifindex;
 	path->heard = now;
-	path->awaiting = false;
 	if (peer->moving.active)
 		move_heard(node, peer, now, path);
 	if (!path->valid)
@@ -219,9 +223,10 @@ void path_answered(struct node *node, struct peer *peer, struct time_us now, con
 		asked->open = false;
 		path->challenges_rx++;
 		path->loss_permille = (uint16_t)(path->loss_permille * 7 / 8);
+		node->counters.challenges_rx++;
 		path_set_valid(node, peer, path, now, time_since(now, asked->at));
 		mtu_answered(node, peer, path, now, asked);
-		path_select(node, peer, now);
+		path_select(node, peer, now, CAUSE_NONE);
 		return;
 	}
 }
@@ -276,29 +281,30 @@ void path_challenge(struct node *node, struct peer *peer, struct path *path, str
 	peer_plan(node, peer, path->next_challenge);
 }
 
-/* A path that no longer answers is not valid; it is asked a few times more (E7), less and less. */
-static void give_up(struct node *node, struct peer *peer, struct path *path, struct time_us now)
+/* Less and less: the probes end. Another path takes over if there is one. */
+void path_give_up(struct node *node, struct peer *peer, struct path *path, struct time_us now, enum path_cause cause)
 {
-	path->valid = false;
+	path->valid = path->awaiting = false;
 	path->probes_left = PROBES_PER_CANDIDATE;
 	path->unanswered = 0;
 	path->challenge_open = false;
 	peer_plan(node, peer, now);
 	node_emit_path(node, peer, NODE_EVENT_PATH_DOWN, path);
-	path_select(node, peer, now);
+	path_select(node, peer, now, cause);
 }
 
 /* A challenge is due: keep-alive, liveness or probing. */
 static void run_challenge(struct node *node, struct peer *peer, struct path *path, struct time_us now)
 {
 	if (path->valid && path->challenge_open && path->unanswered + 1 >= UNANSWERED_MAX) {
-		give_up(node, peer, path, now);
+		path_give_up(node, peer, path, now, CAUSE_DIED);
 		return;
 	}
 	if (!path->valid) {
 		if (path->probes_left == 0) {
 			path->next_challenge = TIME_NEVER;
-			path_select(node, peer, now); /* if data took it on trust, it takes another way now */
+			path_select(node, peer, now,
+				    CAUSE_DIED); /* if data took it on trust, it takes another way now */
 			return;
 		}
 		path->probes_left--;
@@ -309,17 +315,7 @@ static void run_challenge(struct node *node, struct peer *peer, struct path *pat
 		path->next_challenge = time_add(now, CHALLENGE_INTERVAL_US);
 }
 
-/* The peer is asked, and the relay whether it still knows us: our NAT may have given us another address. */
-static void ask_after_silence(struct peer *peer, struct path *path, struct time_us now)
-{
-	path->awaiting = false;
-	if (path->valid && !path->challenge_open)
-		path->next_challenge = now;
-	if (path->kind == PATH_RELAY)
-		leg_refresh(&peer->leg, now);
-}
-
-/* Silence where there should be an answer is asked about at once. */
+/* Keep-alive, liveness, probing. */
 void path_run(struct node *node, struct peer *peer, struct time_us now)
 {
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
@@ -327,14 +323,10 @@ void path_run(struct node *node, struct peer *peer, struct time_us now)
 
 		if (!path->used || !peer->session)
 			continue;
-		if (path->awaiting && time_since(now, path->awaiting_since) >= path_silence_us(path))
-			ask_after_silence(peer, path, now);
+		run_suggestion(node, peer, path, now);
 		if (time_reached(now, path->next_challenge))
 			run_challenge(node, peer, path, now);
-		if (!path->used)
-			continue;
-		peer_plan(node, peer, path->next_challenge);
-		if (path->awaiting)
-			peer_plan(node, peer, time_add(path->awaiting_since, path_silence_us(path)));
+		if (path->used)
+			peer_plan(node, peer, path->next_challenge);
 	}
 }

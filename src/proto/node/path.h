@@ -7,6 +7,7 @@
 #include "base/datagram.h"
 #include "base/time.h"
 #include "proto/node/event.h"
+#include "wire/tunnel.h"
 
 struct node;
 struct peer;
@@ -25,11 +26,16 @@ struct path {
 	enum path_kind kind;
 	struct route route;
 	bool valid;	      /* a challenge was answered, or a bound leg; and not silent since */
+	bool doubtful;	      /* data on it has not been acknowledged for longer than usual: liveness.c */
+	bool asked_others;    /* in this doubt: whether the local address is to blame */
+	bool is_suggested;    /* by a packet that came from there; the active path is being asked */
 	bool is_known;	      /* the peer was there before and did not say that it moved: not E5's case */
 	int64_t rtt_us;	      /* smoothed (RFC 6298); -1: not known */
+	int64_t rtt_var_us;   /* its mean deviation */
 	struct time_us heard; /* last authenticated packet over it; us 0: never */
-	bool awaiting;	      /* something was sent since then */
-	struct time_us awaiting_since;
+	bool awaiting;	      /* data was sent that is to be acknowledged */
+	uint64_t awaiting_counter;
+	struct time_us awaiting_since, doubtful_since;
 	uint16_t mtu;		  /* largest inner packet that is sent over it */
 	uint16_t mtu_ceiling;	  /* the smallest that is known or assumed not to pass, less one */
 	struct time_us mtu_raise; /* when the ceiling is forgotten (RFC 8899 PMTU_RAISE_TIMER) */
@@ -44,9 +50,6 @@ struct path {
 	uint16_t loss_permille; /* smoothed over challenges */
 };
 
-/* How long silence is normal on this path: max(3 RTT, 250 ms). */
-int64_t path_silence_us(const struct path *path);
-
 /* The peer's path with this local IP and remote address, or NULL. */
 struct path *path_find(struct peer *peer, const struct route *route);
 /* Finds or makes one and plans probes; NULL when the table is full of better ones. kind is PATH_RELAY for the relay's
@@ -57,8 +60,6 @@ struct path *path_add(struct node *node, struct peer *peer, struct time_us now, 
 void path_add_all(struct node *node, struct peer *peer, struct time_us now);
 void path_drop(struct node *node, struct peer *peer, struct path *path, struct time_us now);
 
-/* Something that should be answered went over it: silence from now on is asked about. */
-void path_sent(struct node *node, struct peer *peer, struct path *path, struct time_us now);
 /* An authentic packet came over `route`; highest: it may suggest an address (E1). */
 void path_heard(struct node *node, struct peer *peer, struct time_us now, const struct route *route, bool highest);
 /* A challenge of ours came back. */
@@ -67,7 +68,43 @@ void path_answered(struct node *node, struct peer *peer, struct time_us now, con
 void path_challenge(struct node *node, struct peer *peer, struct path *path, struct time_us now);
 /* Validated by other means (a bound leg, an answered handshake). */
 void path_set_valid(struct node *node, struct peer *peer, struct path *path, struct time_us now, int64_t rtt_us);
-/* Due challenges, silent paths; plans the peer's deadline. */
+/* It no longer answers: not valid any more, asked a few times more (E7). */
+void path_give_up(struct node *node, struct peer *peer, struct path *path, struct time_us now, enum path_cause cause);
+/* Due challenges; plans the peer's deadline. */
 void path_run(struct node *node, struct peer *peer, struct time_us now);
-/* Chooses the path that data takes and tells when that changes. */
-void path_select(struct node *node, struct peer *peer, struct time_us now);
+
+/*
+ * liveness.c: is data on the active path acknowledged? After path_patience_us without a receipt it is in doubt: data
+ * goes another way as well. After path_silence_us it is dead.
+ */
+/* When a receipt is overdue: RTT, half of it or 60 ms more for the receiver's pause, and four deviations. */
+int64_t path_patience_us(const struct path *path);
+/* When a path is dead: max(3 RTT, 250 ms). */
+int64_t path_silence_us(const struct path *path);
+/* Data went over it: a receipt is expected. */
+void path_sent(struct node *node, struct peer *peer, struct path *path, struct time_us now);
+/* What was sent over it does arrive. */
+void path_proved(struct node *node, struct peer *peer, struct path *path, struct time_us now);
+/* Data arrived in this space; told to the sender soon. bytes: of the datagram. */
+void liveness_note(struct peer *peer, uint8_t space, uint64_t counter, size_t bytes);
+/* The datagram or train that was noted has ended; it came this way. */
+void liveness_heard(struct node *node, struct peer *peer, struct time_us now, const struct route *route);
+/* The peer tells what has arrived. */
+void liveness_receipt(struct node *node, struct peer *peer, struct time_us now, const struct receipt *receipt);
+/* Receipts that are due, doubts, deaths. */
+void liveness_run(struct node *node, struct peer *peer, struct time_us now);
+
+/* select.c: the path that data takes. */
+/* Chooses it and tells when that changes; cause: why it is looked at now. */
+void path_select(struct node *node, struct peer *peer, struct time_us now, enum path_cause cause);
+/* Data takes this one from now on, beginning with what has not been acknowledged; that another way stays is not known.
+ */
+void path_use(struct node *node, struct peer *peer, struct time_us now, struct path *path, enum path_cause cause);
+/* The best way beside the active one, or NULL: what data takes as well while that one is in doubt. */
+struct path *path_alternative(struct node *node, struct peer *peer);
+/* Data goes over `path` too from now on, beginning with what has not been acknowledged. */
+void path_overlap(struct node *node, struct peer *peer, struct path *path, struct time_us now);
+/* Only the active path from now on. */
+void path_overlap_end(struct peer *peer);
+/* What was held back at an upgrade goes out. */
+void path_release(struct node *node, struct peer *peer, struct time_us now);

@@ -8,7 +8,6 @@
 #include "wire/message.h"
 
 #define LOST_RETRY_US (500 * USEC_PER_MSEC)
-#define LOST_SUSPECT_US (1 * USEC_PER_SEC)	/* before another interface is tried */
 #define LOST_DIRECTION_US (1 * USEC_PER_SEC)	/* before the coordinator is asked, and between two times */
 #define LOST_UNREACHABLE_US (10 * USEC_PER_SEC) /* before people are told */
 #define LOST_PATIENCE_US (30 * USEC_PER_SEC)	/* after the last inner packet */
@@ -114,6 +113,7 @@ static struct peer *create(struct node *node)
 		.active = -1,
 		.second = -1,
 		.deadline = TIME_NEVER,
+		.receiving = {.due = TIME_NEVER},
 		.last_data = node->now,
 		.state = NODE_PEER_IDLE,
 	};
@@ -146,7 +146,7 @@ void peer_destroy(struct node *node, struct peer *peer)
 		if (node->peers[i] == peer)
 			node->peers[i] = NULL;
 	unindex_peer(node, peer);
-	outbox_forget(&node->outbox, peer);
+	outbox_forget(&node->outbox, &peer->sending);
 	contact_stop(node, peer);
 	if (peer->session)
 		map_remove(&node->by_path_id, session_path_id(peer->session));
@@ -191,7 +191,7 @@ static bool send_over(struct node *node, struct peer *peer, struct time_us now, 
 	uint8_t number = path_number(path				   ? path->kind
 				     : peer_is_relay(peer, &route->remote) ? PATH_RELAY
 									   : PATH_DIRECT);
-	uint8_t *room = outbox_reserve(&node->outbox, plaintext.size + OVERHEAD_SIZE, NULL, 0);
+	uint8_t *room = outbox_reserve(&node->outbox, now, plaintext.size + OVERHEAD_SIZE, NULL, 0);
 
 	if (!room || session_seal(peer->session, number, SEALED_CONTROL, plaintext.data, plaintext.size, room) != OK)
 		return false;
@@ -280,6 +280,17 @@ static void run_leg(struct node *node, struct peer *peer, struct time_us now)
 	peer_plan(node, peer, leg_deadline(&peer->leg));
 }
 
+/* A new session begins with none; nothing is known of what has arrived. */
+void peer_forget_paths(struct peer *peer)
+{
+	memset(peer->paths, 0, sizeof peer->paths);
+	peer->active = peer->second = -1;
+	peer->moving.active = false;
+	peer->held_until = (struct time_us){0};
+	peer->sending = (struct outbox_owner){0};
+	peer->receiving = (struct receiving){.due = TIME_NEVER};
+}
+
 /* The next packet asks for a new direction. */
 void peer_end_session(struct node *node, struct peer *peer, struct time_us now, uint8_t reason)
 {
@@ -287,11 +298,9 @@ void peer_end_session(struct node *node, struct peer *peer, struct time_us now, 
 		map_remove(&node->by_path_id, session_path_id(peer->session));
 	session_destroy(peer->session);
 	peer->session = NULL;
-	outbox_forget(&node->outbox, peer);
-	memset(peer->paths, 0, sizeof peer->paths);
-	peer->active = peer->second = -1;
+	outbox_forget(&node->outbox, &peer->sending);
+	peer_forget_paths(peer);
 	peer->has_relay = false;
-	peer->moving.active = false;
 	peer_set_state(node, peer, now, NODE_PEER_IDLE, reason);
 }
 
@@ -323,8 +332,8 @@ static bool has_valid_path(const struct peer *peer)
 }
 
 /*
- * No way is known to work, and somebody wants one: every known address is asked again, the relay too, other interfaces
- * are tried, and the coordinator for a new direction.
+ * No way is known to work, and somebody wants one: every known address is asked again, the relay too, and the
+ * coordinator for a new direction.
  */
 static void look_for_a_way(struct node *node, struct peer *peer, struct time_us now)
 {
@@ -332,8 +341,6 @@ static void look_for_a_way(struct node *node, struct peer *peer, struct time_us 
 	path_add_all(node, peer, now);
 	if (peer->has_relay)
 		leg_refresh(&peer->leg, now);
-	if (time_since(now, peer->lost_since) >= LOST_SUSPECT_US)
-		node_suspect_locals(node, now);
 	if (time_since(now, peer->lost_since) < LOST_DIRECTION_US || peer->contact.used ||
 	    (peer->last_direction.us && time_since(now, peer->last_direction) < LOST_DIRECTION_US))
 		return;
@@ -368,7 +375,9 @@ void peer_run(struct node *node, struct peer *peer, struct time_us now)
 	if (peer->has_relay)
 		run_leg(node, peer, now);
 	contact_run(node, peer, now);
+	liveness_run(node, peer, now);
 	path_run(node, peer, now);
+	path_release(node, peer, now);
 	run_lost(node, peer, now);
 	run_requests(node, peer, now);
 	peer_plan(node, peer, contact_deadline(peer));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "proto/node/keys.h"
+#include "proto/node/outbox.h"
 #include "proto/node/path.h"
 #include "proto/session/leg.h"
 #include "proto/session/request.h"
@@ -40,12 +41,20 @@ struct answered {
 	size_t response_size;
 };
 
+/* What has come of the peer's data, and when it is told (liveness.c). */
+struct receiving {
+	struct receipt seen;
+	struct time_us due; /* TIME_NEVER: all is told */
+	size_t bytes;	    /* not told yet */
+	struct route route; /* where the last of it came from */
+};
+
 /* A move in progress: until the first packet from the peer on a new path. */
 struct moving {
 	bool active;
 	struct handover report;	     /* so far */
 	struct time_us heard_before; /* last packet on the old path */
-	int64_t rtt_us;		     /* of the old path; -1: not known */
+	bool was_known;		     /* the peer was certainly at the other end of it */
 };
 
 struct peer {
@@ -71,8 +80,11 @@ struct peer {
 	uint32_t burst_left; /* E5: bytes that may still go to an unvalidated address */
 
 	struct path paths[NODE_PATHS_MAX];
-	int active, second; /* indices of paths that data takes; -1: none. second: only during moves */
+	int active, second; /* indices of paths that data takes; -1: none. second: only during moves and doubts */
 	uint64_t route_tag; /* changes whenever the routes of data do */
+	struct time_us held_since, held_until; /* packets are sealed and kept: an upgrade must not reorder; us 0: not */
+	struct outbox_owner sending;
+	struct receiving receiving;
 
 	struct moving moving;
 	uint32_t handovers;
@@ -101,6 +113,8 @@ struct peer *peer_obtain(struct node *node, const struct certificate *certificat
 void peer_destroy(struct node *node, struct peer *peer);
 void peer_set_state(struct node *node, struct peer *peer, struct time_us now, enum node_peer_state state,
 		    uint8_t reason);
+/* As before a session: paths, what is in flight, moves. */
+void peer_forget_paths(struct peer *peer);
 /* Keys are wiped, paths forgotten; the peer is known still. */
 void peer_end_session(struct node *node, struct peer *peer, struct time_us now, uint8_t reason);
 /* The peer must be looked at no later than `at`. */

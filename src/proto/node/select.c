@@ -1,8 +1,9 @@
-/* Which path data takes (security 1, E3 and E4; hysteresis of E6). */
+/* Which path data takes (security 1, E3 and E4; hysteresis of E6), and when it takes two. */
 #include "proto/node/machine.h"
 #include "proto/node/path.h"
 
 #define HYSTERESIS_US 2000
+#define HOLD_MAX_US (100 * USEC_PER_MSEC)
 
 /* Did the peer, or the coordinator that sees it, name this address? Others were only seen on packets, which a stranger
  * may have forwarded. */
@@ -14,15 +15,21 @@ static bool is_listed(const struct peer *peer, const struct addr *remote)
 	return addr_equal(&peer->observed, remote);
 }
 
+static bool is_from_best_local(const struct node *node, const struct path *path)
+{
+	int local = node_local_for(node, path->route.remote.ip.family);
+
+	return local >= 0 && ip_equal(&node->locals[local].ip, &path->route.local.ip);
+}
+
 /* Smaller is better; among equals the RTT decides. */
 static int rank_of(const struct node *node, const struct peer *peer, const struct path *path)
 {
-	int local = node_local_for(node, path->route.remote.ip.family);
 	int rank = path->kind == PATH_RELAY ? 4 : 0;
 
 	if (path->kind == PATH_DIRECT && !is_listed(peer, &path->route.remote))
 		rank += 1;
-	if (local < 0 || !ip_equal(&node->locals[local].ip, &path->route.local.ip))
+	if (!is_from_best_local(node, path))
 		rank += 2;
 	return rank;
 }
@@ -47,25 +54,87 @@ static bool is_better(const struct node *node, const struct peer *peer, const st
 	return is_listed(peer, &path->route.remote) && rtt_of(path) < rtt_of(than) - rtt_of(than) / 5 - HYSTERESIS_US;
 }
 
+/* Told by the paths themselves where the occasion does not tell it. */
+static enum path_cause cause_of(const struct path *old, const struct path *path, enum path_cause cause)
+{
+	if (!old)
+		return CAUSE_FIRST;
+	if (!old->valid || old->doubtful)
+		return cause == CAUSE_NONE ? CAUSE_DIED : cause;
+	if (cause == CAUSE_ASKED || cause == CAUSE_MOVED || cause == CAUSE_PEER_MOVED)
+		return cause;
+	return old->kind != path->kind ? CAUSE_DIRECT : CAUSE_RTT;
+}
+
+/*
+ * From a longer way to a shorter one packets would overtake those on their way: they wait for half the difference of
+ * the round trips, so that inner connections see no reordering (design 7, upgrade).
+ */
+static void hold_back(struct node *node, struct peer *peer, struct time_us now, const struct path *old,
+		      const struct path *path)
+{
+	int64_t hold_us =
+		old->rtt_us >= 0 && path->rtt_us >= 0 ? (old->rtt_us - path->rtt_us) / 2 + old->rtt_var_us : 0;
+
+	if (hold_us <= 0)
+		return;
+	peer->held_since = now;
+	peer->held_until = time_add(now, hold_us < HOLD_MAX_US ? hold_us : HOLD_MAX_US);
+	peer_plan(node, peer, peer->held_until);
+}
+
+/* The replay since then is what was held, in its order. */
+void path_release(struct node *node, struct peer *peer, struct time_us now)
+{
+	if (peer->held_until.us == 0)
+		return;
+	if (!time_reached(now, peer->held_until)) {
+		peer_plan(node, peer, peer->held_until);
+		return;
+	}
+	peer->held_until = (struct time_us){0};
+	if (peer->active >= 0)
+		move_replay(node, peer, now, &peer->paths[peer->active], peer->held_since, false);
+}
+
 /* Leaving a path that has failed means that what was sent on it lately has to be sent again. */
-static void switch_to(struct node *node, struct peer *peer, struct time_us now, int best)
+static void switch_to(struct node *node, struct peer *peer, struct time_us now, int best, enum path_cause cause)
 {
 	struct path *old = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
 	struct path *path = &peer->paths[best];
-	bool failed = old && !old->valid && !peer->moving.active;
+	bool failed = old && (!old->valid || old->doubtful);
 
-	peer->active = best;
-	if (peer->second == best)
-		peer->second = -1;
-	peer->route_tag++;
-	node_emit_path(node, peer, NODE_EVENT_PATH_SELECTED, path);
+	cause = cause_of(old, path, cause);
 	if (failed)
-		move_replay(node, peer, now, path, old->heard);
+		move_begin_report(peer, now, old, false, cause);
+	if (old)
+		old->awaiting = old->doubtful = old->asked_others = false;
+	peer->active = best;
+	peer->second = -1;
+	peer->held_until = (struct time_us){0};
+	peer->route_tag++;
+	node_emit_selected(node, peer, path, cause);
+	if (failed)
+		move_replay(node, peer, now, path, time_add(now, -REPLAY_SPAN_MAX_US), true);
+	else if (old && !peer->moving.active)
+		hold_back(node, peer, now, old, path);
 	outbound_release(node, peer, now);
 }
 
+/* Contract in the header. */
+void path_use(struct node *node, struct peer *peer, struct time_us now, struct path *path, enum path_cause cause)
+{
+	peer->active = (int)(path - peer->paths);
+	if (peer->second == peer->active)
+		peer->second = -1;
+	peer->route_tag++;
+	peer->held_until = (struct time_us){0};
+	node_emit_selected(node, peer, path, cause);
+	move_replay(node, peer, now, path, time_add(now, -REPLAY_SPAN_MAX_US), true);
+}
+
 /* With nothing valid the present one is kept: it is as good a guess as any. */
-void path_select(struct node *node, struct peer *peer, struct time_us now)
+void path_select(struct node *node, struct peer *peer, struct time_us now, enum path_cause cause)
 {
 	int best = peer->active >= 0 && peer->paths[peer->active].valid ? peer->active : -1;
 
@@ -77,5 +146,53 @@ void path_select(struct node *node, struct peer *peer, struct time_us now)
 			best = i;
 	}
 	if (best >= 0 && best != peer->active && peer->session)
-		switch_to(node, peer, now, best);
+		switch_to(node, peer, now, best, cause);
+}
+
+/* Greater is better: proved, then independent of the address in doubt, then without a relay. */
+static int alternative_score(const struct path *path, const struct path *active)
+{
+	bool is_elsewhere = !ip_equal(&path->route.local.ip, &active->route.local.ip);
+
+	return (path->valid ? 4 : 0) + (is_elsewhere ? 2 : 0) + (path->kind == PATH_DIRECT ? 1 : 0);
+}
+
+/* A relay that knew the pair needs no validation: it forwards to where the peer proved to be. */
+struct path *path_alternative(struct node *node, struct peer *peer)
+{
+	const struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	struct path *best = NULL;
+
+	(void)node;
+	for (int i = 0; i < NODE_PATHS_MAX && active; i++) {
+		struct path *path = &peer->paths[i];
+
+		if (!path->used || i == peer->active ||
+		    (!path->valid && !(path->kind == PATH_RELAY && peer->leg_was_bound)))
+			continue;
+		if (!best || alternative_score(path, active) > alternative_score(best, active))
+			best = path;
+	}
+	return best;
+}
+
+/* The replay windows drop what arrives twice. */
+void path_overlap(struct node *node, struct peer *peer, struct path *path, struct time_us now)
+{
+	int index = (int)(path - peer->paths);
+
+	if (peer->second == index || peer->active == index)
+		return;
+	peer->second = index;
+	peer->route_tag++;
+	move_replay(node, peer, now, path, time_add(now, -REPLAY_SPAN_MAX_US), true);
+}
+
+/* What was sent twice until now need not be any more. */
+void path_overlap_end(struct peer *peer)
+{
+	if (peer->second < 0)
+		return;
+	peer->second = -1;
+	peer->route_tag++;
 }

@@ -32,6 +32,22 @@ void node_emit_path(struct node *node, struct peer *peer, enum node_event_type t
 	node_emit(node, &event);
 }
 
+/* Data takes it from now on. */
+void node_emit_selected(struct node *node, struct peer *peer, const struct path *path, enum path_cause cause)
+{
+	struct node_event event = {.type = NODE_EVENT_PATH_SELECTED,
+				   .kind = path->kind,
+				   .route = path->route,
+				   .rtt_us = path->rtt_us,
+				   .cause = cause};
+
+	memcpy(event.peer, peer->certificate.fqdn, sizeof event.peer);
+	if (path->kind == PATH_RELAY)
+		memcpy(event.relay, peer->relay_name, sizeof event.relay);
+	node->counters.selected[cause]++;
+	node_emit(node, &event);
+}
+
 /* A bare label is of our own zone. */
 static enum err full_name(const struct node *node, const char *name, char ret[FQDN_MAX_SIZE + 1])
 {
@@ -86,7 +102,6 @@ enum err node_ping(struct node *node, struct time_us now, const char *name, uint
 	    !peer_send(node, peer, now, &peer->paths[peer->active].route, (struct blob){plaintext, size}))
 		return ERR_FULL;
 	peer->last_data = now;
-	path_sent(node, peer, &peer->paths[peer->active], now);
 	return OK;
 }
 

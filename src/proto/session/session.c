@@ -154,6 +154,7 @@ enum err session_open(struct session *session, const uint8_t *datagram, size_t s
 	*ret = (struct opened){
 		.size = size - OVERHEAD_SIZE,
 		.path = header.path,
+		.counter = header.counter,
 		.flags = header.type & (SEALED_CONTROL | SEALED_PARTIAL),
 		.highest = replay_mark(&session->windows[header.path], header.counter),
 		.first_of_epoch = !epoch->heard,
@@ -178,6 +179,12 @@ bool session_is_initiator(const struct session *session)
 enum suite session_suite(const struct session *session)
 {
 	return session->suite;
+}
+
+/* What an acknowledgement cannot exceed. */
+uint64_t session_next_counter(const struct session *session, uint8_t path)
+{
+	return session->counters[path];
 }
 
 /* Contract in the header. */

@@ -16,6 +16,7 @@ struct session;
 struct opened {
 	size_t size;	     /* plaintext bytes, padding included */
 	uint8_t path;	     /* counter space it came in */
+	uint64_t counter;    /* its place there */
 	uint8_t flags;	     /* SEALED_CONTROL, SEALED_PARTIAL */
 	bool highest;	     /* its counter is the highest seen in that space: it may suggest an address (E1) */
 	bool first_of_epoch; /* it is the first opened under its epoch's keys, epoch 0 included: the peer has them */
@@ -42,6 +43,8 @@ must_use enum err session_open(struct session *session, const uint8_t *datagram,
 uint64_t session_path_id(const struct session *session);
 bool session_is_initiator(const struct session *session);
 enum suite session_suite(const struct session *session);
+/* Counter of the next packet that is sealed in this space. */
+uint64_t session_next_counter(const struct session *session, uint8_t path);
 /* Age of the sending key. */
 struct time_us session_key_since(const struct session *session);
 /* Has the current key done its time or count, so that the initiator should rekey now? */

@@ -1,0 +1,201 @@
+/*
+ * A path is good only while data on it is acknowledged (design 7). The receiver tells in a Receipt, RECEIPT_DELAY_US
+ * after the first packet that it has not told yet, the highest counter of data in each space. A sender that misses one
+ * asks the path by a challenge and in the same instant sends data another way as well, with all that has not been
+ * acknowledged before it; when neither receipt nor answer comes, the path is dead. So a wrong doubt costs a few
+ * duplicates, a right one interrupts for little more than one round trip.
+ */
+#include <string.h>
+
+#include "proto/node/machine.h"
+#include "wire/message.h"
+
+enum { RECEIPT_BYTES = 1 << 19 }; /* told at once: the sender keeps what is not acknowledged */
+#define RECEIPT_DELAY_US (25 * USEC_PER_MSEC)
+#define PATIENCE_MIN_US (60 * USEC_PER_MSEC)
+#define PROVE_AGAIN_US (1 * USEC_PER_SEC)
+#define OTHERS_PATIENCE_US (50 * USEC_PER_MSEC) /* for the coordinator's or relay's answer beyond its RTT */
+
+/* Before the first RTT there is nothing to go by. */
+int64_t path_patience_us(const struct path *path)
+{
+	int64_t pause = path->rtt_us / 2 > PATIENCE_MIN_US ? path->rtt_us / 2 : PATIENCE_MIN_US;
+	int64_t patience = path->rtt_us + pause + 4 * path->rtt_var_us, silence = path_silence_us(path);
+
+	return path->rtt_us < 0 || patience > silence ? silence : patience;
+}
+
+/* E3's figure, and the goal of design 7. */
+int64_t path_silence_us(const struct path *path)
+{
+	int64_t three = 3 * path->rtt_us;
+
+	return three > OLD_PATH_SILENCE_MIN_US ? three : OLD_PATH_SILENCE_MIN_US;
+}
+
+/* Large challenges on a path that carries data find its MTU and tell its RTT: once in PROVE_AGAIN_US. */
+void path_sent(struct node *node, struct peer *peer, struct path *path, struct time_us now)
+{
+	if (!path->awaiting) {
+		path->awaiting = true;
+		path->awaiting_counter = session_next_counter(peer->session, path_number(path->kind)) - 1;
+		path->awaiting_since = now;
+		peer_plan(node, peer, time_add(now, path_patience_us(path)));
+	}
+	if (path->valid && !path->challenge_open && time_since(now, path->challenge_at) > PROVE_AGAIN_US) {
+		path->next_challenge = now;
+		peer_plan(node, peer, now);
+	}
+	if (path->kind == PATH_RELAY)
+		node->counters.relay_tx_packets++;
+}
+
+/* The overlap that a doubt began ends with it; that of a move goes on until the peer is heard. */
+void path_proved(struct node *node, struct peer *peer, struct path *path, struct time_us now)
+{
+	bool was_doubtful = path->doubtful;
+
+	path->awaiting = path->doubtful = path->asked_others = false;
+	node_proved_on(node, now, &path->route.local.ip);
+	if (peer->active == (int)(path - peer->paths) && !peer->moving.active)
+		path_overlap_end(peer);
+	if (was_doubtful)
+		path_select(node, peer, now, CAUSE_SILENT);
+}
+
+/* The packet path: a few stores. */
+void liveness_note(struct peer *peer, uint8_t space, uint64_t counter, size_t bytes)
+{
+	struct received_space *seen = &peer->receiving.seen.spaces[space];
+
+	if (counter >= seen->next)
+		seen->next = counter + 1;
+	seen->packets++;
+	peer->receiving.bytes += bytes;
+}
+
+static void send_receipt(struct node *node, struct peer *peer, struct time_us now)
+{
+	uint8_t plaintext[CONTROL_MAX];
+	struct writer w = writer_over(plaintext, sizeof plaintext);
+	struct receiving *receiving = &peer->receiving;
+	const struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	const struct path *heard = path_find(peer, &receiving->route);
+	size_t size;
+
+	receiving->due = TIME_NEVER;
+	receiving->bytes = 0;
+	message_header_encode(MESSAGE_RECEIPT, ++node->transaction, &w);
+	receipt_encode(&receiving->seen, &w);
+	if (writer_finish(&w, &size) != OK)
+		return;
+	node->counters.receipts_tx++;
+	if (active)
+		peer_send(node, peer, now, &active->route, (struct blob){plaintext, size});
+	if (heard && heard != active && heard->valid)
+		peer_send(node, peer, now, &heard->route, (struct blob){plaintext, size});
+}
+
+/* The way back is our own choice, and the way that data came where that differs and has been validated. */
+void liveness_heard(struct node *node, struct peer *peer, struct time_us now, const struct route *route)
+{
+	struct receiving *receiving = &peer->receiving;
+
+	if (receiving->bytes == 0)
+		return;
+	receiving->route = *route;
+	if (receiving->bytes >= RECEIPT_BYTES) {
+		send_receipt(node, peer, now);
+		return;
+	}
+	if (receiving->due.us == TIME_NEVER.us) {
+		receiving->due = time_add(now, RECEIPT_DELAY_US);
+		peer_plan(node, peer, receiving->due);
+	}
+}
+
+/* More than was sent is nonsense, less than was known is old. While data goes two ways it does not tell which works. */
+void liveness_receipt(struct node *node, struct peer *peer, struct time_us now, const struct receipt *receipt)
+{
+	struct path *path = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+
+	for (uint8_t space = 0; space < PATHS_MAX; space++) {
+		uint64_t next = receipt->spaces[space].next;
+
+		if (next > session_next_counter(peer->session, space))
+			node->counters.dropped_malformed++;
+		else if (next > peer->sending.delivered[space])
+			peer->sending.delivered[space] = next;
+	}
+	if (path && path->awaiting && peer->second < 0 &&
+	    peer->sending.delivered[path_number(path->kind)] > path->awaiting_counter)
+		path_proved(node, peer, path, now);
+}
+
+/* Is it the way to the peer or our own access network? Relay and coordinator would answer through the latter. */
+static void ask_others(struct node *node, struct peer *peer, struct path *path, struct time_us now)
+{
+	path->asked_others = true;
+	if (peer->has_relay)
+		leg_refresh(&peer->leg, now);
+	link_ask(node, now);
+}
+
+/* The path is asked, the data goes another way as well. */
+static void begin_doubt(struct node *node, struct peer *peer, struct path *path, struct time_us now)
+{
+	struct path *other = path_alternative(node, peer);
+
+	path->doubtful = true;
+	path->doubtful_since = now;
+	node->counters.doubts++;
+	path->next_challenge = now;
+	ask_others(node, peer, path, now);
+	if (other && !peer->moving.active)
+		path_overlap(node, peer, other, now);
+	peer_plan(node, peer, now);
+}
+
+static struct time_us others_deadline(const struct node *node, const struct path *path)
+{
+	int64_t rtt_us = node->link.rtt_us > 0 ? node->link.rtt_us : 0;
+
+	return time_add(path->doubtful_since, rtt_us + OTHERS_PATIENCE_US);
+}
+
+/* Doubt, then blame on the local address when nobody at all is heard there, then death. */
+static void judge(struct node *node, struct peer *peer, struct path *path, struct time_us now)
+{
+	struct time_us dead_at = time_add(path->awaiting_since, path_silence_us(path));
+
+	if (!path->doubtful && time_since(now, path->awaiting_since) >= path_patience_us(path))
+		begin_doubt(node, peer, path, now);
+	if (path->asked_others && time_reached(now, others_deadline(node, path))) {
+		path->asked_others = false;
+		node_suspect_local(node, now, &path->route.local.ip, path->awaiting_since);
+		if (!path->used || !path->awaiting)
+			return; /* that was a move */
+	}
+	if (path->doubtful && time_reached(now, dead_at)) {
+		node->counters.silent_deaths++;
+		path_give_up(node, peer, path, now, CAUSE_SILENT);
+		return;
+	}
+	if (path->asked_others)
+		peer_plan(node, peer, others_deadline(node, path));
+	peer_plan(node, peer, path->doubtful ? dead_at : time_add(path->awaiting_since, path_patience_us(path)));
+}
+
+/* Before the paths' own challenges: a doubt asks for one. */
+void liveness_run(struct node *node, struct peer *peer, struct time_us now)
+{
+	struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+
+	if (!peer->session)
+		return;
+	if (time_reached(now, peer->receiving.due))
+		send_receipt(node, peer, now);
+	peer_plan(node, peer, peer->receiving.due);
+	if (active && active->valid && active->awaiting)
+		judge(node, peer, active, now);
+}
