@@ -94,6 +94,14 @@ def check_method(lab, router, method):
     demand(router.opened() == [], f"{method}: {router.opened()} is still open after the end")
 
 
+def check_has_nothing_to_lose(asker):
+    """What parses a gateway's words is not root, has no capability, and may not exec."""
+    with open(f"/proc/{asker.pid}/status", encoding="utf-8") as file:
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in file)
+    demand(status["Uid"].split()[1] != "0" and int(status["CapPrm"], 16) == 0 and int(status["CapBnd"], 16) == 0, f"privileges: {status}")
+    demand(status["NoNewPrivs"] == "1" and status["Seccomp"] == "2", "no seccomp filter")
+
+
 def test_portmap_methods(new_lab):
     """ntm-portmap opens our port by each of the three methods, and closes it when it ends; where nobody answers it says so and goes on."""
     with new_lab(nodes=("a",)) as lab:
@@ -105,6 +113,7 @@ def test_portmap_methods(new_lab):
         router.start()
         asker.ask("192.168.1.10%home")
         asker.wait_line(r"^mapped ")
+        check_has_nothing_to_lose(asker)
         asker.leave()
         for method in HINDRANCES:
             check_method(lab, router, method)
