@@ -4,16 +4,17 @@
 #include <string.h>
 
 #include "cmd/node_host.h"
+#include "cmd/node_task.h"
+#include "cmd/node_why.h"
 #include "io/clock.h"
 #include "io/log.h"
 
 #define CONTACT_PATIENCE_US (10 * USEC_PER_SEC)
 #define PING_PATIENCE_US (2 * USEC_PER_SEC)
-#define HANDOVER_PATIENCE_US (3 * USEC_PER_SEC)
 #define CONTACT_POLL_US (20 * USEC_PER_MSEC)
 
-/* Takes over document. */
-static void send_json(struct host *host, uint64_t client, json_t *document)
+/* The driver's socket holds it until the client reads. */
+void task_send(struct host *host, uint64_t client, json_t *document)
 {
 	char *text = document ? json_dumps(document, JSON_COMPACT) : NULL;
 
@@ -23,9 +24,10 @@ static void send_json(struct host *host, uint64_t client, json_t *document)
 	json_decref(document);
 }
 
-static void send_end(struct host *host, uint64_t client, int code, const char *error)
+/* What `ntm` exits with, and says. */
+void task_send_end(struct host *host, uint64_t client, int code, const char *error)
 {
-	send_json(host, client, json_pack("{sb si ss}", "end", 1, "exit", code, "error", error));
+	task_send(host, client, json_pack("{sb si ss}", "end", 1, "exit", code, "error", error));
 }
 
 /* Lower case, with the zone behind a bare label. False for what cannot be a name here. */
@@ -48,7 +50,8 @@ static bool full_name(const struct host *host, const char *name, char ret[FQDN_M
 	return written > 0 && written <= FQDN_MAX_SIZE;
 }
 
-static struct host_task *new_task(struct host *host, uint64_t client, enum host_task_kind kind, struct time_us now)
+/* A handful: each is one person's or script's command. */
+struct host_task *task_new(struct host *host, uint64_t client, enum host_task_kind kind, struct time_us now)
 {
 	for (int i = 0; i < HOST_TASKS_MAX; i++)
 		if (host->tasks[i].kind == TASK_NONE) {
@@ -56,16 +59,22 @@ static struct host_task *new_task(struct host *host, uint64_t client, enum host_
 				.kind = kind, .client = client, .started = now, .next = now, .deadline = TIME_NEVER};
 			return &host->tasks[i];
 		}
-	send_end(host, client, EXIT_FAILED, "the daemon is busy with other requests; try again");
+	task_send_end(host, client, EXIT_FAILED, "the daemon is busy with other requests; try again");
 	return NULL;
 }
 
-static bool find_peer(const struct host *host, struct time_us now, const char *fqdn, struct node_peer_status *ret)
+/* Whatever it kept goes. */
+void task_forget(struct host_task *task)
 {
-	for (size_t i = 0; i < NODE_PEERS_MAX; i++)
-		if (node_get_peer(host->node, now, i, ret) && strcmp(ret->fqdn, fqdn) == 0)
-			return true;
-	return false;
+	json_decref(task->moved);
+	*task = (struct host_task){0};
+}
+
+/* The client has its answer. */
+void task_end(struct host *host, struct host_task *task, int code, const char *error)
+{
+	task_send_end(host, task->client, code, error);
+	task_forget(task);
 }
 
 static bool start_named(struct host *host, uint64_t client, const json_t *request, enum host_task_kind kind,
@@ -76,15 +85,15 @@ static bool start_named(struct host *host, uint64_t client, const json_t *reques
 	char fqdn[FQDN_MAX_SIZE + 1], error[FQDN_MAX_SIZE + 100];
 
 	if (!name || !full_name(host, name, fqdn)) {
-		send_end(host, client, EXIT_USAGE, "a name is needed");
+		task_send_end(host, client, EXIT_USAGE, "a name is needed");
 		return false;
 	}
 	if (node_contact(host->node, now, fqdn) != OK) {
 		snprintf(error, sizeof error, "%s: not a name of another node of this network", fqdn);
-		send_end(host, client, EXIT_DENIED, error);
+		task_send_end(host, client, EXIT_DENIED, error);
 		return false;
 	}
-	*ret = new_task(host, client, kind, now);
+	*ret = task_new(host, client, kind, now);
 	if (!*ret)
 		return false;
 	memcpy((*ret)->name, fqdn, sizeof fqdn);
@@ -95,8 +104,8 @@ static bool start_named(struct host *host, uint64_t client, const json_t *reques
 static void verb_status(struct host *host, uint64_t client, const json_t *request)
 {
 	(void)request;
-	send_json(host, client, document_status(host, clock_now()));
-	send_end(host, client, EXIT_DONE, "");
+	task_send(host, client, document_status(host, clock_now()));
+	task_send_end(host, client, EXIT_DONE, "");
 }
 
 static void verb_ping(struct host *host, uint64_t client, const json_t *request)
@@ -114,11 +123,41 @@ static void verb_ping(struct host *host, uint64_t client, const json_t *request)
 	task->rtt_min_us = INT64_MAX;
 }
 
+/* Who is away may come back; who is not known, or not wanted, does not by waiting. */
+static int refusal_code(uint8_t reason)
+{
+	return reason == REASON_NONE || reason == REASON_OFFLINE || reason == REASON_BUSY ? EXIT_UNREACHABLE
+											  : EXIT_DENIED;
+}
+
+/* The steps, and the one that failed as the error. */
+static void tell_why(struct host *host, uint64_t client, const struct why_question *question)
+{
+	char error[WHY_TEXT_MAX + FQDN_MAX_SIZE + 40];
+	struct why why;
+
+	why_make(host, question, clock_now(), &why);
+	task_send(host, client, why.document);
+	snprintf(error, sizeof error, "%s is not reachable: %s", question->name,
+		 why.cause[0] ? why.cause : "no way to it works now; it is still being looked for");
+	task_send_end(host, client,
+		      why.reachable	     ? EXIT_DONE
+		      : question->is_foreign ? EXIT_DENIED
+					     : refusal_code(question->refused ? question->reason : REASON_NONE),
+		      why.reachable ? "" : error);
+}
+
+/* A name that cannot be contacted has its answer at once. */
 static void verb_why(struct host *host, uint64_t client, const json_t *request)
 {
+	const char *name = json_string_value(json_object_get(request, "name"));
+	char fqdn[FQDN_MAX_SIZE + 1];
 	struct host_task *task;
 
-	(void)start_named(host, client, request, TASK_WHY, &task);
+	if (name && full_name(host, name, fqdn) && node_contact(host->node, clock_now(), fqdn) != OK)
+		tell_why(host, client, &(struct why_question){.name = fqdn, .is_foreign = true});
+	else
+		(void)start_named(host, client, request, TASK_WHY, &task);
 }
 
 static void verb_watch(struct host *host, uint64_t client, const json_t *request)
@@ -129,53 +168,22 @@ static void verb_watch(struct host *host, uint64_t client, const json_t *request
 			host->watchers[i] = client;
 			return;
 		}
-	send_end(host, client, EXIT_FAILED, "too many watchers; end one");
-}
-
-static void verb_handover(struct host *host, uint64_t client, const json_t *request)
-{
-	const char *to = json_string_value(json_object_get(request, "to"));
-	const struct net_snapshot *snapshot = net_watch_snapshot(host->watch);
-	struct host_task *task;
-	uint32_t ifindex = 0;
-	char from[NET_NAME_MAX] = "", error[100];
-
-	for (size_t i = 0; to && i < snapshot->count; i++) {
-		if (strcmp(snapshot->addresses[i].ifname, to) == 0)
-			ifindex = snapshot->addresses[i].ifindex;
-		else if (snapshot->addresses[i].is_default)
-			snprintf(from, sizeof from, "%s", snapshot->addresses[i].ifname);
-	}
-	if (ifindex == 0) {
-		snprintf(error, sizeof error, "%.15s: no such interface, or it has no usable address; see `ip address`",
-			 to ? to : "");
-		send_end(host, client, EXIT_DENIED, error);
-		return;
-	}
-	task = new_task(host, client, TASK_HANDOVER, clock_now());
-	if (!task)
-		return;
-	task->ifindex = ifindex;
-	memcpy(task->from, from, sizeof from);
-	snprintf(task->name, sizeof task->name, "%s", to);
-	task->deadline = time_add(clock_now(), HANDOVER_PATIENCE_US);
-	if (node_prefer_interface(host->node, clock_now(), ifindex) != OK)
-		task->deadline = clock_now();
+	task_send_end(host, client, EXIT_FAILED, "too many watchers; end one");
 }
 
 static void verb_down(struct host *host, uint64_t client, const json_t *request)
 {
 	(void)request;
-	send_end(host, client, EXIT_DONE, "");
+	task_send_end(host, client, EXIT_DONE, "");
 	host->stop = true;
 }
 
 static void verb_join(struct host *host, uint64_t client, const json_t *request)
 {
 	(void)request;
-	send_end(host, client, EXIT_FAILED,
-		 "this device has joined a network already; to join another one, stop it and remove its state "
-		 "directory");
+	task_send_end(host, client, EXIT_FAILED,
+		      "this device has joined a network already; to join another one, stop it and remove its state "
+		      "directory");
 }
 
 static void verb_bugreport(struct host *host, uint64_t client, const json_t *request)
@@ -188,16 +196,16 @@ static void verb_bugreport(struct host *host, uint64_t client, const json_t *req
 	json_object_set_new(document, "tun",
 			    json_pack("{ss sb sb}", "name", tun_name(host->tun), "tso", tun_has_tso(host->tun), "uso",
 				      tun_has_uso(host->tun)));
-	send_json(host, client, document);
-	send_end(host, client, EXIT_DONE, "");
+	task_send(host, client, document);
+	task_send_end(host, client, EXIT_DONE, "");
 }
 
 static const struct {
 	const char *name;
 	void (*run)(struct host *host, uint64_t client, const json_t *request);
 } verbs[] = {
-	{"status", verb_status},     {"ping", verb_ping}, {"why", verb_why},   {"watch", verb_watch},
-	{"handover", verb_handover}, {"down", verb_down}, {"join", verb_join}, {"bugreport", verb_bugreport},
+	{"status", verb_status},      {"ping", verb_ping}, {"why", verb_why},	{"watch", verb_watch},
+	{"handover", handover_start}, {"down", verb_down}, {"join", verb_join}, {"bugreport", verb_bugreport},
 };
 
 /* From the control socket; the socket's mode says who may. */
@@ -214,8 +222,8 @@ void host_control_line(void *ctx, const struct stream_peer *peer, char *line, si
 			host_drain(host);
 			return;
 		}
-	send_end(host, peer->token, EXIT_USAGE,
-		 "the node daemon does not know this request; are `ntm` and `ntmd` of the same version?");
+	task_send_end(host, peer->token, EXIT_USAGE,
+		      "the node daemon does not know this request; are `ntm` and `ntmd` of the same version?");
 	json_decref(request);
 }
 
@@ -229,39 +237,47 @@ void host_control_closed(void *ctx, const struct stream_peer *peer)
 			host->watchers[i] = 0;
 	for (int i = 0; i < HOST_TASKS_MAX; i++)
 		if (host->tasks[i].client == peer->token)
-			host->tasks[i].kind = TASK_NONE;
+			task_forget(&host->tasks[i]);
 }
 
-static void end_task(struct host *host, struct host_task *task, int code, const char *error)
+/* One line: the first step that failed, else where to look. */
+static void say_why_silent(const struct host *host, const struct host_task *task, char *ret, size_t size)
 {
-	send_end(host, task->client, code, error);
-	task->kind = TASK_NONE;
+	struct why_question question = {.name = task->name, .refused = task->refused, .reason = task->reason};
+	struct why why;
+
+	why_make(host, &question, clock_now(), &why);
+	json_decref(why.document);
+	if (why.cause[0])
+		snprintf(ret, size, "%s is not reachable: %s", task->name, why.cause);
+	else
+		snprintf(ret, size, "%s: no answer; `ntm why %s` tells more", task->name, task->name);
 }
 
 static void end_ping(struct host *host, struct host_task *task)
 {
 	json_t *summary = json_pack("{ss ss si si}", "schema", "ntm.ping/1", "name", task->name, "sent",
 				    (int)task->sent, "received", (int)task->received);
-	char error[2 * FQDN_MAX_SIZE + 120] = "";
+	char error[2 * FQDN_MAX_SIZE + WHY_TEXT_MAX] = "";
 	int code = EXIT_DONE;
 
 	if (task->received > 0)
 		json_object_update_new(summary, json_pack("{sI sI sI}", "rtt_min_us", (json_int_t)task->rtt_min_us,
 							  "rtt_avg_us", (json_int_t)(task->rtt_sum_us / task->received),
 							  "rtt_max_us", (json_int_t)task->rtt_max_us));
-	send_json(host, task->client, summary);
+	task_send(host, task->client, summary);
 	if (task->refused) {
-		code = task->reason == REASON_OFFLINE || task->reason == REASON_BUSY ? EXIT_UNREACHABLE : EXIT_DENIED;
-		snprintf(error, sizeof error, "%s: %s", task->name, document_reason(task->reason));
+		code = refusal_code(task->reason);
+		say_why_silent(host, task, error, sizeof error);
 	} else if (task->received == 0) {
 		code = EXIT_UNREACHABLE;
-		snprintf(error, sizeof error, "%s: no answer; `ntm why %s` tells more", task->name, task->name);
+		say_why_silent(host, task, error, sizeof error);
 	} else if (task->direct && task->relayed_only) {
 		code = EXIT_RELAYED;
 		snprintf(error, sizeof error, "%s: reachable, but only through a relay; `ntm why %s` tells more",
 			 task->name, task->name);
 	}
-	end_task(host, task, code, error);
+	task_end(host, task, code, error);
 }
 
 /* With --direct it goes on until an answer came directly, at most `count` times. */
@@ -272,29 +288,52 @@ static bool is_ping_done(const struct host_task *task)
 	return task->count > 0 && task->sent >= task->count && !task->awaiting;
 }
 
+/* Comes back with the answer. */
+static uint64_t token_of(const struct host *host, const struct host_task *task)
+{
+	return (uint64_t)(task - host->tasks) << 32 | (uint32_t)task->client;
+}
+
+static void tell_timeout(struct host *host, const struct host_task *task, const char *error)
+{
+	json_t *line = json_pack("{ss si ss sb}", "schema", "ntm.ping/1", "seq", (int)task->sent, "name", task->name,
+				 "timeout", 1);
+
+	if (*error)
+		json_object_set_new(line, "error", json_string(error));
+	task_send(host, task->client, line);
+}
+
+/* Before the first answer the tunnel is waited for; after it, a tunnel that is lost is a ping that is lost. */
+static void wait_for_path(struct host *host, struct host_task *task, struct time_us now)
+{
+	(void)!node_contact(host->node, now, task->name);
+	task->next = time_add(now, task->sent == 0 ? CONTACT_POLL_US : task->interval_us);
+	if (task->sent == 0)
+		return;
+	task->sent++;
+	tell_timeout(host, task, "no path");
+}
+
 static void run_ping(struct host *host, struct host_task *task, struct time_us now)
 {
 	enum err err;
 
 	if (task->awaiting && time_reached(now, task->deadline)) {
 		task->awaiting = false;
-		send_json(host, task->client,
-			  json_pack("{ss si ss sb}", "schema", "ntm.ping/1", "seq", (int)task->sent, "name", task->name,
-				    "timeout", 1));
+		tell_timeout(host, task, "");
 	}
-	if (task->refused || is_ping_done(task) || (task->sent == 0 && time_reached(now, task->deadline))) {
+	if (task->refused || is_ping_done(task) ||
+	    (task->sent == 0 && (time_reached(now, task->deadline) ||
+				 why_is_hopeless(host, task->name, time_since(now, task->started), now)))) {
 		end_ping(host, task);
 		return;
 	}
 	if (!time_reached(now, task->next) || task->awaiting)
 		return;
-	err = node_ping(host->node, now, task->name, (uint64_t)(task - host->tasks) << 32 | (uint32_t)task->client,
-			task->sent + 1);
+	err = node_ping(host->node, now, task->name, token_of(host, task), task->sent + 1);
 	if (err == ERR_STATE) {
-		task->next = time_add(now, CONTACT_POLL_US);
-		(void)!node_contact(host->node, now, task->name);
-		if (task->sent > 0 && time_since(now, task->started) > CONTACT_PATIENCE_US)
-			end_ping(host, task);
+		wait_for_path(host, task, now);
 		return;
 	}
 	task->sent++;
@@ -303,48 +342,38 @@ static void run_ping(struct host *host, struct host_task *task, struct time_us n
 	task->deadline = time_add(now, PING_PATIENCE_US);
 }
 
-/* Settled when the tunnel stands and had half a second to find a direct way. */
+static void end_why(struct host *host, struct host_task *task, const struct why_question *question)
+{
+	tell_why(host, task->client, question);
+	task_forget(task);
+}
+
+/* The echo of `why` goes along: a tunnel that stands may carry nothing. */
+static struct why_question why_question_of(const struct host_task *task, struct time_us now)
+{
+	return (struct why_question){
+		.name = task->name,
+		.refused = task->refused,
+		.reason = task->reason,
+		.has_asked = task->sent > 0,
+		.has_answered = task->received > 0,
+		.echo_us = task->received > 0 ? task->rtt_max_us
+			   : task->sent > 0   ? time_since(now, task->awaiting_since)
+					      : 0,
+	};
+}
+
 static void run_why(struct host *host, struct host_task *task, struct time_us now)
 {
-	struct node_peer_status peer;
-	bool up = find_peer(host, now, task->name, &peer) && peer.has_session, reachable;
-	char error[FQDN_MAX_SIZE + 80];
+	struct why_question question = why_question_of(task, now);
 
+	if (task->sent == 0 && node_ping(host->node, now, task->name, token_of(host, task), 1) == OK) {
+		task->sent = 1;
+		task->awaiting_since = now;
+	}
 	task->next = time_add(now, CONTACT_POLL_US);
-	if (!task->refused && !time_reached(now, task->deadline) &&
-	    !(up && time_since(now, task->started) > USEC_PER_SEC / 2))
-		return;
-	send_json(host, task->client, document_why(host, task, now, &reachable));
-	snprintf(error, sizeof error, "%s: not reachable: the first step that failed tells why", task->name);
-	end_task(host, task,
-		 reachable			       ? EXIT_DONE
-		 : task->reason == REASON_UNKNOWN_NAME ? EXIT_DENIED
-						       : EXIT_UNREACHABLE,
-		 reachable ? "" : error);
-}
-
-static void end_handover(struct host *host, struct host_task *task, int64_t gap_us)
-{
-	send_json(host, task->client,
-		  json_pack("{ss ss ss sI}", "schema", "ntm.handover/1", "from", task->from, "to", task->name, "gap_us",
-			    (json_int_t)gap_us));
-	end_task(host, task, EXIT_DONE, "");
-}
-
-/* With no tunnel up there is nothing to wait for. */
-static void run_handover(struct host *host, struct host_task *task, struct time_us now)
-{
-	struct node_peer_status peer;
-	bool any = false;
-
-	for (size_t i = 0; i < NODE_PEERS_MAX; i++)
-		any |= node_get_peer(host->node, now, i, &peer) && peer.has_session;
-	task->next = time_add(now, 10 * CONTACT_POLL_US);
-	if (!any)
-		end_handover(host, task, 0);
-	else if (time_reached(now, task->deadline))
-		end_task(host, task, EXIT_TIMED_OUT,
-			 "no peer has answered over that interface yet; tunnels stay where they work");
+	if (time_reached(now, task->deadline) || why_is_settled(host, &question, time_since(now, task->started), now))
+		end_why(host, task, &question);
 }
 
 /* Polled while there are tasks; nothing wakes up otherwise. */
@@ -360,7 +389,7 @@ struct time_us host_tasks_run(struct host *host, struct time_us now)
 		else if (task->kind == TASK_WHY && time_reached(now, task->next))
 			run_why(host, task, now);
 		else if (task->kind == TASK_HANDOVER && time_reached(now, task->next))
-			run_handover(host, task, now);
+			handover_run(host, task, now);
 		if (task->kind == TASK_NONE)
 			continue;
 		at = time_min(at, task->awaiting ? task->deadline : time_min(task->next, task->deadline));
@@ -373,8 +402,8 @@ static void echo_received(struct host *host, const struct node_event *event)
 	size_t index = (size_t)(event->token >> 32);
 	struct host_task *task = index < HOST_TASKS_MAX ? &host->tasks[index] : NULL;
 
-	if (!task || task->kind != TASK_PING || (uint32_t)task->client != (uint32_t)event->token ||
-	    event->sequence <= task->answered_sequence)
+	if (!task || (task->kind != TASK_PING && task->kind != TASK_WHY) ||
+	    (uint32_t)task->client != (uint32_t)event->token || event->sequence <= task->answered_sequence)
 		return;
 	task->answered_sequence = event->sequence;
 	task->received++;
@@ -385,7 +414,9 @@ static void echo_received(struct host *host, const struct node_event *event)
 		task->rtt_min_us = event->rtt_us;
 	if (event->rtt_us > task->rtt_max_us)
 		task->rtt_max_us = event->rtt_us;
-	send_json(host, task->client, document_ping(event));
+	if (task->kind == TASK_PING)
+		task_send(host, task->client, document_ping(event));
+	task->next = task->kind == TASK_WHY ? event->at : task->next;
 }
 
 static void tell_watchers(struct host *host, const struct node_event *event)
@@ -400,7 +431,7 @@ static void tell_watchers(struct host *host, const struct node_event *event)
 	}
 	for (int i = 0; document && i < HOST_WATCHERS_MAX; i++)
 		if (host->watchers[i])
-			send_json(host, host->watchers[i], json_incref(document));
+			task_send(host, host->watchers[i], json_incref(document));
 	json_decref(document);
 }
 
@@ -412,8 +443,7 @@ void host_control_event(struct host *host, const struct node_event *event)
 	for (int i = 0; i < HOST_TASKS_MAX; i++) {
 		struct host_task *task = &host->tasks[i];
 
-		if (event->type == NODE_EVENT_HANDOVER && task->kind == TASK_HANDOVER && !event->handover.by_peer)
-			end_handover(host, task, event->handover.gap_us);
+		handover_event(task, event);
 		if (event->type == NODE_EVENT_PEER_REFUSED && (task->kind == TASK_PING || task->kind == TASK_WHY) &&
 		    strcmp(task->name, event->peer) == 0) {
 			task->refused = true;

@@ -71,7 +71,8 @@ static json_t *optional_us(int64_t us)
 	return us >= 0 ? json_integer(us) : json_null();
 }
 
-static json_t *handover_json(const struct handover *handover)
+/* What a finished move was, and cost. */
+json_t *document_handover(const struct handover *handover)
 {
 	char text[INSTANT_MAX];
 
@@ -108,7 +109,7 @@ static json_t *peer_json(const struct node_peer_status *peer)
 	return json_pack("{ss ss so so so ss so si so sI sI sI sI sI ss}", "name", peer->name, "fqdn", peer->fqdn, "id",
 			 id_json(&peer->id), "v4", ip_json(&peer->v4), "v6", ip_json(&peer->v6), "state",
 			 peer_state(peer->state), "paths", paths, "handovers", (int)peer->handovers, "last_handover",
-			 peer->has_last_handover ? handover_json(&peer->last_handover) : json_null(), "rx_bytes",
+			 peer->has_last_handover ? document_handover(&peer->last_handover) : json_null(), "rx_bytes",
 			 (json_int_t)peer->rx_bytes, "tx_bytes", (json_int_t)peer->tx_bytes, "rx_packets",
 			 (json_int_t)peer->rx_packets, "tx_packets", (json_int_t)peer->tx_packets, "key_age_s",
 			 (json_int_t)(peer->key_age_us / USEC_PER_SEC), "suite", peer->suite);
@@ -214,7 +215,7 @@ json_t *document_event(const struct host *host, const struct node_event *event)
 	case NODE_EVENT_PATH_DOWN:
 	case NODE_EVENT_PATH_SELECTED: add_path(document, event); break;
 	case NODE_EVENT_HANDOVER: {
-		json_t *handover = handover_json(&event->handover);
+		json_t *handover = document_handover(&event->handover);
 
 		json_object_set_new(document, "began", json_incref(json_object_get(handover, "at")));
 		json_object_del(handover, "at");
@@ -259,83 +260,4 @@ json_t *document_ping(const struct node_event *event)
 			 event->relay[0] ? json_string(event->relay) : json_null(), "local",
 			 addr_json(&event->route.local), "remote", addr_json(&event->route.remote), "rtt_us",
 			 (json_int_t)event->rtt_us);
-}
-
-static void add_step(json_t *steps, const char *step, bool ok, const char *detail, const char *fix)
-{
-	json_array_append_new(
-		steps, json_pack("{ss sb ss ss}", "step", step, "ok", ok, "detail", detail, "fix", ok ? "" : fix));
-}
-
-static bool find_peer(const struct host *host, struct time_us now, const char *fqdn, struct node_peer_status *ret)
-{
-	for (size_t i = 0; i < NODE_PEERS_MAX; i++)
-		if (node_get_peer(host->node, now, i, ret) && strcmp(ret->fqdn, fqdn) == 0)
-			return true;
-	return false;
-}
-
-static void add_paths(json_t *steps, const struct node_peer_status *peer, bool *ret_reachable, const char **ret_path)
-{
-	char detail[2 * ROUTE_MAX];
-
-	for (int i = 0; i < peer->path_count; i++) {
-		const struct node_path_status *path = &peer->paths[i];
-		char local[ADDR_TEXT_MAX], remote[ADDR_TEXT_MAX], rtt[40] = "";
-
-		if (path->rtt_us >= 0)
-			snprintf(rtt, sizeof rtt, ", %.1f ms", (double)path->rtt_us / 1000);
-		snprintf(detail, sizeof detail, "%s > %s: %u asked, %u answered%s%s",
-			 ip_format(&path->route.local.ip, local), addr_format(&path->route.remote, remote),
-			 path->challenges_tx, path->challenges_rx, rtt, path->active ? ", in use" : "");
-		add_step(steps, path->kind == PATH_RELAY ? "relay path" : "candidate", path->valid, detail,
-			 path->kind == PATH_RELAY ? "is the relay reachable over UDP from both ends?"
-						  : "a NAT or firewall on the way drops UDP to this address");
-		if (path->active && path->valid) {
-			*ret_reachable = true;
-			*ret_path = kind_name(path->kind);
-		}
-	}
-}
-
-/* ntm.why/1: in the order in which contact happens. */
-json_t *document_why(const struct host *host, const struct host_task *task, struct time_us now, bool *ret_reachable)
-{
-	struct node_peer_status peer;
-	struct node_status status;
-	json_t *steps = json_array();
-	bool known = find_peer(host, now, task->name, &peer), reachable = false;
-	const char *path = NULL;
-	char text[ADDR_TEXT_MAX], text2[ADDR_TEXT_MAX], detail[FQDN_MAX_SIZE + ZONE_MAX_SIZE + 100];
-
-	node_get_status(host->node, now, &status);
-	snprintf(detail, sizeof detail, "%s is a name of zone %s", task->name, status.zone);
-	add_step(steps, "name", true, detail, "");
-	snprintf(detail, sizeof detail, "coordinator %s %s", addr_format(&status.coordinator, text),
-		 status.coordinator_ok ? "answers" : "does not answer");
-	add_step(steps, "directory", status.coordinator_ok, detail,
-		 "check this machine's network, and that the server runs and its UDP port is open");
-	if (task->refused)
-		add_step(steps, "direction", false, document_reason(task->reason),
-			 "check the name with `ntm nodes` on the server, and `ntm status` on that machine");
-	else if (!known)
-		add_step(steps, "direction", false, "the coordinator has not answered",
-			 "try again when the coordinator is reachable");
-	if (known) {
-		snprintf(detail, sizeof detail, "%s, signed by this network's account server", peer.fqdn);
-		add_step(steps, "certificate", peer.has_certificate, detail, "");
-		snprintf(detail, sizeof detail, "%s, %s", ip_format(&peer.v4, text), ip_format(&peer.v6, text2));
-		add_step(steps, "lease", true, detail, "");
-		snprintf(detail, sizeof detail, "%s, %d candidates", peer_state(peer.state), peer.candidate_count);
-		if (!task->refused)
-			add_step(steps, "direction", peer.has_session, detail,
-				 "no candidate and no relay has answered: see below");
-		add_paths(steps, &peer, &reachable, &path);
-		if (peer.has_relay)
-			add_step(steps, "relay", peer.relay_bound, peer.relay,
-				 "is the relay's UDP port reachable from here?");
-	}
-	*ret_reachable = reachable;
-	return json_pack("{ss ss so sb so}", "schema", "ntm.why/1", "name", task->name, "steps", steps, "reachable",
-			 reachable, "path", path ? json_string(path) : json_null());
 }

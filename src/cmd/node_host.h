@@ -35,7 +35,7 @@ struct host_task {
 	enum host_task_kind kind;
 	uint64_t client;
 	char name[FQDN_MAX_SIZE + 1];
-	struct time_us started, next, deadline;
+	struct time_us started, next, deadline, awaiting_since;
 	/* ping */
 	uint32_t count, sent, received, answered_sequence;
 	bool direct, relayed_only, awaiting;
@@ -44,8 +44,9 @@ struct host_task {
 	bool refused;
 	uint8_t reason;
 	/* handover */
-	uint32_t ifindex;
 	char from[NET_NAME_MAX];
+	uint32_t expected; /* tunnels that have to move */
+	json_t *moved;	   /* how those did that have; owned */
 };
 
 struct host {
@@ -105,7 +106,7 @@ void host_control_event(struct host *host, const struct node_event *event);
 json_t *document_status(const struct host *host, struct time_us now);
 json_t *document_event(const struct host *host, const struct node_event *event);
 json_t *document_ping(const struct node_event *event);
-json_t *document_why(const struct host *host, const struct host_task *task, struct time_us now, bool *ret_reachable);
+json_t *document_handover(const struct handover *handover);
 const char *document_reason(uint8_t reason);
 
 /* node_stub.c: the DNS stub on the node's own virtual addresses, port 53, and the system resolver's hint to it. */

@@ -185,7 +185,8 @@ void render_ping(const struct render *render, const json_t *document)
 
 	fprintf(render->out, "%lld: ", (long long)document_integer(document, "seq"));
 	if (json_is_true(json_object_get(document, "timeout"))) {
-		render_print(render, COLOUR_BAD, "no answer");
+		render_print(render, COLOUR_BAD,
+			     *document_text(document, "error") ? document_text(document, "error") : "no answer");
 	} else {
 		fprintf(render->out, "%s via", render_clean(document_text(document, "name"), text, sizeof text));
 		print_route(render, document, document_text(document, "path"));

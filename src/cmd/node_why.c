@@ -1,0 +1,310 @@
+#include "cmd/node_why.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/node_portmap.h"
+
+#define TUNNEL_PATIENCE_US (500 * USEC_PER_MSEC) /* within this it finds its direct way */
+#define ECHO_PATIENCE_US (2 * USEC_PER_SEC)
+#define ALONE_PATIENCE_US (2 * USEC_PER_SEC) /* for an answer of somebody who is known to be away */
+
+/* The steps so far. */
+struct steps {
+	json_t *list;
+	char *cause; /* of the first failure */
+};
+
+static void add(struct steps *steps, const char *step, bool ok, const char *detail, const char *fix)
+{
+	if (!ok && *fix && !steps->cause[0])
+		snprintf(steps->cause, WHY_TEXT_MAX, "%s: %s; %s", step, detail, fix);
+	json_array_append_new(steps->list, json_pack("{ss sb ss ss}", "step", step, "ok", ok, "detail", detail, "fix",
+						     ok ? "" : fix));
+}
+
+static bool find_peer(const struct host *host, struct time_us now, const char *fqdn, struct node_peer_status *ret)
+{
+	for (size_t i = 0; i < NODE_PEERS_MAX; i++)
+		if (node_get_peer(host->node, now, i, ret) && strcmp(ret->fqdn, fqdn) == 0)
+			return true;
+	return false;
+}
+
+static void add_this_node(struct steps *steps, const struct host *host, const struct node_status *status)
+{
+	char text[WHY_TEXT_MAX], v4[ADDR_TEXT_MAX];
+	bool ok = status->v4.family != 0 && host->is_set_up;
+
+	if (ok)
+		snprintf(text, sizeof text, "%s, %s", status->fqdn, ip_format(&status->v4, v4));
+	else
+		snprintf(text, sizeof text, "%s has no virtual address yet", status->fqdn);
+	add(steps, "this node", ok, text, "it needs its coordinator once: see the next steps");
+}
+
+static void add_network(struct steps *steps, const struct host *host)
+{
+	const struct net_snapshot *snapshot = net_watch_snapshot(host->watch);
+	char text[WHY_TEXT_MAX], ip[ADDR_TEXT_MAX];
+	size_t at = 0;
+	bool has_default = false;
+
+	text[0] = 0;
+	for (size_t i = 0; i < snapshot->count && at + 80 < sizeof text; i++) {
+		const struct net_address *address = &snapshot->addresses[i];
+
+		has_default |= address->is_default;
+		at += (size_t)snprintf(text + at, sizeof text - at, "%s%s on %.15s%s", at ? ", " : "",
+				       ip_format(&address->ip, ip), address->ifname,
+				       address->is_default ? " (default)" : "");
+	}
+	if (snapshot->count == 0)
+		add(steps, "network", false, "this machine has no address on any network",
+		    "connect it; `ip address` shows what it has");
+	else if (!has_default)
+		add(steps, "network", false, text, "there is no default route: `ip route` shows what there is");
+	else
+		add(steps, "network", true, text, "");
+}
+
+/* What the NAT has opened for us; its absence is no failure. */
+static void add_mapped(struct steps *steps, const struct host *host)
+{
+	char text[WHY_TEXT_MAX], local[ADDR_TEXT_MAX], external[ADDR_TEXT_MAX];
+	uint64_t renewals;
+
+	for (size_t i = 0; i < node_portmap_count(host, &renewals); i++) {
+		const struct portmap_answer *answer = node_portmap_get(host, i);
+
+		snprintf(text, sizeof text, "the NAT forwards %s to %s, by %s",
+			 addr_format(&answer->external, external), ip_format(&answer->local, local),
+			 portmap_method_name(answer->method));
+		add(steps, "port mapping", true, text, "");
+	}
+}
+
+static void add_name(struct steps *steps, const struct why_question *question, const struct node_status *status)
+{
+	char text[WHY_TEXT_MAX];
+
+	if (question->is_foreign && strcmp(question->name, status->fqdn) == 0)
+		add(steps, "name", false, "that is this node itself", "ask about another one");
+	else if (question->is_foreign) {
+		snprintf(text, sizeof text, "%s is no name of this network, whose zone is %s", question->name,
+			 status->zone);
+		add(steps, "name", false, text, "check the name");
+	} else {
+		snprintf(text, sizeof text, "%s", question->name);
+		add(steps, "name", true, text, "");
+	}
+}
+
+static void add_directory(struct steps *steps, const struct node_status *status)
+{
+	char text[WHY_TEXT_MAX], address[ADDR_TEXT_MAX], rtt[40] = "";
+
+	if (status->coordinator_rtt_us >= 0)
+		snprintf(rtt, sizeof rtt, ", %.1f ms", (double)status->coordinator_rtt_us / 1000);
+	snprintf(text, sizeof text, "coordinator %s %s%s", addr_format(&status->coordinator, address),
+		 status->coordinator_ok ? "answers" : "does not answer", status->coordinator_ok ? rtt : "");
+	add(steps, "directory", status->coordinator_ok, text,
+	    "does its server run, and does every firewall on the way let UDP to that port pass?");
+}
+
+/* What a person can do about a refusal. */
+static const char *refusal_fix(uint8_t reason)
+{
+	switch (reason) {
+	case REASON_UNKNOWN_NAME: return "check the name with `ntm nodes` on the server";
+	case REASON_OFFLINE: return "start it there with `sudo ntm up`, or see there with `ntm status` what it lacks";
+	case REASON_REVOKED:
+		return "it was taken off the network for good; a new join code would make it another member";
+	case REASON_BUSY: return "try again in a moment";
+	default: return "ask who runs the server; its log tells more";
+	}
+}
+
+static void add_direction(struct steps *steps, const struct why_question *question, const struct node_peer_status *peer)
+{
+	char text[WHY_TEXT_MAX];
+
+	if (question->refused)
+		add(steps, "direction", false, document_reason(question->reason), refusal_fix(question->reason));
+	else if (!peer)
+		add(steps, "direction", false, "the coordinator has not told how to reach it",
+		    "a coordinator that answers tells at once: see the step before");
+	else {
+		snprintf(text, sizeof text, "%d addresses of it are known%s", peer->candidate_count,
+			 peer->has_relay ? ", and a relay" : "");
+		add(steps, "direction", true, text, "");
+	}
+}
+
+static void add_credentials(struct steps *steps, const struct node_peer_status *peer)
+{
+	char text[WHY_TEXT_MAX], v4[ADDR_TEXT_MAX], v6[ADDR_TEXT_MAX];
+
+	snprintf(text, sizeof text, "%s, signed by this network's account server", peer->fqdn);
+	add(steps, "certificate", peer->has_certificate, text, "it has to join anew");
+	snprintf(text, sizeof text, "%s, %s", ip_format(&peer->v4, v4), ip_format(&peer->v6, v6));
+	add(steps, "lease", peer->v4.family != 0 || peer->v6.family != 0, text,
+	    "its coordinator has to lease addresses");
+}
+
+static void format_way(const struct node_path_status *path, char ret[WHY_TEXT_MAX])
+{
+	char local[ADDR_TEXT_MAX], remote[ADDR_TEXT_MAX], rtt[40] = "", loss[40] = "";
+
+	if (path->rtt_us >= 0)
+		snprintf(rtt, sizeof rtt, ", %.1f ms", (double)path->rtt_us / 1000);
+	if (path->loss_permille > 0)
+		snprintf(loss, sizeof loss, ", %.1f %% lost", path->loss_permille / 10.0);
+	snprintf(ret, WHY_TEXT_MAX, "%s > %s: %u asked, %u answered%s%s%s%s", ip_format(&path->route.local.ip, local),
+		 addr_format(&path->route.remote, remote), path->challenges_tx, path->challenges_rx, rtt, loss,
+		 path->valid ? "" : ", does not answer now", path->active ? ", in use" : "");
+}
+
+/* Ways that fail need no remedy where another one works. */
+static void add_ways(struct steps *steps, const struct node_peer_status *peer, enum path_kind kind, bool is_needed)
+{
+	static const char *const fixes[] = {
+		[PATH_DIRECT] = "a NAT or firewall on the way drops UDP to this address, or it is not there any more",
+		[PATH_RELAY] = "does the relay run, and do both ends reach its UDP port?",
+	};
+	char text[WHY_TEXT_MAX];
+
+	for (int i = 0; i < peer->path_count; i++)
+		if (peer->paths[i].kind == kind) {
+			format_way(&peer->paths[i], text);
+			add(steps, kind == PATH_RELAY ? "relay path" : "candidate", peer->paths[i].valid, text,
+			    is_needed ? fixes[kind] : "");
+		}
+}
+
+static const struct node_path_status *way_in_use(const struct node_peer_status *peer)
+{
+	for (int i = 0; i < peer->path_count; i++)
+		if (peer->paths[i].active && peer->paths[i].valid)
+			return &peer->paths[i];
+	return NULL;
+}
+
+/* In one line what the ways below say one by one. */
+static void add_paths(struct steps *steps, const struct node_peer_status *peer)
+{
+	char text[WHY_TEXT_MAX];
+	int good = 0;
+
+	for (int i = 0; i < peer->path_count; i++)
+		good += peer->paths[i].valid;
+	snprintf(text, sizeof text, "%d of %d ways to it answer", good, peer->path_count);
+	add(steps, "paths", good > 0, text,
+	    "a firewall before this machine or before the other drops UDP, or the other is off");
+}
+
+static void add_tunnel(struct steps *steps, const struct node_peer_status *peer)
+{
+	char text[WHY_TEXT_MAX];
+
+	if (peer->has_session)
+		snprintf(text, sizeof text, "%s, keys %lld s old", peer->suite,
+			 (long long)(peer->key_age_us / USEC_PER_SEC));
+	else
+		snprintf(text, sizeof text, "no answer to the handshake on any way");
+	add(steps, "tunnel", peer->has_session, text, "is it up there? every way to it is listed below");
+}
+
+static void add_relay(struct steps *steps, const struct node_peer_status *peer, bool is_needed)
+{
+	char text[WHY_TEXT_MAX];
+
+	if (!peer->has_relay)
+		add(steps, "relay", false, "none was named for this pair",
+		    is_needed ? "a network whose nodes are behind NATs needs one: `ntm invite --role relay`" : "");
+	else {
+		snprintf(text, sizeof text, "%s, %s", peer->relay,
+			 peer->relay_bound ? "our leg is bound" : "our leg is not bound");
+		add(steps, "relay", peer->relay_bound, text,
+		    is_needed ? "does the relay run, and do we reach its UDP port?" : "");
+	}
+}
+
+/* Whatever the tables say: does something come back? */
+static void add_echo(struct steps *steps, const struct why_question *question)
+{
+	char text[WHY_TEXT_MAX];
+
+	if (!question->has_asked)
+		return;
+	snprintf(text, sizeof text, question->has_answered ? "answered in %.1f ms" : "no answer for %.1f ms",
+		 (double)question->echo_us / 1000);
+	add(steps, "echo", question->has_answered, text,
+	    "the way in use carries nothing now; another one is being looked for");
+}
+
+/* The peer's part of the steps; returns the way that data takes. */
+static const struct node_path_status *add_peer(struct steps *steps, const struct node_peer_status *peer,
+					       const struct why_question *question)
+{
+	const struct node_path_status *way = way_in_use(peer);
+
+	add_credentials(steps, peer);
+	add_tunnel(steps, peer);
+	add_paths(steps, peer);
+	add_ways(steps, peer, PATH_DIRECT, !way || way->kind == PATH_RELAY);
+	add_relay(steps, peer, !way);
+	add_ways(steps, peer, PATH_RELAY, !way);
+	add_echo(steps, question);
+	return way;
+}
+
+/* Everything that can be known is told, also behind a step that failed: a tunnel may live on without a coordinator. */
+void why_make(const struct host *host, const struct why_question *question, struct time_us now, struct why *ret)
+{
+	struct node_peer_status peer;
+	struct node_status status;
+	const struct node_path_status *way = NULL;
+	struct steps steps = {json_array(), ret->cause};
+	bool known = !question->is_foreign && find_peer(host, now, question->name, &peer);
+
+	ret->cause[0] = 0;
+	node_get_status(host->node, now, &status);
+	add_this_node(&steps, host, &status);
+	add_network(&steps, host);
+	add_mapped(&steps, host);
+	add_name(&steps, question, &status);
+	if (!question->is_foreign) {
+		add_directory(&steps, &status);
+		add_direction(&steps, question, known ? &peer : NULL);
+	}
+	if (known)
+		way = add_peer(&steps, &peer, question);
+	ret->reachable = way && peer.has_session && (!question->has_asked || question->has_answered);
+	ret->document = json_pack("{ss ss so sb so}", "schema", "ntm.why/1", "name", question->name, "steps",
+				  steps.list, "reachable", ret->reachable, "path",
+				  way ? json_string(way->kind == PATH_RELAY ? "relay" : "direct") : json_null());
+}
+
+/* Where nobody can answer, a person is not kept waiting. */
+bool why_is_hopeless(const struct host *host, const char *name, int64_t waited_us, struct time_us now)
+{
+	struct node_peer_status peer;
+	struct node_status status;
+
+	if (waited_us <= ALONE_PATIENCE_US)
+		return false;
+	node_get_status(host->node, now, &status);
+	return net_watch_snapshot(host->watch)->count == 0 ||
+	       (!status.coordinator_ok && !find_peer(host, now, name, &peer));
+}
+
+/* Refused; or a tunnel that answers and has had the time to find its best way; or one that does not answer. */
+bool why_is_settled(const struct host *host, const struct why_question *question, int64_t waited_us, struct time_us now)
+{
+	if (question->refused || why_is_hopeless(host, question->name, waited_us, now))
+		return true;
+	if (question->has_answered)
+		return waited_us > TUNNEL_PATIENCE_US;
+	return question->has_asked && question->echo_us > ECHO_PATIENCE_US;
+}
