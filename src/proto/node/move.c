@@ -58,6 +58,12 @@ static bool is_same_way(const struct path *path, const struct handover *report)
 	       ip_equal(&path->route.local.ip, &report->from.local.ip) && path->kind == report->from_kind;
 }
 
+/* The peer's moves leave our end of a relayed path as it was, and of a direct one when it says that it is kept. */
+static bool is_old_way(const struct moving *moving)
+{
+	return !moving->report.by_peer || (moving->kept && moving->report.from_kind == PATH_DIRECT);
+}
+
 /*
  * The gap begins with the last packet heard the old way, or with our own move where that is later: before it nothing
  * was interrupted. When the peer moved is not told, so there it is the former.
@@ -69,9 +75,10 @@ void move_heard(struct node *node, struct peer *peer, struct time_us now, struct
 	struct time_us start = moving->report.at;
 	int index = (int)(path - peer->paths);
 
-	if (is_same_way(path, &moving->report) && !moving->report.by_peer) {
-		moving->heard_before = now;				/* still the old path */
-		moving->active = peer->active != index || !path->valid; /* ... and again the only one: no move at all */
+	if (is_same_way(path, &moving->report) && is_old_way(moving)) {
+		moving->heard_before = now;
+		if (moving->report.cause == CAUSE_SILENT || moving->report.cause == CAUSE_DIED)
+			moving->active = peer->active != index || !path->valid; /* it lives: no move at all */
 		return;
 	}
 	if (peer->active >= 0 && peer->active != index && peer->paths[peer->active].valid && !path->valid)
@@ -334,6 +341,8 @@ void move_peer(struct node *node, struct peer *peer, struct time_us now, const s
 	peer->burst_left = UNVALIDATED_BURST_BYTES;
 	path_challenge(node, peer, path, now);
 	if (move->kept && old && old->valid && !old->doubtful) {
+		move_begin_report(peer, now, old, true, CAUSE_PEER_MOVED);
+		peer->moving.kept = true;
 		path_select(node, peer, now, CAUSE_PEER_MOVED); /* now, or as soon as the new way is valid */
 		return;
 	}

@@ -199,8 +199,13 @@ void path_heard(struct node *node, struct peer *peer, struct time_us now, const 
 	path->heard = now;
 	if (peer->moving.active)
 		move_heard(node, peer, now, path);
-	if (!path->valid)
-		path_challenge(node, peer, path, now);
+	if (path->valid)
+		return;
+	if (!path->was_heard)
+		path->challenge_at =
+			(struct time_us){0}; /* what was sent before met a closed NAT: ask at once, this once */
+	path->was_heard = true;
+	path_challenge(node, peer, path, now);
 }
 
 static struct challenge *find_challenge(struct path *path, const uint8_t bytes[CHALLENGE_SIZE])
@@ -257,7 +262,8 @@ void path_challenge(struct node *node, struct peer *peer, struct path *path, str
 	struct path_challenge message;
 	size_t size;
 
-	if (!peer->session || (path->challenges_tx > 0 && time_since(now, path->challenge_at) < CHALLENGE_INTERVAL_US))
+	if (!peer->session ||
+	    (path->challenge_at.us > 0 && time_since(now, path->challenge_at) < CHALLENGE_INTERVAL_US))
 		return;
 	if (path->challenge_open) {
 		path->unanswered++;

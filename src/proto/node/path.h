@@ -28,6 +28,7 @@ struct path {
 	bool valid;	      /* a challenge was answered, or a bound leg; and not silent since */
 	bool doubtful;	      /* data on it has not been acknowledged for longer than usual: liveness.c */
 	bool asked_others;    /* in this doubt: whether the local address is to blame */
+	bool was_heard;	      /* since it is probed */
 	bool is_suggested;    /* by a packet that came from there; the active path is being asked */
 	bool is_known;	      /* the peer was there before and did not say that it moved: not E5's case */
 	int64_t rtt_us;	      /* smoothed (RFC 6298); -1: not known */

@@ -54,6 +54,7 @@ struct moving {
 	bool active;
 	struct handover report;	     /* so far */
 	struct time_us heard_before; /* last packet on the old path */
+	bool kept;		     /* the peer's move, and its old address is still there */
 	bool was_known;		     /* the peer was certainly at the other end of it */
 };
 

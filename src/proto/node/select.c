@@ -55,14 +55,15 @@ static bool is_better(const struct node *node, const struct peer *peer, const st
 }
 
 /* Told by the paths themselves where the occasion does not tell it. */
-static enum path_cause cause_of(const struct path *old, const struct path *path, enum path_cause cause)
+static enum path_cause cause_of(const struct peer *peer, const struct path *old, const struct path *path,
+				enum path_cause cause)
 {
+	if (peer->moving.active)
+		return peer->moving.report.cause;
 	if (!old)
 		return CAUSE_FIRST;
 	if (!old->valid || old->doubtful)
 		return cause == CAUSE_NONE ? CAUSE_DIED : cause;
-	if (cause == CAUSE_ASKED || cause == CAUSE_MOVED || cause == CAUSE_PEER_MOVED)
-		return cause;
 	return old->kind != path->kind ? CAUSE_DIRECT : CAUSE_RTT;
 }
 
@@ -104,7 +105,7 @@ static void switch_to(struct node *node, struct peer *peer, struct time_us now, 
 	struct path *path = &peer->paths[best];
 	bool failed = old && (!old->valid || old->doubtful);
 
-	cause = cause_of(old, path, cause);
+	cause = cause_of(peer, old, path, cause);
 	if (failed)
 		move_begin_report(peer, now, old, false, cause);
 	if (old)
