@@ -12,20 +12,6 @@
  */
 enum { NODE_UNPROVEN_BYTES = UNVALIDATED_BURST_BYTES + 64 * 1024 };
 
-static bool is_proven(const struct node_host *n, const struct addr *remote)
-{
-	for (uint32_t i = 0; i < n->proven_count && i < NODE_HOST_PROVEN_MAX; i++)
-		if (addr_equal(&n->proven[i], remote))
-			return true;
-	return false;
-}
-
-static void prove(struct node_host *n, const struct addr *remote)
-{
-	if (!is_proven(n, remote))
-		n->proven[n->proven_count++ % NODE_HOST_PROVEN_MAX] = *remote;
-}
-
 static void on_event(void *ctx, const struct node_event *event)
 {
 	static const char *const texts[NODE_EVENT_TYPES] = {
@@ -39,7 +25,7 @@ static void on_event(void *ctx, const struct node_event *event)
 	n->events[event->type]++;
 	n->last[event->type] = *event;
 	if (event->type == NODE_EVENT_PATH_UP)
-		prove(n, &event->route.remote);
+		proven_add(&n->proven, &event->route.remote);
 	if (event->type == NODE_EVENT_HANDOVER && event->handover.by_peer)
 		n->unproven_allowance += UNVALIDATED_BURST_BYTES; /* E5: once for each real move */
 	world_note(n->host->world, n->host->name, "%s %s%s %s", texts[event->type], event->peer,
@@ -59,10 +45,10 @@ struct node_host *node_host_start(struct host *host, const struct node_config *c
 	n->random = stream_for(host->world->seed ^ (uint64_t)host->world->now.us, "node", host->number);
 	for (unsigned i = 0; i < network->coordinator_count; i++)
 		for (unsigned k = 0; k < network->coordinators[i].addresses.count; k++)
-			prove(n, &network->coordinators[i].addresses.list[k]);
+			proven_add(&n->proven, &network->coordinators[i].addresses.list[k]);
 	for (unsigned i = 0; i < network->relay_count; i++)
 		for (unsigned k = 0; k < network->relays[i].addresses.count; k++)
-			prove(n, &network->relays[i].addresses.list[k]);
+			proven_add(&n->proven, &network->relays[i].addresses.list[k]);
 	err = node_create(config, &env, host->world->now, &n->node);
 	if (err != OK) {
 		world_fail(host->world, "%s does not start: %s", host->name, err_text(err));
@@ -132,7 +118,7 @@ static uint64_t allowance(const void *m, const struct addr *remote)
 {
 	const struct node_host *n = m;
 
-	return is_proven(n, remote) ? UINT64_MAX : NODE_UNPROVEN_BYTES + n->unproven_allowance;
+	return proven_has(&n->proven, remote) ? UINT64_MAX : NODE_UNPROVEN_BYTES + n->unproven_allowance;
 }
 
 static void destroy(void *m)

@@ -3,8 +3,9 @@
 
 #include "host.h"
 #include "proto/node/node.h"
+#include "proven.h"
 
-enum { NODE_HOST_PROVEN_MAX = 64, NODE_EVENT_TYPES = NODE_EVENT_ECHO + 1 };
+enum { NODE_EVENT_TYPES = NODE_EVENT_ECHO + 1 };
 
 struct node_host {
 	struct node *node;
@@ -12,8 +13,7 @@ struct node_host {
 	struct stream random;
 	uint32_t events[NODE_EVENT_TYPES]; /* how many of each kind */
 	struct node_event last[NODE_EVENT_TYPES];
-	uint32_t proven_count;
-	struct addr proven[NODE_HOST_PROVEN_MAX]; /* servers, and where a path was validated */
+	struct proven proven; /* servers, and where a path was validated */
 	uint64_t unproven_allowance;
 };
 

@@ -1,9 +1,8 @@
 /* overlay.h: a whole network of the product in one world: account server's keys, coordinator, relays, nodes. */
 #pragma once
 
-#include "coordinator_host.h"
 #include "node_host.h"
-#include "relay_host.h"
+#include "server_host.h"
 #include "traffic.h"
 
 enum { OVERLAY_NODES_MAX = 8, OVERLAY_RELAYS_MAX = 2, OVERLAY_PORT = 7367 };

@@ -1,0 +1,169 @@
+#include "server_host.h"
+
+#include "base/mem.h"
+#include "world.h"
+
+static struct relay *relay_of(void *m)
+{
+	return ((struct server_host *)m)->relay;
+}
+
+static struct coordinator *coordinator_of(void *m)
+{
+	return ((struct server_host *)m)->coordinator;
+}
+
+/* Randomness depends on when it starts: a restarted one makes other secrets. */
+static struct server_host *server_create(struct host *host, const char *purpose)
+{
+	struct server_host *s = mem_alloc(1, sizeof *s);
+
+	s->host = host;
+	s->random = stream_for(host->world->seed ^ (uint64_t)host->world->now.us, purpose, host->number);
+	return s;
+}
+
+static void server_run(struct server_host *s)
+{
+	s->host->machine = s;
+	host_turn(s->host);
+}
+
+/* Strict: nothing for free to anybody who has not authenticated himself from there. */
+static uint64_t allowance(const void *m, const struct addr *remote)
+{
+	return proven_has(&((const struct server_host *)m)->proven, remote) ? UINT64_MAX : 0;
+}
+
+static void on_coordinator_event(void *ctx, const struct coordinator_event *event)
+{
+	static const char *const texts[] = {"leased",  "online",   "offline",  "moved",	       "refused",
+					    "revoked", "restored", "directed", "not directed", "lease reused"};
+	struct server_host *s = ctx;
+
+	world_note(s->host->world, s->host->name, "%s %s%s%s", event->fqdn ? event->fqdn : "", texts[event->type],
+		   event->peer_fqdn ? " to " : "", event->peer_fqdn ? event->peer_fqdn : "");
+	if (addr_is_set(&event->observed))
+		proven_add(&s->proven, &event->observed);
+}
+
+/* Contract in the header. */
+void coordinator_host_start(struct host *host, const struct coordinator_config *config, const struct network *network,
+			    struct disk *disk)
+{
+	struct server_host *s = server_create(host, "coordinator");
+	struct coordinator_env env = {.random = {&s->random, stream_fill}, .ctx = s, .event = on_coordinator_event};
+
+	s->disk = disk;
+	s->coordinator = coordinator_create(config, &env, host->world->now);
+	for (size_t i = 0; i < disk->count; i++)
+		if (coordinator_load(s->coordinator, &disk->records[i]) != OK)
+			world_fail(host->world, "%s cannot read record %zu of its own", host->name, i);
+	coordinator_set_network(s->coordinator, host->world->now, network);
+	server_run(s);
+}
+
+static void coordinator_datagram(void *m, struct time_us now, const struct datagram *datagram)
+{
+	(void)coordinator_input_datagram(coordinator_of(m), now, datagram);
+}
+
+static void coordinator_time(void *m, struct time_us now)
+{
+	coordinator_input_time(coordinator_of(m), now);
+}
+
+/* Acknowledged means durable: the disk is written before any answer leaves. */
+static bool coordinator_next(void *m, struct time_us now, struct datagram *ret)
+{
+	struct server_host *s = m;
+	struct record record;
+	bool wrote = false;
+
+	while (coordinator_next_record(s->coordinator, &record)) {
+		disk_write(s->disk, &record);
+		wrote = true;
+	}
+	if (wrote)
+		coordinator_records_durable(s->coordinator, now);
+	return coordinator_next_datagram(s->coordinator, ret);
+}
+
+static struct time_us coordinator_deadline(const void *m)
+{
+	return coordinator_next_deadline(((const struct server_host *)m)->coordinator);
+}
+
+static void coordinator_end(void *m)
+{
+	coordinator_destroy(coordinator_of(m));
+	mem_free(m);
+}
+
+const struct machine_ops coordinator_host_ops = {
+	.input_datagram = coordinator_datagram,
+	.input_time = coordinator_time,
+	.next_datagram = coordinator_next,
+	.next_deadline = coordinator_deadline,
+	.allowance = allowance,
+	.destroy = coordinator_end,
+};
+
+static void on_relay_event(void *ctx, const struct relay_event *event)
+{
+	static const char *const texts[] = {"bound", "moved", "idle", "expired"};
+	struct server_host *s = ctx;
+
+	world_note(s->host->world, s->host->name, "leg %u %s", event->leg, texts[event->type]);
+	if (event->type == RELAY_EVENT_LEG_BOUND || event->type == RELAY_EVENT_LEG_MOVED)
+		proven_add(&s->proven, &event->remote);
+}
+
+/* Contract in the header. */
+void relay_host_start(struct host *host, const struct relay_config *config, const uint8_t (*coordinators)[KEY_SIZE],
+		      size_t count)
+{
+	struct server_host *s = server_create(host, "relay");
+	struct relay_env env = {.random = {&s->random, stream_fill}, .ctx = s, .event = on_relay_event};
+
+	s->relay = relay_create(config, &env, host->world->now);
+	if (relay_set_coordinators(s->relay, coordinators, count) != OK)
+		world_fail(host->world, "%s refuses its coordinators", host->name);
+	server_run(s);
+}
+
+static void relay_datagram(void *m, struct time_us now, const struct datagram *datagram)
+{
+	(void)relay_input_datagram(relay_of(m), now, datagram);
+}
+
+static void relay_time(void *m, struct time_us now)
+{
+	relay_input_time(relay_of(m), now);
+}
+
+static bool relay_next(void *m, struct time_us now, struct datagram *ret)
+{
+	(void)now;
+	return relay_next_datagram(relay_of(m), ret);
+}
+
+static struct time_us relay_deadline(const void *m)
+{
+	return relay_next_deadline(((const struct server_host *)m)->relay);
+}
+
+static void relay_end(void *m)
+{
+	relay_destroy(relay_of(m));
+	mem_free(m);
+}
+
+const struct machine_ops relay_host_ops = {
+	.input_datagram = relay_datagram,
+	.input_time = relay_time,
+	.next_datagram = relay_next,
+	.next_deadline = relay_deadline,
+	.allowance = allowance,
+	.destroy = relay_end,
+};

@@ -1,0 +1,29 @@
+/*
+ * server_host.h: a Direction Coordinator or a Relay Server as a host of the simulated world. What both have in common
+ * is here once; what they do is their machines' affair.
+ */
+#pragma once
+
+#include "disk.h"
+#include "host.h"
+#include "proto/coordinator/coordinator.h"
+#include "proto/relay/relay.h"
+#include "proven.h"
+
+struct server_host {
+	struct host *host;
+	struct stream random;
+	struct proven proven;		 /* where a registered node was seen, or a Challenge answered */
+	struct coordinator *coordinator; /* one of the two */
+	struct relay *relay;
+	struct disk *disk; /* the coordinator's */
+};
+
+extern const struct machine_ops coordinator_host_ops, relay_host_ops;
+
+/* Fills in host->machine and replays the disk. */
+void coordinator_host_start(struct host *host, const struct coordinator_config *config, const struct network *network,
+			    struct disk *disk);
+/* Fills in host->machine; to be called again after host_kill, for a relay that has forgotten everything. */
+void relay_host_start(struct host *host, const struct relay_config *config, const uint8_t (*coordinators)[KEY_SIZE],
+		      size_t count);
