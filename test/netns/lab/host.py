@@ -25,6 +25,11 @@ class Host:
         """One `ip -batch`: all of it within a fraction of a millisecond."""
         sh(["ip", "-n", self.ns, "-batch", "-"], text="\n".join(lines) + "\n")
 
+    def links_work(self):
+        """Has the kernel's link watch seen that every link with a carrier has one? It may take seconds, and until then they drop."""
+        links = json.loads(sh(["ip", "-n", self.ns, "-j", "link", "show", "up"]).stdout)
+        return all(link["operstate"] in ("UP", "UNKNOWN") for link in links if "LOWER_UP" in link["flags"])
+
     def command(self, words):
         return ["ip", "netns", "exec", self.ns, *words]
 

@@ -8,24 +8,27 @@ import subprocess
 import threading
 import time
 
-from .ground import BUILD, LABS, LabError, run_name
+from .ground import BUILD, LABS, LabError, run_name, wait_for
 from .host import Host
 from .leftovers import remove_namespace
 from .nat import WATCH_RULES, Nat
 from .node import Node
-from .server import Server
-from .topology import NODES
+from .server import General, Inside, Server
+from .topology import BRIDGES, GENERALS, NODES
 
 
 class Lab:
-    """The topology, as a context manager. nats: kind by network letter; delays: one-way milliseconds on an uplink by letter."""
+    """The topology, as a context manager. nats: kind by network letter; delays: one-way milliseconds on an uplink by letter; networks:
+    those that there are, if it is not only those where the nodes' first interfaces lead; at: where a node begins, by its interface."""
 
-    def __init__(self, name="lab", nodes=("a", "b"), nats=None, delays=None, servers=("s",), keep=False):
+    def __init__(self, name="lab", nodes=("a", "b"), nats=None, delays=None, servers=("s",), generals=(), networks=None, at=None,
+                 keep=False):
         self.run = run_name()
         self.name, self.keep = name, keep
         self.directory = os.path.join(LABS, f"{self.run}-{name}")
         self.processes, self.namespaces = [], []
-        self.nodes_wanted, self.servers_wanted = nodes, servers
+        self.nodes_wanted, self.servers_wanted, self.generals_wanted = nodes, servers, generals
+        self.networks, self.at = networks, at or {}
         self.nat_kinds, self.delays = nats or {}, delays or {}
         self.hosts = {}
 
@@ -57,23 +60,36 @@ class Lab:
         return self
 
     def build(self):
-        self.inet = Host(self, "inet")
-        self.inet.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
-        self.inet.ip("link add srv type bridge forward_delay 0", "link set srv up", "addr add 198.51.100.1/24 dev srv",
-                     "addr add 2001:db8:5::1/64 dev srv nodad")
-        self.inet.nft(WATCH_RULES)
+        self.build_inet()
         self.hosts = {name: Server(self, name, self.inet) for name in self.servers_wanted}
-        letters = sorted({letter for node in self.nodes_wanted for letter in NODES[node].values()} | set(self.nat_kinds))
         self.nats = {}
-        for letter in letters:
+        for letter in self.letters():
             self.nats[letter] = Nat(self, letter, self.inet, self.nat_kinds.get(letter, "endpoint-independent"))
             if letter in self.delays:
                 self.delay(self.nats[letter], self.delays[letter])
+        for name in self.generals_wanted:
+            behind = GENERALS[name]
+            self.hosts[name] = Inside(self, name, self.nats[behind]) if behind else General(self, name, self.inet)
         for name in self.nodes_wanted:
             self.hosts[name] = Node(self, name)
-            self.hosts[name].attach(next(iter(NODES[name])))
+            self.hosts[name].attach(self.at.get(name) or next(iter(self.hosts[name].links)))
+        for host in [self.inet, *self.nats.values(), *self.hosts.values()]:
+            wait_for(f"the links of {host.name} to work", host.links_work)
         for name, host in self.hosts.items():
             setattr(self, name, host)
+
+    def build_inet(self):
+        self.inet = Host(self, "inet")
+        self.inet.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
+        for bridge, (v4, v6) in BRIDGES.items():
+            self.inet.ip(f"link add {bridge} type bridge forward_delay 0", f"link set {bridge} up", f"addr add {v4}/24 dev {bridge}",
+                         f"addr add {v6}/64 dev {bridge} nodad")
+        self.inet.nft(WATCH_RULES)
+
+    def letters(self):
+        """Which networks there are."""
+        first = self.networks or {letter for node in self.nodes_wanted for letter in NODES[node].values()}
+        return sorted({*first, *self.nat_kinds, *(GENERALS[name] for name in self.generals_wanted if GENERALS[name])})
 
     def delay(self, nat, milliseconds):
         """Puts a wire of that length between a NAT and the internet: our forwarder, because this kernel may have no netem."""
@@ -85,12 +101,7 @@ class Lab:
             self.inet.sysctl(**{f"net__ipv6__conf__{end}__disable_ipv6": 1})
             self.inet.ip(f"addr flush dev {end}", f"link set {end} arp off")
         self.inet.ip(f"link set {port} up", f"link set {far} up", f"link set {inner} up")
-        if "public" in nat.config:
-            self.inet.ip(f"addr add 203.0.113.1/32 dev {port}", f"route add {nat.public}/32 dev {port}")
-        else:
-            prefix = nat.config["inside6"]
-            self.inet.ip(f"addr add 2001:db8:f:d::1/64 dev {port} nodad",
-                         f"route add {prefix}:/64 via 2001:db8:f:d::2 dev {port}")
+        self.inet.ip(*nat.uplink())
         for host, link in ((self.inet, port), (nat, "out")):
             host.run("ethtool", "-K", link, "tx", "off", "tso", "off", "gso", "off", "gro", "off")
         forwarder = self.inet.start(f"delay-{nat.letter}", os.path.join(BUILD, "meson", "bench", "delay"), inner, far,
@@ -99,13 +110,20 @@ class Lab:
 
     # --- what is asked of the whole ---
 
-    def cut(self, one, other):
-        """Nothing passes directly between the public addresses of two networks."""
-        self.inet.run("nft", "add", "element", "inet", "watch", "cut",
-                      f"{{ {one.public} . {other.public}, {other.public} . {one.public} }}", check=True)
+    def cut(self, one, other, both=True):
+        """Nothing passes directly between two networks any more, in either family; or only nothing from one to the other."""
+        pairs = [f"{one.port} . {other.port}"] + ([f"{other.port} . {one.port}"] if both else [])
+        self.inet.run("nft", "add", "element", "inet", "watch", "cut", f"{{ {', '.join(pairs)} }}", check=True)
+
+    def unplug(self, host):
+        """Nothing passes to or from a server any more."""
+        for table, address in (("dead", host.v4), ("dead6", host.v6)):
+            self.inet.run("nft", "add", "element", "inet", "watch", table, f"{{ {address} }}", check=True)
 
     def heal(self):
-        self.inet.run("nft", "flush", "set", "inet", "watch", "cut", check=True)
+        """Ends all cuts."""
+        for table in ("cut", "dead", "dead6"):
+            self.inet.run("nft", "flush", "set", "inet", "watch", table, check=True)
 
     def everywhere(self, counter):
         """A counter of inet and of every NAT, added up."""

@@ -1,11 +1,11 @@
 """Access networks: the kinds of NAT that people have, and the rules that count and cut."""
 from .ground import POOL4, POOL6
 from .host import Host
-from .topology import NETWORKS
+from .topology import NETWORKS, gateway_of, inside_prefix
 
 
 def nat_rules(kind, public, inside):
-    """nft rules of one NAT by its RFC 4787 name. All drop strange UDP at the box itself: else it would take the port that a peer punches."""
+    """nft rules of one NAT by its RFC 4787 name. All drop strange UDP at the box itself: it would take the port that a peer punches."""
     box = 'chain input { type filter hook input priority 0;\n iifname "out" meta l4proto { tcp, udp } drop\n }'
     post = "chain post { type nat hook postrouting priority 100;\n %s\n }"
     simple = {
@@ -39,12 +39,13 @@ def nat_rules(kind, public, inside):
 
 NAT_KINDS = ("endpoint-independent", "endpoint-independent-any-port", "symmetric", "address-dependent", "full-cone", "address-restricted")
 
-# Counts, before anything is put together again, what must never be on an outer link. Also cuts pairs of public addresses.
+# Counts, before anything is put together again, what must never be on an outer link. Also cuts: pairs of uplinks, and single hosts.
 WATCH_RULES = f"""table inet watch {{
  counter fragments {{ }}
  counter clear {{ }}
- set cut {{ type ipv4_addr . ipv4_addr; }}
+ set cut {{ type ifname . ifname; }}
  set dead {{ type ipv4_addr; }}
+ set dead6 {{ type ipv6_addr; }}
  chain early {{ type filter hook prerouting priority -450;
   ip frag-off & 0x3fff != 0 counter name fragments
   exthdr frag exists counter name fragments
@@ -52,54 +53,112 @@ WATCH_RULES = f"""table inet watch {{
   ip daddr {POOL4} counter name clear
   ip6 saddr {POOL6} counter name clear
   ip6 daddr {POOL6} counter name clear
-  ip saddr . ip daddr @cut drop
   ip saddr @dead drop
   ip daddr @dead drop
+  ip6 saddr @dead6 drop
+  ip6 daddr @dead6 drop
+ }}
+ chain between {{ type filter hook forward priority -450;
+  iifname . oifname @cut drop
  }}
 }}
 """
-
-
-class Nat(Host):
-    """An access network: its bridge `lan`, its uplink `out`, its rules."""
-
-    def __init__(self, lab, name, inet, kind):
-        super().__init__(lab, "nat" + name.lower())
-        self.letter, self.config = name, NETWORKS[name]
-        self.port = "up" + name.lower()
-        self.ip(f"link add out type veth peer name {self.port} netns {inet.ns}", "link add lan type bridge forward_delay 0",
-                "link set lan up", "link set out up")
-        inet.ip(f"link set {self.port} up")
-        self.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
-        self.nft(WATCH_RULES)
-        if "public" in self.config:
-            self.build4(inet, kind)
-        else:
-            self.build6(inet)
-
-    def build4(self, inet, kind):
-        public, inside = self.config["public"], f"{self.config['inside']}.0/{self.config['bits']}"
-        self.public, self.gateway = public, f"{self.config['inside']}.1"
-        self.ip(f"addr add {self.gateway}/{self.config['bits']} dev lan", f"addr add {public}/32 dev out",
-                f"route add 203.0.113.1/32 dev out src {public}", f"route add default via 203.0.113.1 dev out src {public}")
-        inet.ip(f"addr add 203.0.113.1/32 dev {self.port}", f"route add {public}/32 dev {self.port}")
-        self.inside_prefix = inside
-        self.nft(nat_rules(kind, public, inside))
-
-    def build6(self, inet):
-        prefix = self.config["inside6"]
-        self.gateway6 = f"{prefix}:1"
-        self.ip(f"addr add {self.gateway6}/64 dev lan nodad", "addr add 2001:db8:f:d::2/64 dev out nodad",
-                "route add ::/0 via 2001:db8:f:d::1 dev out")
-        inet.ip(f"addr add 2001:db8:f:d::1/64 dev {self.port} nodad", f"route add {prefix}:/64 via 2001:db8:f:d::2 dev {self.port}")
-        self.nft("""table ip6 wall {
+WALL_RULES = """table ip6 wall {
  chain pass { type filter hook forward priority 0;
   iifname "out" ct state established,related accept
   iifname "out" meta l4proto ipv6-icmp accept
   iifname "out" drop
  }
 }
-""")
+"""
+SILENCE_RULES = """table inet silence
+delete table inet silence
+table inet silence {
+ chain silent { type filter hook prerouting priority -500;
+  %s
+ }
+}
+"""
+SILENCES = {"both": "drop", "in": 'iifname "out" drop', "out": 'iifname "lan" drop'}
+
+
+class Nat(Host):
+    """An access network: its bridge `lan`, its uplink `out`, its rules. `public` is the address of the router itself."""
+
+    def __init__(self, lab, name, inet, kind):
+        super().__init__(lab, "nat" + name.lower())
+        self.letter, self.config = name, NETWORKS[name]
+        self.port, self.ports = "up" + name.lower(), []
+        self.ip(f"link add out type veth peer name {self.port} netns {inet.ns}", "link add lan type bridge forward_delay 0",
+                "link set lan up", "link set out up")
+        inet.ip(f"link set {self.port} up")
+        self.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
+        self.nft(WATCH_RULES)
+        if self.has4:
+            self.build4(inet, kind)
+        if self.has6:
+            self.build6(inet)
+
+    @property
+    def has4(self):
+        return "inside" in self.config
+
+    @property
+    def has6(self):
+        return "inside6" in self.config
+
+    def build4(self, inet, kind):
+        self.public, self.gateway = self.config["public"], gateway_of(self.config)
+        self.inside_prefix = inside_prefix(self.config)
+        self.ip(f"addr add {self.gateway}/{self.config['bits']} dev lan", f"addr add {self.public}/32 dev out",
+                f"route add 203.0.113.1/32 dev out src {self.public}", f"route add default via 203.0.113.1 dev out src {self.public}")
+        inet.ip(*self.uplink4())
+        if not self.config.get("open"):
+            self.nft(nat_rules(kind, self.public, self.inside_prefix))
+
+    def uplink4(self):
+        """What the internet's end of the uplink has."""
+        lines = [f"addr add 203.0.113.1/32 dev {self.port}", f"route add {self.public}/32 dev {self.port}"]
+        if self.config.get("open"):
+            lines.append(f"route add {self.inside_prefix} via {self.public} dev {self.port}")
+        return lines
+
+    def build6(self, inet):
+        prefix, number = self.config["inside6"], f"{ord(self.letter) - ord('A') + 10:x}"
+        self.gateway6, self.link6 = f"{prefix}:1", f"2001:db8:f:{number}:"
+        self.ip(f"addr add {self.gateway6}/64 dev lan nodad", f"addr add {self.link6}:2/64 dev out nodad",
+                f"route add ::/0 via {self.link6}:1 dev out")
+        inet.ip(*self.uplink6())
+        if not self.config.get("open"):
+            self.nft(WALL_RULES)
+
+    def uplink6(self):
+        return [f"addr add {self.link6}:1/64 dev {self.port} nodad",
+                f"route add {self.config['inside6']}:/64 via {self.link6}:2 dev {self.port}"]
+
+    def uplink(self):
+        """Everything that the internet's end of the uplink has."""
+        return (self.uplink4() if self.has4 else []) + (self.uplink6() if self.has6 else [])
+
+    def add_port(self, host, label):
+        """A cable from one of the hosts inside."""
+        port = f"p-{host.name}"
+        host.ip(f"link add {label} type veth peer name {port} netns {self.ns}", f"link set {label} up")
+        self.ip(f"link set {port} master lan", f"link set {port} up")
+        self.ports.append(port)
+
+    def isolate(self, on=True):
+        """Do the hosts inside reach the router only, and not each other, as access points for guests have it?"""
+        for port in self.ports:
+            self.run("bridge", "link", "set", "dev", port, "isolated", "on" if on else "off", check=True)
+
+    def silence(self, way="both"):
+        """The links stay up and nothing passes any more: "in" to the hosts inside, "out" from them, or both."""
+        self.nft(SILENCE_RULES % SILENCES[way])
+
+    def speak(self):
+        """Ends a silence."""
+        self.nft("table inet silence\ndelete table inet silence\n")
 
     def set_kind(self, kind):
         """Another kind of NAT from now on; every mapping is forgotten."""

@@ -7,7 +7,7 @@ import time
 from .ground import demand, program, sh, wait_for
 from .host import Host
 from .process import Events
-from .topology import HOST_NUMBER, NODES
+from .topology import HOST_NUMBER, MORE_LINKS, NODES, inside_address
 
 
 class Node(Host):
@@ -17,35 +17,38 @@ class Node(Host):
         super().__init__(lab, name)
         self.sysctl(net__ipv6__conf__all__accept_ra=0, net__ipv6__conf__default__accept_ra=0, net__ipv4__ip_forward=0)
         self.links = {}
-        for label, letter in NODES[name].items():
-            nat = lab.nats.get(letter)
-            if nat:
-                self.add_link(label, nat)
+        for label, letter in self.labels().items():
+            if letter in lab.nats:
+                self.links[label] = lab.nats[letter]
+                lab.nats[letter].add_port(self, label)
         self.at = None
         self.daemon = self.events = None
         self.state, self.socket_path = lab.path(f"{name}-state"), lab.socket_name(name)
 
-    def add_link(self, label, nat):
-        port = f"p-{self.name}"
-        self.ip(f"link add {label} type veth peer name {port} netns {nat.ns}")
-        nat.ip(f"link set {port} master lan", f"link set {port} up")
-        self.ip(f"link set {label} up")
-        self.links[label] = nat
+    def labels(self):
+        """Which of its interfaces leads to which network."""
+        return {**NODES[self.name], **(MORE_LINKS.get(self.name, {}) if self.lab.networks else {})}
+
+    def addresses(self, label):
+        """(address with prefix length, gateway, default route) of each family that the network has."""
+        nat, number = self.links[label], HOST_NUMBER[self.name]
+        if nat.has4:
+            yield f"{inside_address(nat.config, number)}/{nat.config['bits']}", nat.gateway, "default"
+        if nat.has6:
+            yield f"{nat.config['inside6']}:{number}/64", nat.gateway6, "::/0"
 
     def lines_up(self, label, metric=0):
-        nat, number = self.links[label], HOST_NUMBER[self.name]
-        metric = f" metric {metric}" if metric else ""
-        if "public" in nat.config:
-            return [f"addr add {nat.config['inside']}.{number}/{nat.config['bits']} dev {label}",
-                    f"route add default via {nat.gateway} dev {label}{metric}"]
-        return [f"addr add {nat.config['inside6']}:{number}/64 dev {label} nodad",
-                f"route add ::/0 via {nat.gateway6} dev {label}{metric}"]
+        lines, metric = [], f" metric {metric}" if metric else ""
+        for address, gateway, route in self.addresses(label):
+            lines += [f"addr add {address} dev {label}{' nodad' if ':' in address else ''}",
+                      f"route add {route} via {gateway} dev {label}{metric}"]
+        return lines
 
     def lines_down(self, label):
-        nat, number = self.links[label], HOST_NUMBER[self.name]
-        if "public" in nat.config:
-            return [f"route del default dev {label}", f"addr del {nat.config['inside']}.{number}/{nat.config['bits']} dev {label}"]
-        return [f"route del ::/0 dev {label}", f"addr del {nat.config['inside6']}:{number}/64 dev {label}"]
+        lines = []
+        for address, _, route in self.addresses(label):
+            lines += [f"route del {route} dev {label}", f"addr del {address} dev {label}"]
+        return lines
 
     def attach(self, label):
         """First network, or one more."""

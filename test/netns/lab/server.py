@@ -6,21 +6,48 @@ import re
 from .ground import demand, program, wait_for
 from .host import Host
 from .process import Detached, Process
-from .topology import SERVER_NUMBER
+from .topology import BRIDGES, GENERAL_NUMBER, HOST_NUMBER, SERVER_NUMBER, inside_address
 
 
-class Server(Host):
-    """A host with a public address in each family."""
+class Public(Host):
+    """A host with an address of the world in each family, on one of the internet's bridges."""
+
+    def __init__(self, lab, name, inet, bridge, v4, v6):
+        super().__init__(lab, name)
+        self.port = f"p-{name}"
+        self.v4, self.v6 = v4, v6
+        gateway4, gateway6 = BRIDGES[bridge]
+        self.ip(f"link add eth0 type veth peer name {self.port} netns {inet.ns}")
+        inet.ip(f"link set {self.port} master {bridge}", f"link set {self.port} up")
+        self.ip("link set eth0 up", f"addr add {self.v4}/24 dev eth0", f"addr add {self.v6}/64 dev eth0 nodad",
+                f"route add default via {gateway4}", f"route add ::/0 via {gateway6}")
+
+
+class General(Public):
+    """A host of the world that knows nothing of the overlay. No list of special purposes names its addresses, since exits refuse those;
+    they never leave the lab's namespaces."""
 
     def __init__(self, lab, name, inet):
+        number = GENERAL_NUMBER[name]
+        super().__init__(lab, name, inet, "gen", f"203.0.114.{number}", f"2a0f:ffff:6::{number}")
+
+
+class Inside(Host):
+    """A host behind one of the routers that knows nothing of the overlay."""
+
+    def __init__(self, lab, name, nat):
         super().__init__(lab, name)
+        self.nat, self.v4 = nat, inside_address(nat.config, HOST_NUMBER[name])
+        nat.add_port(self, "eth0")
+        self.ip(f"addr add {self.v4}/{nat.config['bits']} dev eth0", f"route add default via {nat.gateway}")
+
+
+class Server(Public):
+    """A host on which servers of the overlay run."""
+
+    def __init__(self, lab, name, inet):
         number = SERVER_NUMBER[name]
-        self.v4, self.v6 = f"198.51.100.{number}", f"2001:db8:5::{number}"
-        port = f"p-{name}"
-        self.ip(f"link add eth0 type veth peer name {port} netns {inet.ns}")
-        inet.ip(f"link set {port} master srv", f"link set {port} up")
-        self.ip("link set eth0 up", f"addr add {self.v4}/24 dev eth0", f"addr add {self.v6}/64 dev eth0 nodad",
-                "route add default via 198.51.100.1", "route add ::/0 via 2001:db8:5::1")
+        super().__init__(lab, name, inet, "srv", f"198.51.100.{number}", f"2001:db8:5::{number}")
         self.state, self.socket_path = lab.path(f"{name}-state"), lab.socket_name(name, "server")
         self.daemon = None
 
