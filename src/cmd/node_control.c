@@ -240,10 +240,25 @@ void host_control_closed(void *ctx, const struct stream_peer *peer)
 			task_forget(&host->tasks[i]);
 }
 
+/* What came of our echoes goes along: a tunnel that stands may carry nothing. */
+static struct why_question why_question_of(const struct host_task *task, struct time_us now)
+{
+	return (struct why_question){
+		.name = task->name,
+		.refused = task->refused,
+		.reason = task->reason,
+		.has_asked = task->sent > 0,
+		.has_answered = task->received > 0,
+		.echo_us = task->received > 0 ? task->rtt_max_us
+			   : task->sent > 0   ? time_since(now, task->awaiting_since)
+					      : 0,
+	};
+}
+
 /* One line: the first step that failed, else where to look. */
 static void say_why_silent(const struct host *host, const struct host_task *task, char *ret, size_t size)
 {
-	struct why_question question = {.name = task->name, .refused = task->refused, .reason = task->reason};
+	struct why_question question = why_question_of(task, clock_now());
 	struct why why;
 
 	why_make(host, &question, clock_now(), &why);
@@ -336,7 +351,8 @@ static void run_ping(struct host *host, struct host_task *task, struct time_us n
 		wait_for_path(host, task, now);
 		return;
 	}
-	task->sent++;
+	if (task->sent++ == 0)
+		task->awaiting_since = now;
 	task->awaiting = true;
 	task->next = time_add(now, task->interval_us);
 	task->deadline = time_add(now, PING_PATIENCE_US);
@@ -346,21 +362,6 @@ static void end_why(struct host *host, struct host_task *task, const struct why_
 {
 	tell_why(host, task->client, question);
 	task_forget(task);
-}
-
-/* The echo of `why` goes along: a tunnel that stands may carry nothing. */
-static struct why_question why_question_of(const struct host_task *task, struct time_us now)
-{
-	return (struct why_question){
-		.name = task->name,
-		.refused = task->refused,
-		.reason = task->reason,
-		.has_asked = task->sent > 0,
-		.has_answered = task->received > 0,
-		.echo_us = task->received > 0 ? task->rtt_max_us
-			   : task->sent > 0   ? time_since(now, task->awaiting_since)
-					      : 0,
-	};
 }
 
 static void run_why(struct host *host, struct host_task *task, struct time_us now)

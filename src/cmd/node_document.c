@@ -71,16 +71,22 @@ static json_t *optional_us(int64_t us)
 	return us >= 0 ? json_integer(us) : json_null();
 }
 
+static json_t *cause_json(enum path_cause cause)
+{
+	return cause == CAUSE_NONE ? json_null() : json_string(tally_cause_name(cause));
+}
+
 /* What a finished move was, and cost. */
 json_t *document_handover(const struct handover *handover)
 {
 	char text[INSTANT_MAX];
 
-	return json_pack("{ss so so sI si si ss}", "at", instant(handover->at, text), "from",
+	return json_pack("{ss so so sI si si so ss}", "at", instant(handover->at, text), "from",
 			 route_json(handover->from_kind, &handover->from), "to",
 			 route_json(handover->to_kind, &handover->to), "gap_us", (json_int_t)handover->gap_us,
 			 "replayed_packets", (int)handover->replayed_packets, "lost_packets",
-			 (int)handover->lost_packets, "moved", handover->by_peer ? "peer" : "self");
+			 (int)handover->lost_packets, "cause", cause_json(handover->cause), "moved",
+			 handover->by_peer ? "peer" : "self");
 }
 
 static json_t *path_json(const struct node_peer_status *peer, const struct node_path_status *path)
@@ -213,7 +219,11 @@ json_t *document_event(const struct host *host, const struct node_event *event)
 	case NODE_EVENT_ADDRESS_REMOVED: json_object_set_new(document, "address", ip_json(&event->address)); break;
 	case NODE_EVENT_PATH_UP:
 	case NODE_EVENT_PATH_DOWN:
-	case NODE_EVENT_PATH_SELECTED: add_path(document, event); break;
+	case NODE_EVENT_PATH_SELECTED:
+		add_path(document, event);
+		if (event->type == NODE_EVENT_PATH_SELECTED)
+			json_object_set_new(document, "cause", cause_json(event->cause));
+		break;
 	case NODE_EVENT_HANDOVER: {
 		json_t *handover = document_handover(&event->handover);
 

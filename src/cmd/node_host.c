@@ -172,6 +172,7 @@ static void node_event(void *ctx, const struct node_event *event)
 		host->setup_pending = true;
 	if (event->type == NODE_EVENT_ADDRESSED || event->type == NODE_EVENT_LEASE)
 		host->lease_pending = true;
+	tally_event(&host->tally, event);
 	host_control_event(host, event);
 }
 
@@ -351,6 +352,8 @@ static void do_pending(struct host *host)
 {
 	struct node_status status;
 
+	if (host->tally.is_stale)
+		tally_count(&host->tally, host->node, now_of(host));
 	if (host->lease_pending)
 		save_lease(host);
 	if (host->setup_pending)

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "cmd/node_tally.h"
 #include "cmd/options.h"
 #include "cmd/server_keys.h"
 #include "io/loop.h"
@@ -67,6 +68,7 @@ struct host {
 	struct node *node;
 	struct metrics_server *metrics;
 	struct node_portmap *portmap; /* NULL: off */
+	struct tally tally;
 	struct host_task tasks[HOST_TASKS_MAX];
 	uint64_t watchers[HOST_WATCHERS_MAX];
 	struct time_us repaired_at; /* routes or rules were put back */

@@ -13,43 +13,167 @@ struct page {
 	size_t size, capacity;
 };
 
-static void add(struct page *page, const char *name, const char *type, const char *help, double value)
-{
-	int written = snprintf(page->text + page->size, page->capacity - page->size,
-			       "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", name, help, name, type, name, value);
+static const char *const kind_names[PATH_KINDS] = {[PATH_DIRECT] = "direct", [PATH_RELAY] = "relay"};
+static const char *const mover_names[2] = {"self", "peer"};
 
-	if (written > 0 && (size_t)written < page->capacity - page->size)
-		page->size += (size_t)written;
+/* A line that does not fit is left out whole. */
+static __attribute__((format(printf, 2, 3))) void put(struct page *page, const char *format, ...)
+{
+	va_list args;
+	int size;
+
+	va_start(args, format);
+	size = vsnprintf(page->text + page->size, page->capacity - page->size, format, args);
+	va_end(args);
+	if (size > 0 && (size_t)size < page->capacity - page->size)
+		page->size += (size_t)size;
 }
 
-static void add_node(struct page *page, const struct node_counters *c)
+static void head(struct page *page, const char *name, const char *type, const char *help)
 {
-	add(page, "ntm_node_sent_packets_total", "counter", "Inner packets sealed.", (double)c->tx_packets);
-	add(page, "ntm_node_sent_bytes_total", "counter", "Inner bytes sealed.", (double)c->tx_bytes);
-	add(page, "ntm_node_received_packets_total", "counter", "Inner packets opened.", (double)c->rx_packets);
-	add(page, "ntm_node_received_bytes_total", "counter", "Inner bytes opened.", (double)c->rx_bytes);
-	add(page, "ntm_node_relayed_packets_total", "counter", "Packets and superpackets sent through a relay.",
-	    (double)c->relay_tx_packets);
-	add(page, "ntm_node_handovers_total", "counter", "Moves of this node or a peer that ended.",
-	    (double)c->handovers);
-	add(page, "ntm_node_replayed_packets_total", "counter", "Sealed packets sent again after a move.",
-	    (double)c->replayed);
-	add(page, "ntm_node_handshakes_total", "counter", "Tunnels established.", (double)c->handshakes);
-	add(page, "ntm_node_challenges_total", "counter", "Path Challenges sent.", (double)c->challenges_tx);
-	add(page, "ntm_node_dropped_stranger_total", "counter", "Datagrams of unknown PathID or MAC.",
-	    (double)c->dropped_stranger);
-	add(page, "ntm_node_dropped_malformed_total", "counter", "Datagrams and packets that make no sense.",
-	    (double)c->dropped_malformed);
-	add(page, "ntm_node_dropped_auth_total", "counter", "Datagrams that do not verify.", (double)c->dropped_auth);
-	add(page, "ntm_node_dropped_replay_total", "counter", "Datagrams seen before.", (double)c->dropped_replay);
-	add(page, "ntm_node_dropped_inner_source_total", "counter",
-	    "Packets with an inner source that is not the peer's.", (double)c->dropped_inner_source);
-	add(page, "ntm_node_dropped_no_peer_total", "counter", "Packets to nobody.", (double)c->dropped_no_peer);
-	add(page, "ntm_node_dropped_no_path_total", "counter", "Packets without a way.", (double)c->dropped_no_path);
-	add(page, "ntm_node_dropped_queue_full_total", "counter", "Packets without room.",
-	    (double)c->dropped_queue_full);
-	add(page, "ntm_node_dropped_too_big_total", "counter", "Packets over the path MTU.",
-	    (double)c->dropped_too_big);
+	put(page, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void add(struct page *page, const char *name, const char *type, const char *help, double value)
+{
+	head(page, name, type, help);
+	put(page, "%s %.17g\n", name, value);
+}
+
+static void count(struct page *page, const char *name, const char *help, uint64_t value)
+{
+	add(page, name, "counter", help, (double)value);
+}
+
+static void add_traffic(struct page *page, const struct node_counters *c)
+{
+	count(page, "ntm_node_sent_packets_total", "Inner packets sealed.", c->tx_packets);
+	count(page, "ntm_node_sent_bytes_total", "Inner bytes sealed.", c->tx_bytes);
+	count(page, "ntm_node_received_packets_total", "Inner packets opened.", c->rx_packets);
+	count(page, "ntm_node_received_bytes_total", "Inner bytes opened.", c->rx_bytes);
+	count(page, "ntm_node_relayed_packets_total", "Packets and superpackets sent through a relay.",
+	      c->relay_tx_packets);
+}
+
+static void add_drops(struct page *page, const struct node_counters *c)
+{
+	count(page, "ntm_node_dropped_stranger_total", "Datagrams of unknown PathID or MAC.", c->dropped_stranger);
+	count(page, "ntm_node_dropped_malformed_total", "Datagrams and packets that make no sense.",
+	      c->dropped_malformed);
+	count(page, "ntm_node_dropped_auth_total", "Datagrams that do not verify.", c->dropped_auth);
+	count(page, "ntm_node_dropped_replay_total", "Datagrams seen before.", c->dropped_replay);
+	count(page, "ntm_node_dropped_inner_source_total", "Packets with an inner source that is not the peer's.",
+	      c->dropped_inner_source);
+	count(page, "ntm_node_dropped_no_peer_total", "Packets to nobody.", c->dropped_no_peer);
+	count(page, "ntm_node_dropped_no_path_total", "Packets without a way.", c->dropped_no_path);
+	count(page, "ntm_node_dropped_queue_full_total", "Packets without room.", c->dropped_queue_full);
+	count(page, "ntm_node_dropped_too_big_total", "Packets over the path MTU.", c->dropped_too_big);
+}
+
+/* How paths are watched. */
+static void add_probes(struct page *page, const struct node_counters *c)
+{
+	count(page, "ntm_node_challenges_total", "Path Challenges sent.", c->challenges_tx);
+	count(page, "ntm_node_challenges_answered_total", "Path Challenges answered.", c->challenges_rx);
+	count(page, "ntm_node_receipts_total", "Receipts of data sent.", c->receipts_tx);
+	count(page, "ntm_node_path_doubts_total", "Paths on which data was not acknowledged for longer than usual.",
+	      c->doubts);
+	count(page, "ntm_node_silent_deaths_total", "Paths left because data on them was not acknowledged any more.",
+	      c->silent_deaths);
+	count(page, "ntm_node_suspected_addresses_total", "Own addresses from which nothing was answered any more.",
+	      c->suspects);
+	count(page, "ntm_node_handshakes_total", "Tunnels established.", c->handshakes);
+}
+
+/* All that can happen, so that a graph of it begins at 0. */
+static void add_handovers(struct page *page, const struct tally *tally)
+{
+	head(page, "ntm_node_handovers_total", "counter",
+	     "Moves that ended, by who moved, what data takes since, and why.");
+	for (int mover = 0; mover < 2; mover++)
+		for (int kind = 0; kind < PATH_KINDS; kind++)
+			for (int cause = CAUSE_FIRST; cause < PATH_CAUSES; cause++)
+				put(page, "ntm_node_handovers_total{moved=\"%s\",to=\"%s\",cause=\"%s\"} %llu\n",
+				    mover_names[mover], kind_names[kind], tally_cause_name((enum path_cause)cause),
+				    (unsigned long long)tally->handovers[mover][kind][cause]);
+}
+
+static void add_gaps(struct page *page, const struct tally *tally, int mover)
+{
+	static const char name[] = "ntm_node_handover_gap_seconds";
+	uint64_t sum = 0;
+
+	for (int i = 0; i < TALLY_GAPS; i++) {
+		sum += tally->gaps[mover][i];
+		put(page, "%s_bucket{moved=\"%s\",le=\"%g\"} %llu\n", name, mover_names[mover],
+		    (double)tally_gap_bounds_us[i] / USEC_PER_SEC, (unsigned long long)sum);
+	}
+	sum += tally->gaps[mover][TALLY_GAPS];
+	put(page, "%s_bucket{moved=\"%s\",le=\"+Inf\"} %llu\n", name, mover_names[mover], (unsigned long long)sum);
+	put(page, "%s_sum{moved=\"%s\"} %.6f\n", name, mover_names[mover],
+	    (double)tally->gap_sum_us[mover] / USEC_PER_SEC);
+	put(page, "%s_count{moved=\"%s\"} %llu\n", name, mover_names[mover], (unsigned long long)sum);
+}
+
+static void add_by_kind(struct page *page, const char *name, const char *help, const uint64_t values[PATH_KINDS])
+{
+	head(page, name, "counter", help);
+	for (int kind = 0; kind < PATH_KINDS; kind++)
+		put(page, "%s{kind=\"%s\"} %llu\n", name, kind_names[kind], (unsigned long long)values[kind]);
+}
+
+static void add_decisions(struct page *page, const struct tally *tally, const struct node_counters *c)
+{
+	static const char *const ways[TALLY_WAYS] = {"direct", "relay", "none"};
+
+	add_handovers(page, tally);
+	head(page, "ntm_node_handover_gap_seconds", "histogram", "How long nothing was heard from the peer at a move.");
+	for (int mover = 0; mover < 2; mover++)
+		add_gaps(page, tally, mover);
+	count(page, "ntm_node_replayed_packets_total", "Sealed packets sent again.", c->replayed);
+	count(page, "ntm_node_lost_packets_total", "Sealed packets that could not be kept to be sent again.",
+	      tally->lost_packets);
+	head(page, "ntm_node_path_changes_total", "counter", "Times that data took another path, by its kind and why.");
+	for (int kind = 0; kind < PATH_KINDS; kind++)
+		for (int cause = CAUSE_FIRST; cause < PATH_CAUSES; cause++)
+			put(page, "ntm_node_path_changes_total{to=\"%s\",cause=\"%s\"} %llu\n", kind_names[kind],
+			    tally_cause_name((enum path_cause)cause),
+			    (unsigned long long)tally->path_changes[kind][cause]);
+	add_by_kind(page, "ntm_node_paths_up_total", "Paths that began to answer.", tally->paths_up);
+	add_by_kind(page, "ntm_node_paths_down_total", "Paths that answered no more, or whose address went.",
+		    tally->paths_down);
+	head(page, "ntm_node_tunnel_seconds_total", "counter", "Time of all tunnels, by the path of their data.");
+	for (int way = 0; way < TALLY_WAYS; way++)
+		put(page, "ntm_node_tunnel_seconds_total{path=\"%s\"} %.6f\n", ways[way],
+		    (double)tally->time_us[way] / USEC_PER_SEC);
+}
+
+static void add_tunnels(struct page *page, const struct tally *tally, const struct node_status *status)
+{
+	add(page, "ntm_node_coordinator_up", "gauge", "1 while the coordinator answers.", status->coordinator_ok);
+	count(page, "ntm_node_coordinator_losses_total", "Times that the coordinator stopped to answer.",
+	      tally->coordinator_losses);
+	add(page, "ntm_node_peers", "gauge", "Peers with a tunnel.",
+	    tally->on[TALLY_DIRECT] + tally->on[TALLY_RELAY] + tally->on[TALLY_NOWHERE]);
+	add(page, "ntm_node_peers_relayed", "gauge", "Peers whose data takes a relay now.", tally->on[TALLY_RELAY]);
+	count(page, "ntm_node_peers_up_total", "Tunnels that came up.", tally->peers_up);
+	count(page, "ntm_node_peers_down_total", "Tunnels that ended.", tally->peers_down);
+	count(page, "ntm_node_rekeys_total", "Times that a tunnel got new keys.", tally->rekeys);
+}
+
+static void add_outside(struct page *page, const struct host *host)
+{
+	struct udp_counters udp;
+	uint64_t renewals;
+	size_t mapped = node_portmap_count(host, &renewals);
+
+	udp_get_counters(host->udp, &udp);
+	count(page, "ntm_node_udp_sent_datagrams_total", "Outer datagrams.", udp.sent);
+	count(page, "ntm_node_udp_received_datagrams_total", "Outer datagrams.", udp.received);
+	count(page, "ntm_node_udp_dropped_full_total", "Outer datagrams given up on a full socket.",
+	      udp.send_dropped_full);
+	add(page, "ntm_node_mapped_ports", "gauge", "Ports that a NAT has opened for us.", (double)mapped);
+	count(page, "ntm_node_mapped_ports_renewals_total", "Ports opened, or kept open.", renewals);
 }
 
 static size_t write_page(void *ctx, char *text, size_t capacity)
@@ -57,31 +181,15 @@ static size_t write_page(void *ctx, char *text, size_t capacity)
 	struct host *host = ctx;
 	struct page page = {text, 0, capacity};
 	struct node_status status;
-	struct node_peer_status peer;
-	struct udp_counters udp;
-	uint64_t renewals;
-	int up = 0, relayed = 0;
 
 	node_get_status(host->node, clock_now(), &status);
-	for (size_t i = 0; i < NODE_PEERS_MAX; i++) {
-		if (!node_get_peer(host->node, clock_now(), i, &peer) || !peer.has_session)
-			continue;
-		up++;
-		for (int k = 0; k < peer.path_count; k++)
-			relayed += peer.paths[k].active && peer.paths[k].kind == PATH_RELAY;
-	}
-	add_node(&page, &status.counters);
-	add(&page, "ntm_node_coordinator_up", "gauge", "1 while the coordinator answers.", status.coordinator_ok);
-	add(&page, "ntm_node_peers", "gauge", "Peers with a tunnel.", up);
-	add(&page, "ntm_node_peers_relayed", "gauge", "Peers whose data takes a relay now.", relayed);
-	udp_get_counters(host->udp, &udp);
-	add(&page, "ntm_node_udp_sent_datagrams_total", "counter", "Outer datagrams.", (double)udp.sent);
-	add(&page, "ntm_node_udp_received_datagrams_total", "counter", "Outer datagrams.", (double)udp.received);
-	add(&page, "ntm_node_udp_dropped_full_total", "counter", "Outer datagrams given up on a full socket.",
-	    (double)udp.send_dropped_full);
-	add(&page, "ntm_node_mapped_ports", "gauge", "Ports that a NAT has opened for us.",
-	    (double)node_portmap_count(host, &renewals));
-	add(&page, "ntm_node_mapped_ports_renewals_total", "counter", "Ports opened, or kept open.", (double)renewals);
+	tally_count(&host->tally, host->node, clock_now());
+	add_traffic(&page, &status.counters);
+	add_decisions(&page, &host->tally, &status.counters);
+	add_probes(&page, &status.counters);
+	add_tunnels(&page, &host->tally, &status);
+	add_drops(&page, &status.counters);
+	add_outside(&page, host);
 	return page.size;
 }
 

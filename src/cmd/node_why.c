@@ -190,17 +190,39 @@ static const struct node_path_status *way_in_use(const struct node_peer_status *
 	return NULL;
 }
 
-/* In one line what the ways below say one by one. */
-static void add_paths(struct steps *steps, const struct node_peer_status *peer)
+static int count_answering(const struct node_peer_status *peer)
 {
-	char text[WHY_TEXT_MAX];
 	int good = 0;
 
 	for (int i = 0; i < peer->path_count; i++)
 		good += peer->paths[i].valid;
+	return good;
+}
+
+/* In one line what the ways below say one by one. */
+static void add_paths(struct steps *steps, const struct node_peer_status *peer)
+{
+	char text[WHY_TEXT_MAX];
+	int good = count_answering(peer);
+
 	snprintf(text, sizeof text, "%d of %d ways to it answer", good, peer->path_count);
 	add(steps, "paths", good > 0, text,
 	    "a firewall before this machine or before the other drops UDP, or the other is off");
+}
+
+/* Whatever the tables say: does something come back? */
+static void add_echo(struct steps *steps, const struct node_peer_status *peer, const struct why_question *question)
+{
+	char text[WHY_TEXT_MAX];
+
+	if (!question->has_asked)
+		return;
+	snprintf(text, sizeof text, question->has_answered ? "answered in %.1f ms" : "no answer for %.1f ms",
+		 (double)question->echo_us / 1000);
+	add(steps, "echo", question->has_answered, text,
+	    count_answering(peer) > 0
+		    ? "the way in use carries nothing now; another one is being looked for"
+		    : "a firewall before this machine or before the other drops UDP, or the other is off");
 }
 
 static void add_tunnel(struct steps *steps, const struct node_peer_status *peer)
@@ -230,19 +252,6 @@ static void add_relay(struct steps *steps, const struct node_peer_status *peer, 
 	}
 }
 
-/* Whatever the tables say: does something come back? */
-static void add_echo(struct steps *steps, const struct why_question *question)
-{
-	char text[WHY_TEXT_MAX];
-
-	if (!question->has_asked)
-		return;
-	snprintf(text, sizeof text, question->has_answered ? "answered in %.1f ms" : "no answer for %.1f ms",
-		 (double)question->echo_us / 1000);
-	add(steps, "echo", question->has_answered, text,
-	    "the way in use carries nothing now; another one is being looked for");
-}
-
 /* The peer's part of the steps; returns the way that data takes. */
 static const struct node_path_status *add_peer(struct steps *steps, const struct node_peer_status *peer,
 					       const struct why_question *question)
@@ -251,11 +260,11 @@ static const struct node_path_status *add_peer(struct steps *steps, const struct
 
 	add_credentials(steps, peer);
 	add_tunnel(steps, peer);
+	add_echo(steps, peer, question);
 	add_paths(steps, peer);
 	add_ways(steps, peer, PATH_DIRECT, !way || way->kind == PATH_RELAY);
 	add_relay(steps, peer, !way);
 	add_ways(steps, peer, PATH_RELAY, !way);
-	add_echo(steps, question);
 	return way;
 }
 

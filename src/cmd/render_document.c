@@ -102,6 +102,87 @@ static const char *format_path(const json_t *paths, char *text, size_t size, con
 	return text;
 }
 
+/* Why data takes another path, in words; what is not known is shown as it came. */
+static const char *cause_sentence(const char *cause)
+{
+	static const struct {
+		const char *cause, *sentence;
+	} known[] = {
+		{"first", "there was none before"},
+		{"better-rtt", "it is shorter"},
+		{"direct-over-relay", "it needs no relay"},
+		{"moved", "this node moved"},
+		{"peer-moved", "the peer moved"},
+		{"silent", "data on the old one was not acknowledged any more"},
+		{"path-died", "the old one is gone"},
+		{"asked", "somebody asked for it"},
+	};
+
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (strcmp(known[i].cause, cause) == 0)
+			return known[i].sentence;
+	return cause;
+}
+
+static void print_cause(const struct render *render, const json_t *object)
+{
+	char text[96];
+
+	if (*document_text(object, "cause"))
+		fprintf(render->out, ", because %s",
+			render_clean(cause_sentence(document_text(object, "cause")), text, sizeof text));
+}
+
+/* ", gap 12.3 ms, 5 packets sent again, 0 lost": what is not told is left out. */
+static void print_cost(const struct render *render, const json_t *object)
+{
+	int64_t replayed = document_integer(object, "replayed_packets"),
+		lost = document_integer(object, "lost_packets");
+	char gap[32];
+
+	fprintf(render->out, ", gap %s", render_duration(document_integer(object, "gap_us"), gap, sizeof gap));
+	if (replayed >= 0)
+		fprintf(render->out, ", %lld packets sent again", (long long)replayed);
+	if (lost >= 0)
+		fprintf(render->out, ", %lld lost", (long long)lost);
+}
+
+static void print_last_handover(const struct render *render, const json_t *peer)
+{
+	const json_t *last = json_object_get(peer, "last_handover");
+	char text[160], ago[48];
+
+	if (!json_is_object(last) || !*document_text(last, "to"))
+		return;
+	fprintf(render->out, "  %s", render_clean(document_text(peer, "name"), text, sizeof text));
+	if (*format_ago(render, document_text(last, "at"), ago, sizeof ago))
+		fprintf(render->out, ", %s", ago);
+	if (*document_text(last, "from"))
+		fprintf(render->out, ": from %s", render_clean(document_text(last, "from"), text, sizeof text));
+	fprintf(render->out, " to %s", render_clean(document_text(last, "to"), text, sizeof text));
+	print_cost(render, last);
+	print_cause(render, last);
+	fputc('\n', render->out);
+}
+
+/* One line for each peer whose tunnel has moved; no heading where none has. */
+static void print_last_handovers(const struct render *render, const json_t *peers)
+{
+	const json_t *peer;
+	bool is_first = true;
+	size_t at;
+
+	json_array_foreach(peers, at, peer)
+	{
+		if (!*document_text(json_object_get(peer, "last_handover"), "to"))
+			continue;
+		if (is_first)
+			fputs("\nlast handovers\n", render->out);
+		is_first = false;
+		print_last_handover(render, peer);
+	}
+}
+
 static void add_last_handover(struct render_table *table, const struct render *render, const json_t *peer)
 {
 	const json_t *last = json_object_get(peer, "last_handover");
@@ -164,6 +245,7 @@ void render_status(const struct render *render, const json_t *document)
 		render_table_add(&table, COLOUR_FAINT, headings[i]);
 	json_array_foreach(peers, at, peer) add_peer(&table, render, peer);
 	render_table_finish(&table, render, "");
+	print_last_handovers(render, peers);
 }
 
 static void print_route(const struct render *render, const json_t *object, const char *kind)
@@ -283,7 +365,7 @@ static void print_member(const struct render *render, const char *key, const jso
 /* Time, what, whom, then everything else that the event says. */
 void render_event(const struct render *render, const json_t *event)
 {
-	static const char *const shown[] = {"schema", "event", "at", "peer"};
+	static const char *const shown[] = {"schema", "event", "at", "peer", "cause", "moved", "began"};
 	const char *what = document_text(event, "event"), *key;
 	json_t *value;
 	bool bad = strcmp(what, "error") == 0 || strstr(what, "-down"),
@@ -304,19 +386,43 @@ void render_event(const struct render *render, const json_t *event)
 		if (!is_shown)
 			print_member(render, key, value);
 	}
+	print_cause(render, event);
 	fputc('\n', render->out);
 	fflush(render->out);
 }
 
-/* One line: what moved and what it cost. */
+static void print_moved_peer(const struct render *render, const json_t *moved)
+{
+	char text[160];
+
+	fprintf(render->out, "  %s", render_clean(document_text(moved, "peer"), text, sizeof text));
+	if (*document_text(moved, "to"))
+		fprintf(render->out, " to %s", render_clean(document_text(moved, "to"), text, sizeof text));
+	print_cost(render, moved);
+	fputc('\n', render->out);
+}
+
+/* What moved and what it cost, then each tunnel where there are several. */
 void render_handover(const struct render *render, const json_t *document)
 {
-	char from[96], to[96], gap[32];
+	const json_t *peers = json_object_get(document, "peers"), *moved;
+	int64_t unanswered = document_integer(document, "unanswered");
+	char text[96];
+	size_t at;
 
-	fprintf(render->out, "moved from %s to %s, gap %s\n",
-		render_clean(document_text(document, "from"), from, sizeof from),
-		render_clean(document_text(document, "to"), to, sizeof to),
-		render_duration(document_integer(document, "gap_us"), gap, sizeof gap));
+	fputs("moved", render->out);
+	if (*document_text(document, "from"))
+		fprintf(render->out, " from %s", render_clean(document_text(document, "from"), text, sizeof text));
+	fprintf(render->out, " to %s", render_clean(document_text(document, "to"), text, sizeof text));
+	if (json_is_array(peers) && json_array_size(peers) == 0)
+		fputs("; no tunnel had to move", render->out);
+	else
+		print_cost(render, document);
+	if (unanswered > 0)
+		fprintf(render->out, "; %lld peers have not answered yet", (long long)unanswered);
+	fputc('\n', render->out);
+	if (json_array_size(peers) > 1)
+		json_array_foreach(peers, at, moved) print_moved_peer(render, moved);
 }
 
 /* Who belongs to the network. */

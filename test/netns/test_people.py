@@ -1,5 +1,6 @@
 """What people are told: `ntm why`, `ntm ping` and `ntm handover` in every situation, each with the reason and what would help; metrics."""
 import json
+import re
 
 from lab import demand, wait_for
 from test_join import two_joined
@@ -79,3 +80,88 @@ def test_people_why_no_server(new_lab):
         ping(lab.a, "b", 0, "")
         why(lab.a, "c", 6, "directory|direction", "coordinator")
         ping(lab.a, "c", 6, "coordinator")
+
+
+SAMPLE = re.compile(r'([a-z_]+)((?:\{(?:[a-z_]+="[^"\\\n]*",?)+\})?) (-?[0-9.e+-]+|\+Inf|NaN)')
+
+
+def family_of(name, types):
+    """The metric that a sample belongs to: histograms have three kinds of them."""
+    base = re.sub(r"_(bucket|sum|count)$", "", name)
+    return base if types.get(base) == "histogram" else name
+
+
+def check_histogram(name, samples):
+    """Buckets never fall, and the last one is the count."""
+    for labels in {re.sub(r',?le="[^"]*"', "", key) for key in samples if key.startswith(name + "_bucket")}:
+        plain = labels[len(name) + len("_bucket"):]
+        buckets = [value for key, value in samples.items() if re.sub(r',?le="[^"]*"', "", key) == labels]
+        demand(buckets == sorted(buckets), f"{name}{plain}: buckets fall: {buckets}")
+        demand(buckets[-1] == samples[f"{name}_count{plain}"], f"{name}{plain}: the last bucket is not the count")
+
+
+def read_metrics(text):
+    """Samples by name and labels, after a look at the syntax of the page (what `promtool check metrics` looks at)."""
+    types, helped, samples = {}, set(), {}
+    for line in text.rstrip("\n").split("\n"):
+        words = line.split(" ", 3)
+        if words[:2] == ["#", "HELP"]:
+            demand(len(words) == 4 and words[2] not in helped, f"bad or second help: {line}")
+            helped.add(words[2])
+        elif words[:2] == ["#", "TYPE"]:
+            demand(words[2] in helped and words[2] not in types and words[3] in ("counter", "gauge", "histogram"), f"bad type: {line}")
+            demand((words[3] == "counter") == words[2].endswith("_total"), f"only counters end in _total: {line}")
+            types[words[2]] = words[3]
+        else:
+            match = SAMPLE.fullmatch(line)
+            demand(match is not None, f"no sample: {line!r}")
+            demand(family_of(match[1], types) in types, f"without a type: {line}")
+            demand(match[1] + match[2] not in samples, f"twice: {line}")
+            samples[match[1] + match[2]] = float(match[3])
+    for name, kind in types.items():
+        if kind == "histogram":
+            check_histogram(name, samples)
+    return samples
+
+
+def metrics_of(node):
+    return read_metrics(node.run("curl", "-sf", "http://127.0.0.1:9100/metrics", check=True).stdout)
+
+
+def sum_of(samples, name, *labels):
+    return sum(value for key, value in samples.items() if re.match(name + r"\b", key) and all(label in key for label in labels))
+
+
+def check_handover(lab, to, peers):
+    """`ntm handover` tells every tunnel's cost; nothing is lost."""
+    done = lab.a.ntm_json("handover", "--to", to)
+    demand([one["peer"] for one in done["peers"]] == peers and done["unanswered"] == 0, f"handover --to {to}: {done}")
+    demand(done["lost_packets"] == 0 and done["gap_us"] >= 0, f"handover --to {to}: {done}")
+
+
+def test_people_handover(new_lab):
+    """`ntm handover` moves, tells the cost and why; watch and status of both ends tell it too, and every decision is in the metrics."""
+    with new_lab() as lab:
+        lab.s.serve()
+        lab.a.join(lab.s.invite("--name", "a"), "--metrics", "9100")
+        lab.b.join(lab.s.invite("--name", "b"))
+        ping(lab.a, "b", 0, "")
+        before = metrics_of(lab.a)
+        demand(sum_of(before, "ntm_node_handovers_total") == 0, "handovers before the first")
+        lab.a.attach("cell")
+        seen, seen_by_b = lab.a.watch(), lab.b.watch()
+        wait_for("both watches", lambda: lab.a.ntm("handover", "--to", "nowhere").returncode == 5, 5)
+        check_handover(lab, "cell", [lab.b.fqdn])
+        check_handover(lab, "cell", [])
+        event = seen.wait_event("handover", 5)
+        demand(event["cause"] == "asked" and event["moved"] == "self" and event["lost_packets"] == 0, f"a saw {event}")
+        event = seen_by_b.wait_event("handover", 5)
+        demand(event["cause"] == "peer-moved" and event["moved"] == "peer", f"b saw {event}")
+        demand("because the peer moved" in lab.b.ntm("status").stdout, f"status of b: {lab.b.ntm('status').stdout}")
+        after = metrics_of(lab.a)
+        demand(sum_of(after, "ntm_node_handovers_total", 'moved="self"', 'cause="asked"') == 1, f"handovers of a: {after}")
+        demand(sum_of(after, "ntm_node_handover_gap_seconds_count") == 1, "no gap was measured")
+        demand(sum_of(after, "ntm_node_path_changes_total") > sum_of(before, "ntm_node_path_changes_total"), "no path change is counted")
+        demand(sum_of(after, "ntm_node_tunnel_seconds_total", "direct") > sum_of(before, "ntm_node_tunnel_seconds_total", "direct"),
+               "no time on the direct path")
+        demand(sum_of(after, "ntm_node_challenges_answered_total") > 0, "no probe was answered")

@@ -75,6 +75,22 @@ static void test_status(void **state)
 	       "   -\n");
 }
 
+static void test_status_tells_the_last_handovers(void **state)
+{
+	(void)state;
+	expect(render_status,
+	       "{'node':{'name':'a','state':'up'},'peers':[{'name':'b','last_handover':{'at':'2026-01-02T03:04:48Z',"
+	       "'from':'direct 192.0.2.1 > 192.0.2.7:1','to':'relay 192.0.2.1 > 192.0.2.9:2','gap_us':40500,"
+	       "'replayed_packets':5,'lost_packets':0,'cause':'peer-moved','moved':'peer'}}]}",
+	       false,
+	       "a  up\n  name         \n  addresses      \n\n"
+	       "PEER  IPV4  IPV6  STATE  PATH  RTT  LOSS  LAST HANDOVER          RECEIVED  SENT\n"
+	       "b     -     -     -      -     -    -     12 s ago, gap 40.5 ms  -         -\n"
+	       "\nlast handovers\n"
+	       "  b, 12 s ago: from direct 192.0.2.1 > 192.0.2.7:1 to relay 192.0.2.1 > 192.0.2.9:2, gap 40.5 ms, "
+	       "5 packets sent again, 0 lost, because the peer moved\n");
+}
+
 static void test_status_without_anything(void **state)
 {
 	(void)state;
@@ -132,6 +148,11 @@ static void test_events(void **state)
 	expect(render_event,
 	       "{'event':'address-added','at':'2026-01-02T12:04:05.6+09:00','address':'192.0.2.7','new_thing':3}",
 	       false, "03:04:05.600  address-added       address 192.0.2.7  new_thing 3\n");
+	expect(render_event,
+	       "{'event':'path-selected','at':'2026-01-02T03:04:05Z','peer':'b','kind':'relay','cause':'silent'}",
+	       false,
+	       "03:04:05.000  path-selected     b  kind relay, because data on the old one was not acknowledged any "
+	       "more\n");
 	expect(render_event, "{'event':'error','error':'x'}", true, "\033[31merror           \033[0m    error x\n");
 }
 
@@ -140,6 +161,16 @@ static void test_handover_and_nodes(void **state)
 	(void)state;
 	expect(render_handover, "{'from':'wlan0','to':'eth0','gap_us':0}", false,
 	       "moved from wlan0 to eth0, gap 0 us\n");
+	expect(render_handover, "{'from':'','to':'eth0','gap_us':0,'peers':[],'unanswered':0}", false,
+	       "moved to eth0; no tunnel had to move\n");
+	expect(render_handover,
+	       "{'from':'wlan0','to':'eth0','gap_us':2000,'replayed_packets':7,'lost_packets':0,'unanswered':1,"
+	       "'peers':[{'peer':'b','to':'direct 1 > 2','gap_us':2000,'replayed_packets':7,'lost_packets':0},"
+	       "{'peer':'c','to':'relay','gap_us':900,'replayed_packets':0,'lost_packets':0}]}",
+	       false,
+	       "moved from wlan0 to eth0, gap 2.0 ms, 7 packets sent again, 0 lost; 1 peers have not answered yet\n"
+	       "  b to direct 1 > 2, gap 2.0 ms, 7 packets sent again, 0 lost\n"
+	       "  c to relay, gap 900 us, 0 packets sent again, 0 lost\n");
 	expect(render_nodes, "{'nodes':[]}", false, "no nodes yet; `ntm invite` prints a join code\n");
 	expect(render_nodes,
 	       "{'nodes':[{'name':'a','fqdn':'a.ntm.internal','v4':'198.18.0.1','v6':'::1','state':'up','last_seen':'"
@@ -180,6 +211,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_status_tells_the_last_handovers),
 		cmocka_unit_test(test_status_without_anything),
 		cmocka_unit_test(test_ping),
 		cmocka_unit_test(test_ping_summary),
