@@ -3,7 +3,8 @@ others in the same lab and run.
 
 usage: scripts/bench handover [--json FILE] [--rounds N] [--minutes N] [--short] [--contender NAME ...] [--case NAME ...]
 
-Full form: 30 moves of each case and contender, or as many as --minutes allows. --short: two rounds of the main cases, ours and wireguard-go.
+Full form: 30 moves of each case and contender, or as many as --minutes allows. --short: two rounds of the main cases, ours beside
+wireguard-go.
 """
 import argparse
 import json

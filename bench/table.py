@@ -88,7 +88,8 @@ def row(case, metric, unit, samples):
     ours = middle.pop("ours", None)
     others = {name: value for name, value in middle.items()}
     ratio = {name: round(ours / value, 3) for name, value in others.items() if ours is not None and value}
-    return {"case": case, "metric": metric, "unit": unit, "ours": ours, "peer": others, "ratio": ratio, "runs": len(samples.get("ours", ())),
+    return {"case": case, "metric": metric, "unit": unit, "ours": ours, "peer": others, "ratio": ratio,
+            "runs": len(samples.get("ours", ())),
             "runs_of": {name: len(sample) for name, sample in samples.items()},
             "p99": {name: quantile(sample, 0.99) for name, sample in samples.items()},
             "max": {name: quantile(sample, 1) for name, sample in samples.items()},
