@@ -91,14 +91,18 @@ static void run_resolvectl(char *const argv[])
  */
 static void tell_resolved(const struct host *host, const struct node_status *status)
 {
-	char v4[ADDR_TEXT_MAX], zone[ZONE_MAX_SIZE + 2], name[TUN_NAME_MAX];
-	char *dns[] = {"resolvectl", "dns", name, v4, NULL}, *domain[] = {"resolvectl", "domain", name, zone, NULL};
+	char v4[ADDR_TEXT_MAX], zones[COORDINATORS_MAX][ZONE_MAX_SIZE + 2], name[TUN_NAME_MAX];
+	char *dns[] = {"resolvectl", "dns", name, v4, NULL};
+	char *domain[COORDINATORS_MAX + 4] = {"resolvectl", "domain", name};
 
 	if (host->settings.dns != DNS_AUTO || access("/run/systemd/resolve/io.systemd.Resolve", F_OK) != 0)
 		return;
 	ip_format(&status->v4, v4);
-	zone[0] = '~';
-	memcpy(zone + 1, status->zone, sizeof status->zone);
+	for (uint8_t i = 0; i < host->membership.network.coordinator_count; i++) {
+		zones[i][0] = '~';
+		memcpy(zones[i] + 1, host->membership.network.coordinators[i].zone, ZONE_MAX_SIZE + 1);
+		domain[3 + i] = zones[i];
+	}
 	memcpy(name, tun_name(host->tun), strnlen(tun_name(host->tun), sizeof name - 1) + 1);
 	run_resolvectl(dns);
 	run_resolvectl(domain);

@@ -17,6 +17,8 @@ static void coordinator_happened(void *ctx, const struct coordinator_event *even
 		[COORDINATOR_DIRECTED] = "tunnel directed",
 		[COORDINATOR_NOT_DIRECTED] = "tunnel refused",
 		[COORDINATOR_LEASE_REUSED] = "expired addresses leased anew",
+		[COORDINATOR_LINK_UP] = "other zone linked",
+		[COORDINATOR_LINK_DOWN] = "other zone not reachable",
 	};
 	char v4[ADDR_TEXT_MAX], observed[ADDR_TEXT_MAX];
 	bool is_routine = event->type == COORDINATOR_DIRECTED || event->type == COORDINATOR_NOT_DIRECTED ||

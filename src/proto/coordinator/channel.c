@@ -117,8 +117,8 @@ static void heard(struct coordinator *c, struct member *member)
 		member_changed(c, member, false);
 }
 
-/* Nobody can make others probe loopback, multicast or link-local addresses through us (T26). */
-static void take_candidates(struct member *member, const struct candidates *told)
+/* See state.h. */
+void channel_take_candidates(struct member *member, const struct candidates *told)
 {
 	member->candidates.count = 0;
 	for (uint8_t i = 0; i < told->count; i++)
@@ -165,7 +165,7 @@ static void confirm(struct coordinator *c, struct channel *channel, const struct
 	channel->route = *route;
 	member->features = channel->features;
 	member->move_epoch = channel->move_epoch;
-	take_candidates(member, &channel->candidates);
+	channel_take_candidates(member, &channel->candidates);
 	admission_prove(&c->admission, &route->remote.ip, c->now);
 	pair_mark_stale(member);
 }
@@ -208,7 +208,7 @@ static enum err input_update(struct coordinator *c, struct channel *channel, uin
 	if (request.move_epoch < member->move_epoch)
 		return OK; /* overtaken by a newer one */
 	before = member->candidates;
-	take_candidates(member, &request.candidates);
+	channel_take_candidates(member, &request.candidates);
 	if (request.move_epoch == member->move_epoch && is_same(&before, &member->candidates))
 		return OK; /* a repetition */
 	member->move_epoch = request.move_epoch;
@@ -217,10 +217,32 @@ static enum err input_update(struct coordinator *c, struct channel *channel, uin
 	return OK;
 }
 
-/* Fresh keys. The same request gets the same answer, as the keys are in place already. */
+/* Fresh keys, or the same answer to the same request. */
+enum err channel_rekey(struct coordinator *c, struct session *session, const uint8_t remote_static[KEY_SIZE],
+		       const struct rekey *request, struct rekeyed *ret)
+{
+	uint8_t digest[HASH_SIZE], seed[KEY_SIZE];
+	enum err err;
+
+	hash(request->handshake.data, request->handshake.size, digest);
+	if (ret->has && request->epoch == ret->epoch && memcmp(digest, ret->hash, sizeof digest) == 0)
+		return OK;
+	random_fill(&c->env.random, seed, sizeof seed);
+	err = rekey_answer(session, &c->config.static_keys, remote_static, request, seed, c->now, ret->answer);
+	wipe(seed, sizeof seed);
+	if (err)
+		return err;
+	ret->has = true;
+	ret->epoch = request->epoch;
+	memcpy(ret->hash, digest, sizeof digest);
+	c->counters.rekeys++;
+	return OK;
+}
+
+/* The member's static key is in its certificate. */
 static enum err input_rekey(struct coordinator *c, struct channel *channel, uint32_t transaction, struct reader *body)
 {
-	uint8_t bytes[CONTROL_MAX], digest[HASH_SIZE], seed[KEY_SIZE];
+	uint8_t bytes[CONTROL_MAX];
 	struct writer w = writer_over(bytes, sizeof bytes);
 	struct certificate certificate;
 	struct reader r = reader_over(channel->member->certificate, channel->member->certificate_size);
@@ -229,25 +251,13 @@ static enum err input_rekey(struct coordinator *c, struct channel *channel, uint
 
 	if (err == OK)
 		err = certificate_decode(&r, &certificate);
+	if (err == OK)
+		err = channel_rekey(c, channel->session, certificate.static_key, &request, &channel->rekeyed);
 	if (err)
 		return err;
-	hash(request.handshake.data, request.handshake.size, digest);
-	if (!channel->has_rekey || request.epoch != channel->rekey_epoch ||
-	    memcmp(digest, channel->rekey_hash, sizeof digest) != 0) {
-		random_fill(&c->env.random, seed, sizeof seed);
-		err = rekey_answer(channel->session, &c->config.static_keys, certificate.static_key, &request, seed,
-				   c->now, channel->rekey_answer);
-		wipe(seed, sizeof seed);
-		if (err)
-			return err;
-		channel->has_rekey = true;
-		channel->rekey_epoch = request.epoch;
-		memcpy(channel->rekey_hash, digest, sizeof digest);
-		c->counters.rekeys++;
-	}
 	message_header_encode(MESSAGE_REKEY_RESPONSE, transaction, &w);
-	rekey_encode(&(struct rekey){.epoch = channel->rekey_epoch,
-				     .handshake = {channel->rekey_answer, REKEY_RESPONSE_SIZE}},
+	rekey_encode(&(struct rekey){.epoch = channel->rekeyed.epoch,
+				     .handshake = {channel->rekeyed.answer, REKEY_RESPONSE_SIZE}},
 		     &w);
 	channel_send(c, channel, &w, true);
 	return OK;
@@ -349,34 +359,6 @@ static enum err dispatch(struct coordinator *c, struct channel *channel, const u
 	return err;
 }
 
-/*
- * From another address of a node that is here: it wants to know how it is seen there. Nothing moves, no more goes back
- * than came (E5).
- */
-static enum err input_aside(struct coordinator *c, struct channel *channel, const struct route *route,
-			    const uint8_t *bytes, const struct opened *opened)
-{
-	struct reader r = reader_over(bytes, opened->size);
-	uint8_t plaintext[CONTROL_MAX], datagram[MESSAGE_MAX];
-	struct writer w = writer_over(plaintext, sizeof plaintext);
-	struct update_response response = {.observed = route->remote, .network_time_s = coordinator_wall_s(c)};
-	struct message_header header;
-	size_t size;
-
-	if (!channel->is_live || message_header_decode(&r, &header) != OK || header.type != MESSAGE_KEEP_ALIVE ||
-	    !bucket_take(&channel->member->requests, &request_rate, c->now)) {
-		c->counters.dropped_malformed++;
-		return ERR_DENIED;
-	}
-	message_header_encode(MESSAGE_KEEP_ALIVE_ANSWER, header.transaction, &w);
-	update_response_encode(&response, &w);
-	if (writer_finish(&w, &size) != OK || size > opened->size ||
-	    session_seal(channel->session, LINK_SPACE_ASIDE, SEALED_CONTROL, plaintext, size, datagram) != OK)
-		return ERR_SIZE;
-	coordinator_send(c, route, datagram, size + OVERHEAD_SIZE);
-	return OK;
-}
-
 /* A sealed packet of a known session. Nothing changes unless it is authentic and new. */
 enum err channel_input(struct coordinator *c, struct channel *channel, const struct route *route, const uint8_t *bytes,
 		       size_t size)
@@ -407,8 +389,6 @@ enum err channel_input(struct coordinator *c, struct channel *channel, const str
 		c->counters.dropped_type++;
 		return ERR_DENIED;
 	}
-	if (opened.path == LINK_SPACE_ASIDE)
-		return input_aside(c, channel, route, plaintext, &opened);
 	if (!channel->is_live)
 		confirm(c, channel, route);
 	if (opened.highest)

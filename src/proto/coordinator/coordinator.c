@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "crypto/hash.h"
-#include "proto/coordinator/state.h"
+#include "proto/coordinator/foreign.h"
 
 /* Time enters once per call and never goes back. */
 static void enter(struct coordinator *c, struct time_us now)
@@ -75,7 +75,7 @@ struct coordinator *coordinator_create(const struct coordinator_config *config, 
 				       struct time_us now)
 {
 	struct coordinator *c = mem_alloc(1, sizeof *c);
-	uint64_t seeds[5];
+	uint64_t seeds[8];
 
 	c->config = *config;
 	c->env = *env;
@@ -96,6 +96,9 @@ struct coordinator *coordinator_create(const struct coordinator_config *config, 
 	map_init(&c->by_v4, c->config.nodes_max, seeds[2]);
 	map_init(&c->by_v6, c->config.nodes_max, seeds[3]);
 	map_init(&c->by_path, (size_t)c->config.nodes_max * (1 + PENDING_PER_MEMBER), seeds[4]);
+	map_init(&c->by_visitor, c->config.nodes_max, seeds[5]);
+	map_init(&c->by_tunnel, (size_t)c->config.nodes_max * TUNNELS_PER_NODE, seeds[6]);
+	map_init(&c->by_inquiry, c->config.nodes_max, seeds[7]);
 	delay_queue_init(&c->pendings, PENDING_US);
 	delay_queue_init(&c->held, 0);
 	delay_queue_init(&c->online, OFFLINE_US);
@@ -104,7 +107,10 @@ struct coordinator *coordinator_create(const struct coordinator_config *config, 
 	for (int i = 0; i < DELIVERY_TRIES; i++) {
 		int64_t delay_us = REQUEST_RETRY_US << i;
 
-		delay_queue_init(&c->repeats[i], delay_us < HANDSHAKE_RETRY_MAX_US ? delay_us : HANDSHAKE_RETRY_MAX_US);
+		if (delay_us > HANDSHAKE_RETRY_MAX_US)
+			delay_us = HANDSHAKE_RETRY_MAX_US;
+		delay_queue_init(&c->repeats[i], delay_us);
+		delay_queue_init(&c->inquiries[i], delay_us);
 	}
 	return c;
 }
@@ -118,6 +124,7 @@ void coordinator_destroy(struct coordinator *c)
 		struct member *member = c->members[i];
 
 		pair_forget_all(c, member);
+		inquiry_forget_all(c, member);
 		channel_destroy(c, member->live);
 		for (int j = 0; j < PENDING_PER_MEMBER; j++)
 			channel_destroy(c, member->pending[j]);
@@ -129,12 +136,16 @@ void coordinator_destroy(struct coordinator *c)
 	}
 	for (uint32_t i = 0; i < c->counters.nodes; i++)
 		member_destroy(c->members[i]);
+	foreign_destroy_all(c);
 	mem_free(c->members);
 	map_finish(&c->by_id);
 	map_finish(&c->by_name);
 	map_finish(&c->by_v4);
 	map_finish(&c->by_v6);
 	map_finish(&c->by_path);
+	map_finish(&c->by_visitor);
+	map_finish(&c->by_tunnel);
+	map_finish(&c->by_inquiry);
 	if (c->owns_aead)
 		aead_provider_destroy(c->aead);
 	mem_free(c->network);
@@ -153,8 +164,18 @@ void coordinator_set_network(struct coordinator *c, struct time_us now, const st
 	for (size_t i = 0; i < network->relay_count; i++)
 		c->relay_keys[i].is_usable = ticket_key(c->config.static_keys.secret, network->relays[i].static_key,
 							c->relay_keys[i].key) == OK;
+	foreign_set_network(c);
 	for (size_t i = 0; i < network->revoked_count; i++)
 		coordinator_revoke(c, now, &network->revoked[i]);
+}
+
+/* By key: a coordinator may be given another zone or other pools only by joining anew. */
+const struct coordinator_entry *coordinator_own_entry(const struct coordinator *c)
+{
+	for (size_t i = 0; c->network && i < c->network->coordinator_count; i++)
+		if (memcmp(c->network->coordinators[i].static_key, c->config.static_keys.public, KEY_SIZE) == 0)
+			return &c->network->coordinators[i];
+	return NULL;
 }
 
 /* Leases and certificates are judged by it from now on. */
@@ -180,15 +201,14 @@ static enum err input_one(struct coordinator *c, const struct route *route, cons
 	}
 	if (bytes[0] == PACKET_REGISTRATION_REQUEST)
 		return registration_input(c, route, bytes, size);
-	if (header_decode(&r, &header) != OK || !(header.type & PACKET_SEALED)) {
+	if (header_decode(&r, &header) != OK ||
+	    (!(header.type & PACKET_SEALED) && header.type != PACKET_REGISTRATION_RESPONSE)) {
 		c->counters.dropped_type++;
 		return ERR_UNSUPPORTED;
 	}
-	channel = map_get(&c->by_path, header.path_id);
-	if (!channel) {
-		c->counters.dropped_unknown++; /* a node of before our restart finds out by our silence */
-		return ERR_UNKNOWN;
-	}
+	channel = header.type & PACKET_SEALED ? map_get(&c->by_path, header.path_id) : NULL;
+	if (!channel)
+		return foreign_input(c, route, &header, bytes, size);
 	return channel_input(c, channel, route, bytes, size);
 }
 
@@ -241,6 +261,8 @@ void coordinator_input_time(struct coordinator *c, struct time_us now)
 		channel_destroy(c, (struct channel *)((char *)delay - offsetof(struct channel, pending)));
 	input_silence(c);
 	pair_input_time(c);
+	inquiry_input_time(c);
+	foreign_input_time(c);
 }
 
 /* Heads of queues with fixed delays: no search. */
@@ -253,7 +275,7 @@ struct time_us coordinator_next_deadline(const struct coordinator *c)
 	deadline = time_min(deadline, delay_deadline(&c->secrets));
 	for (int i = 0; i < DELIVERY_TRIES; i++)
 		deadline = time_min(deadline, delay_deadline(&c->repeats[i]));
-	return deadline;
+	return time_min(deadline, time_min(inquiry_deadline(c), foreign_deadline(c)));
 }
 
 /* Oldest first. */

@@ -40,6 +40,8 @@ enum coordinator_event_type {
 	COORDINATOR_DIRECTED,	  /* node asked for peer: both were told */
 	COORDINATOR_NOT_DIRECTED, /* node asked in vain: reason */
 	COORDINATOR_LEASE_REUSED, /* the pool is used up: node lost its long expired addresses */
+	COORDINATOR_LINK_UP,	  /* fqdn: the zone whose coordinator is linked now */
+	COORDINATOR_LINK_DOWN,
 };
 
 /* Pointers are borrowed for the call. Only authenticated facts are events, so that strangers cannot fill a log. */
@@ -114,7 +116,10 @@ struct coordinator_counters {
 	uint64_t updates_pushed, keep_alives, rekeys, moves;
 	uint64_t sent, sent_bytes, dropped_out; /* dropped_out: the queue was full, or the address is unproven */
 	uint64_t dns_queries, dns_answers, dns_refused;
+	uint64_t inquiries, inquiries_received; /* between coordinators */
+	uint64_t links_begun, links_answered;
 	uint32_t nodes, online, pending, tunnels;
+	uint32_t coordinators, links, visitors; /* of other zones: listed, linked; their nodes with tunnels here */
 };
 
 void coordinator_get_counters(const struct coordinator *coordinator, struct coordinator_counters *ret);

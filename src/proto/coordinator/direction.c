@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "crypto/hash.h"
-#include "proto/coordinator/state.h"
+#include "proto/coordinator/foreign.h"
 
 static const struct bucket_rate direction_rate = {.per_s = 50, .burst = 2 * PAIRS_PER_MEMBER};
 
@@ -41,7 +41,7 @@ static enum err encode_with(const struct pair_end *end, uint32_t transaction, ui
 	if (direction->has_relay) {
 		message.relay.addresses = direction->relay.addresses;
 		message.relay.leg = leg;
-		message.relay.ticket = (struct blob){direction->ticket, sizeof direction->ticket};
+		message.relay.ticket = (struct blob){direction->ticket, direction->ticket_size};
 		memcpy(message.relay.name, direction->relay.name, sizeof message.relay.name);
 		memcpy(message.relay.leg_key, direction->leg_keys[leg], KEY_SIZE);
 	}
@@ -134,6 +134,8 @@ enum err direction_input(struct coordinator *c, struct channel *channel, uint32_
 		reason = find_target(c, asker, &request, &target);
 	else
 		c->counters.limited_requests++;
+	if (reason == REASON_UNKNOWN_NAME && inquiry_begin(c, asker, transaction, &request))
+		return OK; /* another zone's */
 	if (reason != REASON_NONE) {
 		refuse(c, channel, transaction, &request, reason);
 		if (reason != REASON_BUSY)

@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "crypto/hash.h"
-#include "proto/coordinator/state.h"
+#include "proto/coordinator/foreign.h"
 
 /* Strangers choose NodeIDs and ask for names, so every key is hashed under a secret (T32). */
 static uint64_t table_key(const struct coordinator *c, const void *bytes, size_t size)
@@ -136,6 +136,7 @@ void member_remove(struct coordinator *c, struct member *member)
 
 	member_drop_sessions(c, member);
 	pair_forget_all(c, member);
+	inquiry_forget_all(c, member);
 	pool_release(c, member);
 	member_clear_name(c, member);
 	map_remove(&c->by_id, table_key(c, member->id.bytes, sizeof member->id.bytes));
@@ -187,9 +188,13 @@ void member_destroy(struct member *member)
 /* Known or not: whoever is revoked before it ever came must not come. */
 void coordinator_revoke(struct coordinator *c, struct time_us now, const struct node_id *id)
 {
-	struct member *member = member_find(c, id);
+	struct member *member = member_find(c, id), *visitor = visitor_find(c, id);
 
 	c->now = now;
+	if (visitor && !visitor->is_revoked) {
+		visitor->is_revoked = true;
+		pair_push_updates(c, visitor, true);
+	}
 	if (!member)
 		member = member_add(c, id);
 	if (!member || member->is_revoked)

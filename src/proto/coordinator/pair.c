@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "crypto/hash.h"
-#include "proto/coordinator/state.h"
+#include "proto/coordinator/foreign.h"
 
 /* Asked once per direction, so walking at most PAIRS_PER_MEMBER is good enough. */
 struct pair *pair_find(const struct member *a, const struct member *b)
@@ -25,12 +25,18 @@ struct pair_end *pair_end_of(struct pair *pair, const struct member *member)
 }
 
 /* The secrets serve one handshake only (design 4). */
+void direction_forget(struct direction *direction)
+{
+	if (direction)
+		wipe(direction, sizeof *direction);
+	mem_free(direction);
+}
+
+/* The pair stays. */
 static void forget_direction(struct pair *pair)
 {
 	delay_stop(&pair->secret);
-	if (pair->direction)
-		wipe(pair->direction, sizeof *pair->direction);
-	mem_free(pair->direction);
+	direction_forget(pair->direction);
 	pair->direction = NULL;
 }
 
@@ -58,6 +64,10 @@ void pair_destroy(struct coordinator *c, struct pair *pair)
 	}
 	forget_direction(pair);
 	c->counters.tunnels--;
+	if (map_get(&c->by_tunnel, pair->path_id) == pair)
+		map_remove(&c->by_tunnel, pair->path_id);
+	for (int i = 0; i < 2; i++)
+		visitor_release(c, pair->ends[i].member);
 	mem_free(pair);
 }
 
@@ -87,21 +97,21 @@ static void make_room(struct coordinator *c, struct member *member)
 	pair_destroy(c, oldest->pair);
 }
 
-/* Spreads pairs over relays; both ends and a repeated request get the same one while the list is the same. */
-static const struct relay_entry *choose_relay(const struct coordinator *c, const struct pair *pair, size_t *ret_index)
+/* Spreads pairs over relays; the same key gets the same one while the list is the same. */
+static const struct relay_entry *choose_relay(const struct coordinator *c, const uint8_t *key, size_t key_size,
+					      size_t *ret_index)
 {
 	const struct relay_entry *best = NULL;
-	uint64_t best_score = 0;
+	uint64_t seed = siphash(c->hash_key, key, key_size), best_score = 0;
 
 	for (size_t i = 0; c->network && i < c->network->relay_count; i++) {
-		uint8_t bytes[2 * NODE_ID_SIZE + KEY_SIZE];
+		uint8_t bytes[sizeof seed + KEY_SIZE];
 		uint64_t score;
 
 		if (!c->relay_keys[i].is_usable || c->network->relays[i].addresses.count == 0)
 			continue;
-		memcpy(bytes, pair->ends[0].member->id.bytes, NODE_ID_SIZE);
-		memcpy(bytes + NODE_ID_SIZE, pair->ends[1].member->id.bytes, NODE_ID_SIZE);
-		memcpy(bytes + 2 * NODE_ID_SIZE, c->network->relays[i].static_key, KEY_SIZE);
+		memcpy(bytes, &seed, sizeof seed);
+		memcpy(bytes + sizeof seed, c->network->relays[i].static_key, KEY_SIZE);
 		score = siphash(c->hash_key, bytes, sizeof bytes);
 		if (!best || score > best_score) {
 			best = &c->network->relays[i];
@@ -113,13 +123,13 @@ static const struct relay_entry *choose_relay(const struct coordinator *c, const
 }
 
 /* The ticket is sealed for the relay and travels with the nodes, so the relay need not be asked (design 6). */
-static void grant_relay(struct coordinator *c, struct pair *pair)
+static void grant_relay(struct coordinator *c, uint64_t path_id, const uint8_t *key, size_t key_size,
+			struct direction *direction)
 {
-	struct direction *direction = pair->direction;
 	size_t index = 0;
-	const struct relay_entry *relay = choose_relay(c, pair, &index);
+	const struct relay_entry *relay = choose_relay(c, key, key_size, &index);
 	uint64_t now_s = coordinator_wall_s(c);
-	struct ticket ticket = {.path_id = pair->path_id,
+	struct ticket ticket = {.path_id = path_id,
 				.not_before_s = now_s > 300 ? now_s - 300 : 0,
 				.not_after_s = now_s + TICKET_VALID_S};
 	uint8_t nonce[12];
@@ -132,7 +142,28 @@ static void grant_relay(struct coordinator *c, struct pair *pair)
 	ticket_seal(&ticket, c->relay_keys[index].key, c->config.static_keys.public, nonce, direction->ticket);
 	wipe(&ticket, sizeof ticket);
 	direction->relay = *relay;
+	direction->ticket_size = TICKET_SEALED_SIZE;
 	direction->has_relay = true;
+}
+
+/* Never 0, so that 0 can mean "none". */
+uint64_t direction_path_id(struct coordinator *c)
+{
+	uint64_t path_id = 0;
+
+	while (path_id == 0)
+		random_fill(&c->env.random, &path_id, sizeof path_id);
+	return path_id;
+}
+
+/* See state.h. */
+struct direction *direction_make(struct coordinator *c, uint64_t path_id, const uint8_t *key, size_t key_size)
+{
+	struct direction *direction = mem_alloc(1, sizeof *direction);
+
+	random_fill(&c->env.random, direction->temp_key, sizeof direction->temp_key);
+	grant_relay(c, path_id, key, key_size, direction);
+	return direction;
 }
 
 /* Enters one end at the front of its member's list. */
@@ -151,29 +182,48 @@ static void link_end(struct pair *pair, int index, struct member *member)
 		end->deliveries[kind] = (struct delivery){.kind = (uint8_t)kind, .end = (uint8_t)index, .pair = pair};
 }
 
-/* A fresh direction; what the two had before is replaced. */
-struct pair *pair_create(struct coordinator *c, struct member *a, struct member *b)
+/* What the two had before is replaced. */
+struct pair *pair_install(struct coordinator *c, struct member *a, struct member *b, uint64_t path_id, enum suite suite,
+			  struct direction *direction)
 {
 	struct pair *pair = pair_find(a, b);
-	bool in_order = node_id_compare(&a->id, &b->id) < 0;
-	bool has_aes = a->features & b->features & FEATURE_AES;
+	bool in_order = node_id_compare(&a->id, &b->id) < 0, is_abroad = a->home || b->home;
 
+	a->is_held = b->is_held = true;
 	if (pair)
 		pair_destroy(c, pair);
 	make_room(c, a);
 	make_room(c, b);
+	a->is_held = b->is_held = false;
 	pair = mem_alloc(1, sizeof *pair);
-	pair->direction = mem_alloc(1, sizeof *pair->direction);
+	pair->path_id = path_id;
+	if (is_abroad && (map_get(&c->by_tunnel, path_id) || map_put(&c->by_tunnel, path_id, pair) != OK)) {
+		mem_free(pair);
+		visitor_release(c, a);
+		visitor_release(c, b);
+		return NULL;
+	}
 	link_end(pair, in_order ? 0 : 1, a);
 	link_end(pair, in_order ? 1 : 0, b);
-	pair->suite = has_aes ? SUITE_AES256_GCM : SUITE_CHACHA20_POLY1305;
-	while (pair->path_id == 0)
-		random_fill(&c->env.random, &pair->path_id, sizeof pair->path_id);
-	random_fill(&c->env.random, pair->direction->temp_key, sizeof pair->direction->temp_key);
-	grant_relay(c, pair);
+	pair->suite = suite;
+	pair->direction = direction;
+	pair->made = c->now;
 	delay_start(&c->secrets, &pair->secret, c->now);
 	c->counters.tunnels++;
 	return pair;
+}
+
+/* A fresh direction. Both are ours, so nothing can be in its way. */
+struct pair *pair_create(struct coordinator *c, struct member *a, struct member *b)
+{
+	bool in_order = node_id_compare(&a->id, &b->id) < 0;
+	enum suite suite = a->features & b->features & FEATURE_AES ? SUITE_AES256_GCM : SUITE_CHACHA20_POLY1305;
+	uint64_t path_id = direction_path_id(c);
+	uint8_t key[2 * NODE_ID_SIZE];
+
+	memcpy(key, (in_order ? a : b)->id.bytes, NODE_ID_SIZE);
+	memcpy(key + NODE_ID_SIZE, (in_order ? b : a)->id.bytes, NODE_ID_SIZE);
+	return pair_install(c, a, b, path_id, suite, direction_make(c, path_id, key, sizeof key));
 }
 
 /* Route Update for one end: where its peer is. */
@@ -203,8 +253,10 @@ static bool send_try(struct coordinator *c, struct delivery *delivery)
 	enum err err = delivery->kind == DELIVER_DIRECTION ? direction_encode(c, end, delivery->transaction, &w)
 							   : update_encode(end, delivery->transaction, &w);
 
-	if (err == OK && end->member->live) {
-		bool is_sent = channel_send(c, end->member->live, &w, false);
+	if (err == OK) {
+		bool is_sent = end->member->home   ? foreign_send(c, end->member->home, &w)
+			       : end->member->live ? channel_send(c, end->member->live, &w, false)
+						   : false;
 
 		c->counters.updates_pushed += is_sent && delivery->kind == DELIVER_UPDATE;
 	}
@@ -233,7 +285,7 @@ void pair_push_updates(struct coordinator *c, struct member *member, bool at_onc
 		struct pair_end *other = &end->pair->ends[end == &end->pair->ends[0]];
 		struct delivery *delivery = &other->deliveries[DELIVER_UPDATE];
 
-		if (!other->member->live)
+		if (!other->member->live && !other->member->home)
 			continue;
 		if (at_once) {
 			pair_deliver(c, other, DELIVER_UPDATE, coordinator_random_u32(c));

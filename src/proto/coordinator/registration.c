@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "crypto/hash.h"
-#include "proto/coordinator/state.h"
+#include "proto/coordinator/foreign.h"
 #include "wire/dns.h"
 
 /* What an authenticated first message says. The certificate's bytes live in payload. */
@@ -24,7 +24,7 @@ struct arrival {
 enum { EPHEMERAL_AT = HEADER_SIZE };
 
 /* What is remembered of a first message: its header and ephemeral key. Never 0. */
-static uint64_t seen_tag(const struct coordinator *c, const uint8_t *bytes)
+uint64_t registration_seen_tag(const struct coordinator *c, const uint8_t *bytes)
 {
 	return siphash(c->hash_key, bytes, HEADER_SIZE + KEY_SIZE) | 1;
 }
@@ -53,11 +53,11 @@ static enum err repeat(struct coordinator *c, struct channel *channel, const str
 }
 
 /* One label below the zone, and not the name server's own. */
-static bool is_own_name(const struct coordinator *c, const char *fqdn)
+bool registration_name_fits(const char *fqdn, const char *zone)
 {
-	size_t size = strlen(fqdn), zone_size = strlen(c->config.zone);
+	size_t size = strlen(fqdn), zone_size = strlen(zone);
 
-	if (size < zone_size + 2 || !dns_name_in_zone(fqdn, c->config.zone))
+	if (size < zone_size + 2 || !dns_name_in_zone(fqdn, zone))
 		return false;
 	if (!dns_label_is_host(fqdn, size - zone_size - 1))
 		return false;
@@ -78,7 +78,7 @@ static uint8_t judge(const struct coordinator *c, struct arrival *arrival)
 	arrival->is_certified = true;
 	if (member_is_revoked(c, &certificate->id))
 		return REASON_REVOKED;
-	if (!is_own_name(c, certificate->fqdn))
+	if (!registration_name_fits(certificate->fqdn, c->config.zone))
 		return REASON_BAD_CREDENTIAL;
 	member = member_find(c, &certificate->id);
 	if (member && member->certificate_size && certificate->serial < member->certificate_serial)
@@ -251,7 +251,7 @@ static enum err admit(struct coordinator *c, struct arrival *arrival, const stru
 	wipe(&keys, sizeof keys);
 	if (!channel)
 		return ERR_FULL;
-	channel->seen_tag = seen_tag(c, bytes);
+	channel->seen_tag = registration_seen_tag(c, bytes);
 	memcpy(channel->ephemeral, bytes + EPHEMERAL_AT, KEY_SIZE);
 	channel->answer = mem_alloc(1, answer_size);
 	channel->answer_size = answer_size;
@@ -274,7 +274,9 @@ static enum err input_authenticated(struct coordinator *c, struct arrival *arriv
 
 	c->counters.handshakes++;
 	arrival->path_id = arrival->handshake.path_id;
-	if (message_header_decode(&r, &arrival->header) != OK || arrival->header.type != MESSAGE_REGISTRATION_REQUEST ||
+	if (message_header_decode(&r, &arrival->header) == OK && arrival->header.type == MESSAGE_LINK_REQUEST)
+		return foreign_accept(c, &arrival->handshake, arrival->header.transaction, &r, route, bytes, size);
+	if (r.err != OK || arrival->header.type != MESSAGE_REGISTRATION_REQUEST ||
 	    registration_request_decode(&r, &arrival->request) != OK) {
 		c->counters.dropped_malformed++;
 		return ERR_MALFORMED;
@@ -310,9 +312,9 @@ static enum err check_cheaply(struct coordinator *c, const struct route *route, 
 		c->counters.dropped_mac1++;
 		return ERR_AUTH;
 	}
-	if (*ret_channel)
+	if (*ret_channel || foreign_find_pending(c, header.path_id))
 		return OK;
-	tag = seen_tag(c, bytes);
+	tag = registration_seen_tag(c, bytes);
 	if (*channel_seen_slot(c, tag) == tag) {
 		c->counters.dropped_replay++;
 		return ERR_REPLAY;
@@ -336,6 +338,8 @@ enum err registration_input(struct coordinator *c, const struct route *route, co
 		return err;
 	if (known)
 		return repeat(c, known, route, bytes, size);
+	if (foreign_repeat(c, route, bytes, size, &err))
+		return err;
 	err = handshake_accept(&arrival.handshake, &c->config.static_keys, NULL, bytes, size, arrival.payload,
 			       &payload_size);
 	if (err)

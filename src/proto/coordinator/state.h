@@ -9,6 +9,7 @@
 #include "proto/session/session.h"
 #include "proto/session/trust.h"
 #include "wire/direction.h"
+#include "wire/information.h"
 #include "wire/registration.h"
 
 enum {
@@ -18,6 +19,8 @@ enum {
 	DELIVERY_TRIES = 8,
 	SEEN_SLOTS = 65536, /* first messages that were accepted once: replays of ended sessions */
 	RECORD_VERSION = 1,
+	TUNNELS_PER_NODE = 4,		    /* with other zones' nodes, on average */
+	FOREIGN_MAX = 2 * COORDINATORS_MAX, /* other zones' coordinators, of all networks that are trusted */
 };
 
 #define PENDING_US (10 * USEC_PER_SEC)
@@ -27,6 +30,16 @@ enum {
 #define LEASE_GRACE_S LEASE_VALID_S		/* a lost extension of a lease (never held for) stays harmless */
 
 struct member;
+struct foreign;
+struct inquiry;
+
+/* The last rekey that was answered: the same request gets the same answer, as the keys are in place already. */
+struct rekeyed {
+	bool has;
+	uint8_t epoch;
+	uint8_t hash[HASH_SIZE];
+	uint8_t answer[REKEY_RESPONSE_SIZE];
+};
 
 /* One session with a member: pending until the first packet under its keys, then live. */
 struct channel {
@@ -52,11 +65,7 @@ struct channel {
 	/* Said in the first message, believed when confirmed. */
 	uint32_t features, move_epoch;
 	struct candidates candidates;
-	/* The last rekey, for repetitions. */
-	bool has_rekey;
-	uint8_t rekey_epoch;
-	uint8_t rekey_hash[HASH_SIZE];
-	uint8_t rekey_answer[REKEY_RESPONSE_SIZE];
+	struct rekeyed rekeyed;
 };
 
 enum delivery_kind { DELIVER_DIRECTION, DELIVER_UPDATE, DELIVERIES };
@@ -83,7 +92,8 @@ struct pair_end {
 struct direction {
 	uint8_t temp_key[KEY_SIZE];
 	uint8_t leg_keys[2][KEY_SIZE];
-	uint8_t ticket[TICKET_SEALED_SIZE];
+	uint8_t ticket[TICKET_MAX_SIZE]; /* another coordinator's is opaque */
+	uint16_t ticket_size;
 	struct relay_entry relay;
 	bool has_relay;
 };
@@ -92,13 +102,17 @@ struct direction {
 struct pair {
 	uint64_t path_id;
 	enum suite suite;
-	bool is_stale;		     /* an end has a new session: the direction must not be given again */
+	bool is_stale; /* an end has a new session: the direction must not be given again */
+	bool is_asked; /* another zone's coordinator was asked for it, from here */
+	struct time_us made;
+	uint32_t update_transaction; /* the last Route Update of a visitor's coordinator: repetitions tell nothing */
 	struct direction *direction; /* NULL when forgotten */
 	struct delay secret;
 	struct pair_end ends[2];
 };
 
-/* One identity: its lease and name, and where it is now. */
+/* One identity: its lease and name, and where it is now. A visitor is another zone's: it stands in no table but
+ * by_visitor, and is there for its pairs only. */
 struct member {
 	struct node_id id;
 	uint32_t index; /* in coordinator->members */
@@ -127,6 +141,12 @@ struct member {
 	struct bucket requests;
 	struct pair_end *ends;
 	uint32_t end_count;
+	struct inquiry *inquiries; /* its Direction Requests that another coordinator has to answer, newest first */
+	uint32_t inquiry_count;
+	/* Visitors. */
+	struct foreign *home;		      /* its coordinator; NULL: it is ours */
+	struct member *home_prev, *home_next; /* in home->visitors */
+	bool is_held;			      /* not to be forgotten just now, though it has no pair */
 };
 
 struct outgoing {
@@ -163,6 +183,10 @@ struct coordinator {
 	uint64_t seen[SEEN_SLOTS];
 
 	struct network *network; /* copy; NULL before the first */
+	struct foreign *foreigns[FOREIGN_MAX];
+	uint32_t foreign_count;
+	struct map by_visitor, by_tunnel, by_inquiry; /* visitors; their pairs by PathID; inquiries by transaction */
+	struct delay_queue inquiries[DELIVERY_TRIES];
 	struct relay_key relay_keys[RELAYS_MAX];
 
 	struct member *dirty_first, *dirty_last;
@@ -178,6 +202,9 @@ void coordinator_send(struct coordinator *c, const struct route *route, const ui
 void coordinator_tell(struct coordinator *c, enum coordinator_event_type type, const struct member *member,
 		      const struct member *peer, uint8_t reason);
 uint32_t coordinator_random_u32(struct coordinator *c);
+
+/* Of this coordinator's own zone entry; NULL while the network document does not have it. */
+const struct coordinator_entry *coordinator_own_entry(const struct coordinator *c);
 
 /* member.c: the table of identities and its records. */
 struct member *member_find(const struct coordinator *c, const struct node_id *id);
@@ -206,6 +233,10 @@ must_use enum err pool_adopt(struct coordinator *c, struct member *member, const
 void pool_release(struct coordinator *c, struct member *member);
 
 /* registration.c */
+/* What is remembered of a first message: its header and ephemeral key. Never 0. */
+uint64_t registration_seen_tag(const struct coordinator *c, const uint8_t *bytes);
+/* Is it one host label below the zone, and not the name server's own? */
+bool registration_name_fits(const char *fqdn, const char *zone);
 enum err registration_input(struct coordinator *c, const struct route *route, const uint8_t *bytes, size_t size);
 void registration_release_held(struct coordinator *c);
 
@@ -218,6 +249,11 @@ void channel_destroy(struct coordinator *c, struct channel *channel);
 /* is_answer: to a request that just arrived from that address; else the budget of an unproven address applies. False:
  * nothing went out. */
 bool channel_send(struct coordinator *c, struct channel *channel, const struct writer *message, bool is_answer);
+/* Answers a rekey of a session that the other end began; the answer is then in ret. */
+must_use enum err channel_rekey(struct coordinator *c, struct session *session, const uint8_t remote_static[KEY_SIZE],
+				const struct rekey *request, struct rekeyed *ret);
+/* Nobody can make others probe loopback, multicast or link-local addresses through us (T26). */
+void channel_take_candidates(struct member *member, const struct candidates *told);
 void channel_observe(struct coordinator *c, struct channel *channel, const struct route *route, size_t size);
 
 /* direction.c and pair.c */
@@ -230,6 +266,14 @@ void pair_mark_stale(struct member *member);
 void pair_input_time(struct coordinator *c);
 struct pair *pair_find(const struct member *a, const struct member *b);
 struct pair *pair_create(struct coordinator *c, struct member *a, struct member *b);
+/* The same with a PathID, a suite and secrets that are there already; the pair owns them from now on. NULL when the
+ * PathID is taken: then they are still the caller's. */
+struct pair *pair_install(struct coordinator *c, struct member *a, struct member *b, uint64_t path_id, enum suite suite,
+			  struct direction *direction);
+/* Fresh secrets, and a relay chosen by `key`. */
+struct direction *direction_make(struct coordinator *c, uint64_t path_id, const uint8_t *key, size_t key_size);
+void direction_forget(struct direction *direction); /* wipes; accepts NULL */
+uint64_t direction_path_id(struct coordinator *c);
 void pair_destroy(struct coordinator *c, struct pair *pair);
 struct pair_end *pair_end_of(struct pair *pair, const struct member *member);
 /* Sends now and repeats until acknowledged. */

@@ -95,13 +95,14 @@ static void answer_reverse(struct node *node, uint64_t token, const struct dns_q
 	answer(node, token, query, name ? DNS_NOERROR : DNS_NXDOMAIN, NULL, NULL, name);
 }
 
-/* A name of our zone: known at once, or after one round trip to the coordinator that directs the tunnel as well. */
+/* A name of the network's zones: known at once, or after one round trip to the coordinator that directs the tunnel as
+ * well. */
 static void answer_name(struct node *node, struct time_us now, uint64_t token, const struct dns_query *query,
-			const uint8_t *bytes, size_t size)
+			bool is_apex, const uint8_t *bytes, size_t size)
 {
 	struct peer *peer = peer_by_name(node, query->name);
 
-	if (strcmp(query->name, node->zone) == 0) {
+	if (is_apex) {
 		answer(node, token, query, DNS_NOERROR, NULL, NULL, NULL);
 	} else if (strcmp(query->name, node->certificate.fqdn) == 0 && node->addressed) {
 		answer(node, token, query, DNS_NOERROR, &node->lease.v4, &node->lease.v6, NULL);
@@ -114,11 +115,12 @@ static void answer_name(struct node *node, struct time_us now, uint64_t token, c
 	}
 }
 
-/* Only our own zone and our own addresses: ordinary names are another resolver's (design 8). */
+/* Only the network's zones and addresses: ordinary names are another resolver's (design 8). */
 void names_query(struct node *node, struct time_us now, uint64_t token, const uint8_t *query, size_t size)
 {
 	struct dns_query parsed;
 	struct prefix reverse;
+	bool is_apex;
 
 	if (dns_query_parse(query, size, &parsed) != OK)
 		return;
@@ -127,8 +129,8 @@ void names_query(struct node *node, struct time_us now, uint64_t token, const ui
 	else if (dns_reverse_parse(parsed.name, &reverse) == OK && reverse.bits == ip_size(&reverse.ip) * 8 &&
 		 node_is_virtual(node, &reverse.ip))
 		answer_reverse(node, token, &parsed, &reverse.ip);
-	else if (dns_name_in_zone(parsed.name, node->zone))
-		answer_name(node, now, token, &parsed, query, size);
+	else if (node_has_zone_of(node, parsed.name, &is_apex))
+		answer_name(node, now, token, &parsed, is_apex, query, size);
 	else
 		answer(node, token, &parsed, DNS_REFUSED, NULL, NULL, NULL);
 }

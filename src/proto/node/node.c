@@ -8,11 +8,13 @@
 #include "wire/message.h"
 #include "wire/tunnel.h"
 
-/* The coordinator that serves the zone of our own name. */
+/* The coordinator that serves the zone of our own name: one label below it, as zones may lie in each other. */
 static const struct coordinator_entry *find_coordinator(const struct network *network, const char *fqdn)
 {
-	for (int i = 0; i < network->coordinator_count; i++)
-		if (dns_name_in_zone(fqdn, network->coordinators[i].zone))
+	const char *dot = strchr(fqdn, '.');
+
+	for (int i = 0; dot && i < network->coordinator_count; i++)
+		if (strcmp(dot + 1, network->coordinators[i].zone) == 0)
 			return &network->coordinators[i];
 	return NULL;
 }
@@ -243,6 +245,21 @@ uint64_t node_network_time(const struct node *node)
 	if (node->link.network_time_s == 0)
 		return 0;
 	return node->link.network_time_s + (uint64_t)(time_since(node->now, node->link.network_time_at) / USEC_PER_SEC);
+}
+
+/* Of any coordinator of this network. */
+bool node_has_zone_of(const struct node *node, const char *name, bool *ret_is_apex)
+{
+	bool is_inside = false;
+
+	*ret_is_apex = false;
+	for (int i = 0; i < node->network->coordinator_count; i++) {
+		const char *zone = node->network->coordinators[i].zone;
+
+		is_inside = is_inside || dns_name_in_zone(name, zone);
+		*ret_is_apex = *ret_is_apex || strcmp(name, zone) == 0;
+	}
+	return is_inside;
 }
 
 /* Of any coordinator of this network. */

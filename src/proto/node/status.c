@@ -51,10 +51,10 @@ void node_emit_selected(struct node *node, struct peer *peer, const struct path 
 /* A bare label is of our own zone. */
 static enum err full_name(const struct node *node, const char *name, char ret[FQDN_MAX_SIZE + 1])
 {
-	bool is_label = !strchr(name, '.');
+	bool is_label = !strchr(name, '.'), is_apex;
 	size_t size = strlen(name) + (is_label ? 1 + strlen(node->zone) : 0);
 
-	if (name[0] == '\0' || size > FQDN_MAX_SIZE || (!is_label && !dns_name_in_zone(name, node->zone)))
+	if (name[0] == '\0' || size > FQDN_MAX_SIZE || (!is_label && !node_has_zone_of(node, name, &is_apex)))
 		return ERR_UNKNOWN;
 	memset(ret, 0, FQDN_MAX_SIZE + 1);
 	memcpy(ret, name, strlen(name));

@@ -74,6 +74,51 @@ void world_finish(struct world *world)
 	free(world->records);
 }
 
+static void put_entry(struct world *a, struct world *world, uint8_t last)
+{
+	struct coordinator_entry *entry = &a->network.coordinators[a->network.coordinator_count++];
+
+	world->address = (struct addr){ip_v4(203, 0, 113, last), 7367};
+	memcpy(entry->zone, world->config.zone, sizeof entry->zone);
+	memcpy(entry->static_key, world->config.static_keys.public, KEY_SIZE);
+	memcpy(entry->sign_key, world->config.sign_keys.public, KEY_SIZE);
+	entry->pool4 = world->config.pool4;
+	entry->pool6 = world->config.pool6;
+	entry->addresses = (struct server_addresses){1, {world->address}};
+}
+
+void world_publish(struct world *a)
+{
+	a->network.epoch++;
+	network_sign(&a->network, &a->authority);
+	a->other->network = a->network;
+	coordinator_set_network(a->c, a->now, &a->network);
+	coordinator_set_network(a->other->c, a->now, &a->network);
+}
+
+void world_join(struct world *a, struct world *b)
+{
+	uint8_t seed[KEY_SIZE];
+
+	b->random_state = UINT64_C(0x123456789);
+	fill(b, seed, sizeof seed);
+	sign_keys_from_seed(seed, &b->config.sign_keys);
+	fill(b, seed, sizeof seed);
+	dh_keys_from_seed(seed, &b->config.static_keys);
+	b->authority = a->authority;
+	memcpy(b->config.authority, a->authority.public, KEY_SIZE);
+	strcpy(b->config.zone, "two.ntm.internal");
+	assert_int_equal(prefix_parse("198.19.0.0/16", &b->config.pool4), OK);
+	coordinator_destroy(b->c);
+	start(b);
+	a->other = b;
+	b->other = a;
+	put_entry(a, a, 1);
+	put_entry(a, b, 2);
+	world_publish(a);
+}
+
+/* The network document is read again too. */
 void world_restart(struct world *world)
 {
 	coordinator_destroy(world->c);
@@ -81,6 +126,8 @@ void world_restart(struct world *world)
 	start(world);
 	for (size_t i = 0; i < world->record_count; i++)
 		assert_int_equal(coordinator_load(world->c, &world->records[i]), OK);
+	if (world->other)
+		coordinator_set_network(world->c, world->now, &world->network);
 }
 
 /* What a store does. */
@@ -154,8 +201,27 @@ static void receive_sealed(struct fake_node *node, const uint8_t *bytes, size_t 
 	node->inbox_count++;
 }
 
+/* To the other zone's coordinator, at once. */
+static void hand_over(struct world *world, const struct datagram *datagram)
+{
+	struct route route = {.local = world->other->address, .remote = world->address};
+
+	world->between++;
+	if (world->is_cut || world->cut_first) {
+		world->cut_first -= world->cut_first > 0;
+		world->lost++;
+		return;
+	}
+	world->other->now = world->now;
+	(void)world_deliver(world->other, &route, datagram->bytes, datagram->size);
+}
+
 static void receive(struct world *world, const struct datagram *datagram)
 {
+	if (world->other && addr_equal(&world->other->address, &datagram->route.remote)) {
+		hand_over(world, datagram);
+		return;
+	}
 	for (size_t i = 0; i < world->node_count; i++) {
 		struct fake_node *node = world->nodes[i];
 
@@ -199,15 +265,26 @@ void world_pass(struct world *world, int64_t duration_us)
 {
 	struct time_us end = time_add(world->now, duration_us);
 
-	while (coordinator_next_deadline(world->c).us <= end.us) {
-		if (coordinator_next_deadline(world->c).us > world->now.us)
-			world->now = coordinator_next_deadline(world->c);
-		coordinator_input_time(world->c, world->now);
-		world_pump(world);
+	struct world *both[] = {world, world->other};
+
+	for (;;) {
+		struct time_us at = coordinator_next_deadline(world->c);
+
+		if (world->other)
+			at = time_min(at, coordinator_next_deadline(world->other->c));
+		if (at.us > end.us)
+			at = end;
+		if (at.us < world->now.us)
+			at = world->now;
+		for (int i = 0; i < 2 && both[i]; i++)
+			both[i]->now = at;
+		for (int i = 0; i < 2 && both[i]; i++) {
+			coordinator_input_time(both[i]->c, at);
+			world_pump(both[i]);
+		}
+		if (at.us == end.us)
+			return;
 	}
-	world->now = end;
-	coordinator_input_time(world->c, world->now);
-	world_pump(world);
 }
 
 void node_recertify(struct world *world, struct fake_node *node, const char *fqdn, const struct sign_keys *authority)
@@ -242,7 +319,8 @@ struct fake_node *world_node(struct world *world, const char *name)
 	fill(world, seed, sizeof seed);
 	dh_keys_from_seed(seed, &node->keys);
 	strcpy(fqdn, name);
-	strcat(fqdn, ".ntm.internal");
+	strcat(fqdn, ".");
+	strcat(fqdn, world->config.zone);
 	node_recertify(world, node, fqdn, &world->authority);
 	node->route.remote.ip = ip_v4(192, 0, (uint8_t)(2 + n / 200), (uint8_t)(1 + n % 200));
 	node->route.remote.port = 7367;

@@ -62,9 +62,16 @@ struct world {
 	size_t record_count;
 	bool is_store_stuck;		     /* records are pulled, but not yet fsynced */
 	uint64_t sent_bytes, received_bytes; /* coordinator's view of all that world_deliver and world_pump moved */
-	unsigned events[16];
+	unsigned events[24];
 	uint8_t last_reason;
 	size_t lost; /* datagrams to addresses where nobody is */
+	/* Another zone's world; NULL: there is none. */
+	struct world *other;
+	struct addr address; /* of this coordinator, for the other one */
+	struct network network;
+	bool is_cut;	    /* what this one sends to the other is lost */
+	unsigned cut_first; /* so many of them are */
+	unsigned between;   /* datagrams sent to the other one */
 };
 
 void world_init(struct world *world, const char *pool4);
@@ -75,6 +82,11 @@ void world_restart(struct world *world);
 void world_pass(struct world *world, int64_t duration_us);
 /* Stores records (unless stuck), then delivers every datagram. */
 void world_pump(struct world *world);
+/* Two zones of one network: coordinators with different keys, zones and IPv4 pools. Before any node is made. b's pump
+ * runs when a's does. */
+void world_join(struct world *a, struct world *b);
+/* The document that both have, signed again after a change of a->network. */
+void world_publish(struct world *a);
 /* Bytes from somewhere, then a pump. */
 enum err world_deliver(struct world *world, const struct route *route, const uint8_t *bytes, size_t size);
 
