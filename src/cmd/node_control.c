@@ -166,6 +166,7 @@ static void verb_watch(struct host *host, uint64_t client, const json_t *request
 	for (int i = 0; i < HOST_WATCHERS_MAX; i++)
 		if (host->watchers[i] == 0) {
 			host->watchers[i] = client;
+			task_send(host, client, document_watching(host));
 			return;
 		}
 	task_send_end(host, client, EXIT_FAILED, "too many watchers; end one");
@@ -420,10 +421,9 @@ static void echo_received(struct host *host, const struct node_event *event)
 	task->next = task->kind == TASK_WHY ? event->at : task->next;
 }
 
-static void tell_watchers(struct host *host, const struct node_event *event)
+/* Takes over document; NULL is nothing. */
+void host_tell_watchers(struct host *host, json_t *document)
 {
-	json_t *document = document_event(host, event);
-
 	if (document && log_enabled(LOG_SEVERITY_DEBUG)) {
 		char *text = json_dumps(document, JSON_COMPACT);
 
@@ -455,5 +455,5 @@ void host_control_event(struct host *host, const struct node_event *event)
 	if (event->type == NODE_EVENT_REFUSED)
 		log_print(LOG_SEVERITY_ERROR, "refused", "coordinator: registration refused: %s",
 			  document_reason(event->reason));
-	tell_watchers(host, event);
+	host_tell_watchers(host, document_event(host, event));
 }

@@ -192,6 +192,29 @@ static const char *event_name(enum node_event_type type)
 	}
 }
 
+/* The first line of `watch`: whatever happens from now on is told. */
+json_t *document_watching(const struct host *host)
+{
+	struct node_status status;
+	char at[INSTANT_MAX];
+
+	node_get_status(host->node, clock_now(), &status);
+	return json_pack("{ss ss ss ss}", "schema", "ntm.watch/1", "event", "watching", "at", instant(clock_now(), at),
+			 "fqdn", status.fqdn);
+}
+
+/* One line of `watch`: not the node's event, but a candidate all the same. */
+json_t *document_mapped(const struct portmap_answer *answer)
+{
+	char at[INSTANT_MAX];
+	bool is_mapped = addr_is_set(&answer->external);
+
+	return json_pack("{ss ss ss so so ss}", "schema", "ntm.watch/1", "event",
+			 is_mapped ? "port-mapped" : "port-unmapped", "at", instant(clock_now(), at), "local",
+			 ip_json(&answer->local), "external", addr_json(&answer->external), "method",
+			 is_mapped ? portmap_method_name(answer->method) : "");
+}
+
 static void add_path(json_t *document, const struct node_event *event)
 {
 	json_object_set_new(document, "kind", json_string(kind_name(event->kind)));

@@ -14,6 +14,8 @@
 #include "io/udp.h"
 #include "proto/node/node.h"
 
+struct portmap_answer;
+
 enum { HOST_ERROR_MAX = 512, HOST_TASKS_MAX = 32, HOST_WATCHERS_MAX = 16 };
 
 /* What a joined device keeps in its state directory, beside its keys. */
@@ -104,12 +106,18 @@ struct time_us host_tasks_run(struct host *host, struct time_us now);
 /* A node event that a task may wait for, or a watcher wants to see. */
 void host_control_event(struct host *host, const struct node_event *event);
 
+/* One line to everybody who watches. */
+void host_tell_watchers(struct host *host, json_t *document);
+
 /* node_document.c: JSON of the user's contract. The caller owns what is returned. */
 json_t *document_status(const struct host *host, struct time_us now);
+json_t *document_watching(const struct host *host);
 json_t *document_event(const struct host *host, const struct node_event *event);
 json_t *document_ping(const struct node_event *event);
 json_t *document_handover(const struct handover *handover);
 const char *document_reason(uint8_t reason);
+/* A port that a NAT has opened for us, or not any more. */
+json_t *document_mapped(const struct portmap_answer *answer);
 
 /* node_stub.c: the DNS stub on the node's own virtual addresses, port 53, and the system resolver's hint to it. */
 must_use enum err node_stub_open(struct host *host, struct node_stub **ret, char error[HOST_ERROR_MAX]);

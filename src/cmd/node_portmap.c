@@ -95,16 +95,20 @@ static void take_answer(struct node_portmap *portmap, const struct portmap_answe
 		at++;
 	if (at < portmap->count) {
 		is_news = is_mapped && !addr_equal(&portmap->answers[at].external, &answer->external);
-		if (!is_mapped)
+		if (!is_mapped) {
 			forget(portmap, at);
+			host_tell_watchers(portmap->host, document_mapped(answer));
+		}
 	}
 	if (is_mapped && at < PORTMAP_LOCALS_MAX) {
 		portmap->answers[at] = *answer;
 		portmap->count += at == portmap->count;
 		portmap->renewals++;
 	}
-	if (is_news)
+	if (is_news) {
 		log_answer(answer);
+		host_tell_watchers(portmap->host, document_mapped(answer));
+	}
 	tell_node(portmap);
 }
 

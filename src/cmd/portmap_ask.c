@@ -45,14 +45,23 @@ static struct sockaddr_in to_sockaddr(const struct ip *ip, uint16_t port)
 	return ret;
 }
 
-static int open_towards(const struct mapping *mapping)
+/* Two networks may have the same prefix and the same gateway's address: the interface tells them apart. */
+static bool steer(int fd, const struct mapping *mapping)
 {
 	struct sockaddr_in local = to_sockaddr(&mapping->local.ip, 0),
 			   gateway = to_sockaddr(&mapping->gateway, PCP_PORT);
+	const char *ifname = mapping->local.ifname;
+
+	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, ifname, (socklen_t)strlen(ifname)) == 0 &&
+	       bind(fd, (struct sockaddr *)&local, sizeof local) == 0 &&
+	       connect(fd, (struct sockaddr *)&gateway, sizeof gateway) == 0;
+}
+
+static int open_towards(const struct mapping *mapping)
+{
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	if (fd >= 0 && bind(fd, (struct sockaddr *)&local, sizeof local) == 0 &&
-	    connect(fd, (struct sockaddr *)&gateway, sizeof gateway) == 0)
+	if (fd >= 0 && steer(fd, mapping))
 		return fd;
 	if (fd >= 0)
 		close(fd);
@@ -143,12 +152,19 @@ static bool natpmp_map(natpmp_t *natpmp, uint16_t port, uint16_t wished, uint32_
 	       ret->pnu.newportmapping.privateport == port;
 }
 
+/* The library has connected by whatever interface the kernel liked. */
 static bool natpmp_open(const struct mapping *mapping, natpmp_t *ret)
 {
+	struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 	in_addr_t gateway;
 
 	memcpy(&gateway, mapping->gateway.bytes, sizeof gateway);
-	return initnatpmp(ret, 1, gateway) == 0;
+	if (initnatpmp(ret, 1, gateway) != 0)
+		return false;
+	if (connect(ret->s, &nowhere, sizeof nowhere) == 0 && steer(ret->s, mapping))
+		return true;
+	closenatpmp(ret);
+	return false;
 }
 
 /* Two questions: which address is outside, and which port. */

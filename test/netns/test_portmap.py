@@ -149,9 +149,11 @@ def test_portmap_makes_direct(new_lab):
         lab.b.wait_path(lab.a, "relay")
         router = Router(lab, lab.nats["A"])
         router.start()
+        seen = lab.a.watch()
         lab.a.detach("home")
         lab.a.attach("home")  # every change of network asks again
         wait_for("b to reach a at the mapped address", lambda: any(map(is_outside, lab.b.peer(lab.a)["paths"])), 20, 0.15)
+        seen.wait_event("port-mapped", 5, method="pcp")
         lab.b.wait_path(lab.a, "direct")
         lab.b.ntm("ping", "a", "-c", "1", "--direct", check=True)
         demand(lab.a.status()["node"]["mapped"][0]["external"].startswith(OUTSIDE), "a's status does not tell of it")

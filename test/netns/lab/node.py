@@ -145,4 +145,5 @@ class Node(Host):
 
     def watch(self):
         self.events = self.start("watch", program("ntm"), "watch", "--json", *self.common(), kind=Events)
+        self.events.wait_event("watching")  # nothing that happens from now on is missed
         return self.events
