@@ -10,18 +10,21 @@
 struct options {
 	uint64_t seed, runs;
 	const char *scenario, *draw;
-	bool is_verbose, twice;
+	bool is_verbose, twice, wants_stats;
+	struct stats stats;
 };
 
 static void usage(FILE *out)
 {
-	fprintf(out, "usage: sim [--seed N] [--runs N] [--scenario NAME] [--draw FILE] [--twice] [--verbose]\n"
-		     "  --seed N       first seed (default 1)\n"
-		     "  --runs N       how many seeds, one after the other (default 1)\n"
-		     "  --scenario S   only this one (default: all)\n"
-		     "  --draw FILE    where the diagram of a failed run goes (default sim-failure.mmd)\n"
-		     "  --twice        run each seed twice and compare the traces\n"
-		     "  --verbose      one line for every run\nscenarios:\n");
+	fprintf(out,
+		"usage: sim [--seed N] [--runs N] [--scenario NAME] [--draw FILE] [--twice] [--stats] [--verbose]\n"
+		"  --seed N       first seed (default 1)\n"
+		"  --runs N       how many seeds, one after the other (default 1)\n"
+		"  --scenario S   only this one (default: all)\n"
+		"  --draw FILE    where the diagram of a failed run goes (default sim-failure.mmd)\n"
+		"  --twice        run each seed twice and compare the traces\n"
+		"  --stats        at the end a table of what each kind of move cost\n"
+		"  --verbose      one line for every run\nscenarios:\n");
 	for (unsigned i = 0; i < scenario_count; i++)
 		fprintf(out, "  %-18s %s\n", scenarios[i].name, scenarios[i].about);
 }
@@ -37,10 +40,15 @@ static bool parse_number(const char *text, uint64_t *ret)
 static bool parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
-		{"seed", required_argument, NULL, 's'},	    {"runs", required_argument, NULL, 'r'},
-		{"scenario", required_argument, NULL, 'c'}, {"draw", required_argument, NULL, 'd'},
-		{"twice", no_argument, NULL, 't'},	    {"verbose", no_argument, NULL, 'v'},
-		{"help", no_argument, NULL, 'h'},	    {0},
+		{"seed", required_argument, NULL, 's'},
+		{"runs", required_argument, NULL, 'r'},
+		{"scenario", required_argument, NULL, 'c'},
+		{"draw", required_argument, NULL, 'd'},
+		{"twice", no_argument, NULL, 't'},
+		{"verbose", no_argument, NULL, 'v'},
+		{"stats", no_argument, NULL, 'S'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
 	};
 	int c;
 
@@ -56,6 +64,7 @@ static bool parse_options(int argc, char **argv, struct options *o)
 		case 'c': o->scenario = optarg; break;
 		case 'd': o->draw = optarg; break;
 		case 't': o->twice = true; break;
+		case 'S': o->wants_stats = true; break;
 		case 'v': o->is_verbose = true; break;
 		case 'h': usage(stdout); exit(0);
 		default: return false;
@@ -64,12 +73,12 @@ static bool parse_options(int argc, char **argv, struct options *o)
 }
 
 /* One scenario under one seed. False when anything did not hold. */
-static bool run_one(const struct scenario *scenario, uint64_t seed, const struct options *o)
+static bool run_one(const struct scenario *scenario, uint64_t seed, struct options *o)
 {
 	struct scenario_result result, again;
 	FILE *draw = fopen(o->draw, "w");
 
-	scenario_run(scenario, seed, draw, &result);
+	scenario_run(scenario, seed, draw, &o->stats, &result);
 	if (draw)
 		(void)fclose(draw);
 	if (!result.failed && draw)
@@ -86,7 +95,7 @@ static bool run_one(const struct scenario *scenario, uint64_t seed, const struct
 		       result.lost, result.sent);
 	if (!o->twice)
 		return true;
-	scenario_run(scenario, seed, NULL, &again);
+	scenario_run(scenario, seed, NULL, NULL, &again);
 	if (again.hash == result.hash && again.events == result.events)
 		return true;
 	printf("FAILED scenario=%s SEED=%llu: two runs differ (%016llx, %016llx)\n", scenario->name,
@@ -119,6 +128,10 @@ int main(int argc, char **argv)
 		fprintf(stderr, "sim: there is no scenario '%s'\n", o.scenario);
 		return 2;
 	}
-	printf("%llu runs, %llu failed\n", (unsigned long long)done, (unsigned long long)failed);
+	if (o.wants_stats)
+		stats_print(&o.stats, stdout);
+	printf("%llu runs with %zu moves, %llu failed\n", (unsigned long long)done, stats_moves(&o.stats),
+	       (unsigned long long)failed);
+	stats_finish(&o.stats);
 	return failed ? 1 : 0;
 }

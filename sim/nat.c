@@ -16,6 +16,7 @@ static struct addr key_of(enum nat_dependence dependence, const struct addr *rem
 void nat_init(struct nat *nat, const struct nat_config *config, struct ip external)
 {
 	*nat = (struct nat){.config = *config, .external = external, .next_port = NAT_PORT_FIRST};
+	nat->random = stream_for(0, "nat ports", (uint64_t)external.bytes[1]);
 	nat->mappings = mem_alloc(NAT_MAPPINGS_MAX, sizeof *nat->mappings);
 	if (!nat->config.timeout_us)
 		nat->config.timeout_us = 120 * USEC_PER_SEC;
@@ -54,6 +55,8 @@ static uint16_t take_port(struct nat *nat, uint16_t wanted)
 {
 	if (nat->config.preserves_ports && port_is_free(nat, wanted))
 		return wanted;
+	if (nat->config.draws_ports)
+		nat->next_port = (uint16_t)stream_range(&nat->random, 1024, 65535);
 	while (!port_is_free(nat, nat->next_port))
 		nat->next_port = nat->next_port == 65535 ? NAT_PORT_FIRST : (uint16_t)(nat->next_port + 1);
 	wanted = nat->next_port;

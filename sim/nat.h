@@ -6,6 +6,7 @@
 
 #include "base/addr.h"
 #include "base/time.h"
+#include "stream.h"
 
 enum nat_dependence { NAT_ENDPOINT_INDEPENDENT, NAT_ADDRESS_DEPENDENT, NAT_ADDRESS_PORT_DEPENDENT, NAT_DEPENDENCES };
 
@@ -14,7 +15,7 @@ enum { NAT_MAPPINGS_MAX = 512, NAT_PERMITS_MAX = 64, NAT_PORT_FIRST = 20000 };
 struct nat_config {
 	bool translates; /* false: a firewall, addresses stay */
 	enum nat_dependence mapping, filtering;
-	bool preserves_ports;
+	bool preserves_ports, draws_ports; /* neither: one after the other */
 	bool hairpins;
 	int64_t timeout_us; /* of a mapping that sends nothing; 0: 120 s */
 };
@@ -36,6 +37,7 @@ struct nat_mapping {
 struct nat {
 	struct nat_config config;
 	struct ip external;
+	struct stream random; /* of ports */
 	uint16_t next_port;
 	uint32_t mapping_count;
 	struct nat_mapping *mappings;

@@ -18,6 +18,7 @@ struct net_config {
 	bool has_firewall; /* in front of the IPv6 hosts */
 	struct nat_config firewall;
 	struct line_config up, down;
+	bool isolates;	      /* its hosts may not talk to each other */
 	int64_t lan_delay_us; /* between two hosts inside; 0: 200 us */
 	uint32_t host_mtu;    /* of its hosts' interfaces; 0: 1500 */
 };

@@ -38,13 +38,15 @@ static uint64_t wall_s(const struct overlay *overlay)
 	return OVERLAY_WALL_S + (uint64_t)(overlay->world->now.us / USEC_PER_SEC);
 }
 
-/* Servers have good networks: 5 to 40 ms away from the core, nothing lost. */
+/* Servers have good networks: 5 to 40 ms away from the core where nothing else is told, nothing lost. */
 static uint8_t server_net(struct overlay *overlay, const char *name)
 {
 	struct net_config config = {.has_v4 = true, .has_v6 = true};
 
 	(void)snprintf(config.name, sizeof config.name, "%s", name);
-	config.up.delay_us = config.down.delay_us = stream_range(&overlay->random, 5000, 40000);
+	config.up.delay_us = config.down.delay_us = overlay->server_delay_us;
+	if (overlay->server_delay_us < 0)
+		config.up.delay_us = config.down.delay_us = stream_range(&overlay->random, 5000, 40000);
 	return world_add_net(overlay->world, &config);
 }
 
@@ -97,9 +99,11 @@ static void add_relay(struct overlay *overlay, uint32_t index)
 }
 
 /* The account server itself is TLS and files; what it leaves behind are signatures. */
-void overlay_init(struct overlay *overlay, uint64_t seed, uint32_t relays)
+void overlay_init(struct overlay *overlay, uint64_t seed, uint32_t relays, int64_t server_delay_us)
 {
-	*overlay = (struct overlay){.world = world_create(seed), .random = stream_for(seed, "scenario", 0)};
+	*overlay = (struct overlay){.world = world_create(seed),
+				    .random = stream_for(seed, "scenario", 0),
+				    .server_delay_us = server_delay_us};
 	overlay->aead = aead_provider_create(AEAD_BACKEND_AUTO);
 	overlay->authority = draw_sign(seed, "authority", 0);
 	overlay->network = (struct network){.epoch = 1, .issued_s = wall_s(overlay), .version_floor = PROTOCOL_VERSION};
@@ -315,6 +319,14 @@ void overlay_exchange(struct overlay *overlay, struct overlay_node *a, struct ov
 	node_get_status(node_of(b->host), overlay->world->now, &at_b);
 	ret[0] = traffic_start(&overlay->traffic, a->host, b->host, ip_a, ip_b, interval_us, size);
 	ret[1] = traffic_start(&overlay->traffic, b->host, a->host, ip_b, ip_a, interval_us, size);
+}
+
+/* At the addresses of the flows; written every 20 ms. */
+void overlay_exchange_pipes(struct overlay *overlay, struct flow *flows[2], struct pipe *ret[2])
+{
+	for (int i = 0; i < 2; i++)
+		ret[i] = traffic_start_pipe(&overlay->traffic, flows[i]->from, flows[i]->to, &flows[i]->src,
+					    &flows[i]->dst, 20000);
 }
 
 struct delivering {

@@ -3,6 +3,7 @@
 
 #include "node_host.h"
 #include "server_host.h"
+#include "stats.h"
 #include "traffic.h"
 
 enum { OVERLAY_NODES_MAX = 8, OVERLAY_RELAYS_MAX = 2, OVERLAY_PORT = 7367 };
@@ -26,16 +27,18 @@ struct overlay {
 	struct coordinator_config coordinator_config;
 	struct disk disk;
 	uint8_t coordinator_net;
+	int64_t server_delay_us; /* one way between the core and each server; negative: drawn */
 	uint32_t relay_count;
 	struct host *relays[OVERLAY_RELAYS_MAX];
 	struct relay_config relay_configs[OVERLAY_RELAYS_MAX];
 	uint32_t node_count;
 	struct overlay_node nodes[OVERLAY_NODES_MAX];
 	struct traffic traffic;
+	struct stats *stats; /* NULL: nobody asks */
 };
 
 /* Coordinator and relays in public nets of their own; everything runs. */
-void overlay_init(struct overlay *overlay, uint64_t seed, uint32_t relays);
+void overlay_init(struct overlay *overlay, uint64_t seed, uint32_t relays, int64_t server_delay_us);
 void overlay_finish(struct overlay *overlay);
 /* Registers a device with certificate, and switches it on in this net. Lower-case label. */
 struct overlay_node *overlay_add_node(struct overlay *overlay, const char *name, uint8_t net);
@@ -54,6 +57,8 @@ bool overlay_wait_connected(struct overlay *overlay, struct overlay_node *a, str
 /* Both directions between a and b, of family 4 or 6; ret gets the two flows. */
 void overlay_exchange(struct overlay *overlay, struct overlay_node *a, struct overlay_node *b, uint8_t family,
 		      int64_t interval_us, size_t size, struct flow *ret[2]);
+/* A reliable stream each way beside it. */
+void overlay_exchange_pipes(struct overlay *overlay, struct flow *flows[2], struct pipe *ret[2]);
 /* Runs until each of the flows has delivered `packets` of those sent from now on. */
 bool overlay_wait_delivered(struct overlay *overlay, struct flow *flows[], uint32_t count, uint32_t packets,
 			    int64_t limit_us);

@@ -3,90 +3,39 @@
 #include <string.h>
 
 #include "forger.h"
+#include "story.h"
 #include "world.h"
-
-/* Liveness: what must happen within this virtual time, once the world is well. */
-#define REGISTER_LIMIT_US (5 * USEC_PER_SEC)
-#define CONNECT_LIMIT_US (5 * USEC_PER_SEC)
-#define EXCHANGE_LIMIT_US (5 * USEC_PER_SEC)
-#define HEALED_LIMIT_US (30 * USEC_PER_SEC)
-
-enum { INTERVAL_US = 5000, PACKETS = 100 };
-
-/* Two nodes in drawn nets that talk to each other. */
-struct talk {
-	struct overlay_node *a, *b;
-	struct flow *flows[2];
-};
-
-static void run_for(struct overlay *o, int64_t us)
-{
-	world_run_until(o->world, time_add(o->world->now, us));
-}
-
-static bool expect(struct overlay *o, bool holds, const char *what)
-{
-	if (!holds)
-		world_fail(o->world, "%s", what);
-	return holds && !o->world->failed;
-}
-
-static bool expect_flow(struct overlay *o, struct talk *talk, int64_t limit_us, const char *when)
-{
-	bool flows = overlay_wait_delivered(o, talk->flows, 2, PACKETS, limit_us);
-
-	if (!flows)
-		world_fail(o->world, "%s: a to b %u of %u, b to a %u of %u in %lld ms", when,
-			   talk->flows[0]->delivered_marked, talk->flows[0]->sent_marked,
-			   talk->flows[1]->delivered_marked, talk->flows[1]->sent_marked, (long long)(limit_us / 1000));
-	return flows;
-}
-
-static bool start_talk(struct overlay *o, struct talk *talk, uint32_t loss_ppm)
-{
-	uint8_t family = stream_chance(&o->random, 500000) ? 6 : 4;
-
-	talk->a = overlay_add_node(o, "a", overlay_draw_net(o, loss_ppm));
-	talk->b = overlay_add_node(o, "b", overlay_draw_net(o, loss_ppm));
-	if (!expect(o, overlay_wait_registered(o, REGISTER_LIMIT_US), "not registered in time"))
-		return false;
-	if (!expect(o, overlay_wait_connected(o, talk->a, talk->b, CONNECT_LIMIT_US), "not connected in time"))
-		return false;
-	overlay_exchange(o, talk->a, talk->b, family, INTERVAL_US, (size_t)stream_range(&o->random, 64, 1200),
-			 talk->flows);
-	return expect_flow(o, talk, EXCHANGE_LIMIT_US, "after contact");
-}
 
 static void run_contact(struct overlay *o)
 {
 	struct talk talk;
 
-	(void)start_talk(o, &talk, 0);
+	(void)story_start_drawn(o, &talk, 0);
 }
 
 /* Contact by the first packet alone, both at once: the tunnel is directed while the packet waits. */
 static void run_first_packet(struct overlay *o)
 {
-	struct talk talk;
+	struct talk talk = {0};
 
 	talk.a = overlay_add_node(o, "a", overlay_draw_net(o, 0));
 	talk.b = overlay_add_node(o, "b", overlay_draw_net(o, 0));
-	if (!expect(o, overlay_wait_registered(o, REGISTER_LIMIT_US), "not registered in time"))
+	if (!story_expect(o, overlay_wait_registered(o, REGISTER_LIMIT_US), "not registered in time"))
 		return;
 	overlay_exchange(o, talk.a, talk.b, 4, 20000, 200, talk.flows);
-	(void)expect_flow(o, &talk, EXCHANGE_LIMIT_US, "after the first packet");
+	(void)story_goes_on(o, &talk, MOVE_CONTACT, EXCHANGE_LIMIT_US, "after the first packet");
 }
 
 static void run_move(struct overlay *o)
 {
 	struct talk talk;
 
-	if (!start_talk(o, &talk, 0))
+	if (!story_start_drawn(o, &talk, 0))
 		return;
 	for (unsigned i = 0; i < 3; i++) {
-		run_for(o, stream_range(&o->random, 0, 3 * USEC_PER_SEC));
+		story_run(o, stream_range(&o->random, 0, 3 * USEC_PER_SEC));
 		host_move(talk.a->host, 1, overlay_draw_net(o, 0));
-		if (!expect_flow(o, &talk, EXCHANGE_LIMIT_US, "after a's move"))
+		if (!story_goes_on(o, &talk, MOVE_ONE, EXCHANGE_LIMIT_US, "after a's move"))
 			return;
 	}
 }
@@ -95,13 +44,13 @@ static void run_both_move(struct overlay *o)
 {
 	struct talk talk;
 
-	if (!start_talk(o, &talk, 0))
+	if (!story_start_drawn(o, &talk, 0))
 		return;
 	for (unsigned i = 0; i < 3; i++) {
-		run_for(o, stream_range(&o->random, 0, 3 * USEC_PER_SEC));
+		story_run(o, stream_range(&o->random, 0, 3 * USEC_PER_SEC));
 		host_move(talk.a->host, 1, overlay_draw_net(o, 0));
 		host_move(talk.b->host, 1, overlay_draw_net(o, 0));
-		if (!expect_flow(o, &talk, EXCHANGE_LIMIT_US, "after both moved"))
+		if (!story_goes_on(o, &talk, MOVE_BOTH, EXCHANGE_LIMIT_US, "after both moved"))
 			return;
 	}
 }
@@ -111,23 +60,23 @@ static void run_coordinator_dies(struct overlay *o)
 {
 	struct talk talk;
 
-	if (!start_talk(o, &talk, 0))
+	if (!story_start_drawn(o, &talk, 0))
 		return;
 	host_kill(o->coordinator);
-	run_for(o, stream_range(&o->random, 0, 20 * USEC_PER_SEC));
-	if (!expect_flow(o, &talk, EXCHANGE_LIMIT_US, "without a coordinator"))
+	story_run(o, stream_range(&o->random, 0, 20 * USEC_PER_SEC));
+	if (!story_goes_on(o, &talk, MOVE_CONTACT, EXCHANGE_LIMIT_US, "without a coordinator"))
 		return;
 	host_move(talk.a->host, 1, overlay_draw_net(o, 0));
-	if (!expect_flow(o, &talk, EXCHANGE_LIMIT_US, "after a move without a coordinator"))
+	if (!story_goes_on(o, &talk, MOVE_ONE, EXCHANGE_LIMIT_US, "after a move without a coordinator"))
 		return;
 	host_move(talk.a->host, 1, overlay_draw_net(o, 0));
 	host_move(talk.b->host, 1, overlay_draw_net(o, 0));
-	if (!expect_flow(o, &talk, EXCHANGE_LIMIT_US, "after both moved without a coordinator"))
+	if (!story_goes_on(o, &talk, MOVE_BOTH, EXCHANGE_LIMIT_US, "after both moved without a coordinator"))
 		return;
 	overlay_restart_coordinator(o);
-	(void)expect(o, overlay_wait_registered(o, HEALED_LIMIT_US),
-		     "not registered with the restarted coordinator in time");
-	(void)expect_flow(o, &talk, EXCHANGE_LIMIT_US, "after the coordinator's return");
+	(void)story_expect(o, overlay_wait_registered(o, HEALED_LIMIT_US),
+			   "not registered with the restarted coordinator in time");
+	(void)story_goes_on(o, &talk, MOVE_CONTACT, EXCHANGE_LIMIT_US, "after the coordinator's return");
 }
 
 /* The NAT reboots while data flows: nobody tells the node. */
@@ -135,13 +84,13 @@ static void run_rebind(struct overlay *o)
 {
 	struct talk talk;
 
-	if (!start_talk(o, &talk, 0))
+	if (!story_start_drawn(o, &talk, 0))
 		return;
 	for (unsigned i = 0; i < 3; i++) {
-		run_for(o, stream_range(&o->random, 0, 3 * USEC_PER_SEC));
+		story_run(o, stream_range(&o->random, 0, 3 * USEC_PER_SEC));
 		nat_flush(&o->world->nets[talk.a->host->ports[0].net].nat);
 		nat_flush(&o->world->nets[talk.a->host->ports[0].net].firewall);
-		if (!expect_flow(o, &talk, EXCHANGE_LIMIT_US, "after a's NAT rebooted"))
+		if (!story_goes_on(o, &talk, MOVE_REBIND, EXCHANGE_LIMIT_US, "after a's NAT rebooted"))
 			return;
 	}
 }
@@ -151,12 +100,12 @@ static void run_relay_restarts(struct overlay *o)
 {
 	struct talk talk;
 
-	if (!start_talk(o, &talk, 0))
+	if (!story_start_drawn(o, &talk, 0))
 		return;
 	host_kill(o->relays[0]);
-	run_for(o, stream_range(&o->random, 0, 3 * USEC_PER_SEC));
+	story_run(o, stream_range(&o->random, 0, 3 * USEC_PER_SEC));
 	overlay_restart_relay(o, 0);
-	(void)expect_flow(o, &talk, HEALED_LIMIT_US, "after the relay's restart");
+	(void)story_goes_on(o, &talk, MOVE_RELAY_LOST, HEALED_LIMIT_US, "after the relay's restart");
 }
 
 /* The access net swallows everything for a while and says nothing. */
@@ -165,13 +114,13 @@ static void run_silence(struct overlay *o)
 	struct talk talk;
 	uint8_t net;
 
-	if (!start_talk(o, &talk, 0))
+	if (!story_start_drawn(o, &talk, 0))
 		return;
 	net = talk.a->host->ports[0].net;
 	o->world->nets[net].silent = true;
-	run_for(o, stream_range(&o->random, USEC_PER_SEC, 60 * USEC_PER_SEC));
+	story_run(o, stream_range(&o->random, USEC_PER_SEC, 60 * USEC_PER_SEC));
 	o->world->nets[net].silent = false;
-	(void)expect_flow(o, &talk, HEALED_LIMIT_US, "after the silence");
+	(void)story_goes_on(o, &talk, MOVE_CONTACT, HEALED_LIMIT_US, "after the silence");
 }
 
 /* A second interface comes up before the first one goes, or takes over from a silent one. */
@@ -179,22 +128,22 @@ static void run_two_interfaces(struct overlay *o)
 {
 	struct talk talk;
 
-	if (!start_talk(o, &talk, 0))
+	if (!story_start_drawn(o, &talk, 0))
 		return;
 	host_plug(talk.a->host, 2, overlay_draw_net(o, 0));
 	host_announce(talk.a->host);
-	if (!expect_flow(o, &talk, EXCHANGE_LIMIT_US, "with a second interface"))
+	if (!story_goes_on(o, &talk, MOVE_BESIDE, EXCHANGE_LIMIT_US, "with a second interface"))
 		return;
-	run_for(o, stream_range(&o->random, 0, 2 * USEC_PER_SEC));
+	story_run(o, stream_range(&o->random, 0, 2 * USEC_PER_SEC));
 	host_plug(talk.a->host, 1, 0);
 	host_announce(talk.a->host);
-	if (!expect_flow(o, &talk, EXCHANGE_LIMIT_US, "after the first interface went"))
+	if (!story_goes_on(o, &talk, MOVE_OVER, EXCHANGE_LIMIT_US, "after the first interface went"))
 		return;
 	host_plug(talk.a->host, 1, overlay_draw_net(o, 0));
 	host_announce(talk.a->host);
-	run_for(o, stream_range(&o->random, USEC_PER_SEC, 3 * USEC_PER_SEC));
+	story_run(o, stream_range(&o->random, USEC_PER_SEC, 3 * USEC_PER_SEC));
 	o->world->nets[talk.a->host->ports[0].net].silent = true;
-	(void)expect_flow(o, &talk, HEALED_LIMIT_US, "after the first interface fell silent");
+	(void)story_goes_on(o, &talk, MOVE_SILENCE, HEALED_LIMIT_US, "after the first interface fell silent");
 }
 
 static void draw_fault(struct overlay *o, struct talk *talk)
@@ -231,19 +180,19 @@ static void run_swarm(struct overlay *o)
 	struct talk talk;
 	uint64_t faults = stream_below(&o->random, 12);
 
-	if (!start_talk(o, &talk, 20000))
+	if (!story_start_drawn(o, &talk, 20000))
 		return;
 	for (uint64_t i = 0; i < faults && !o->world->failed; i++) {
-		run_for(o, stream_range(&o->random, 0, 4 * USEC_PER_SEC));
+		story_run(o, stream_range(&o->random, 0, 4 * USEC_PER_SEC));
 		draw_fault(o, &talk);
 	}
-	run_for(o, USEC_PER_SEC);
+	story_run(o, USEC_PER_SEC);
 	overlay_heal(o);
 	if (!o->coordinator->machine)
 		overlay_restart_coordinator(o);
 	if (!o->relays[0]->machine)
 		overlay_restart_relay(o, 0);
-	(void)expect_flow(o, &talk, HEALED_LIMIT_US, "after the world was healed");
+	(void)story_goes_on(o, &talk, MOVE_CONTACT, HEALED_LIMIT_US, "after the world was healed");
 }
 
 /* A public net, a millisecond from the core. */
@@ -265,13 +214,13 @@ static void run_attacked(struct overlay *o, struct forger *forger)
 	enum { MOVES = 3 };
 	struct talk talk;
 
-	if (!start_talk(o, &talk, 0))
+	if (!story_start_drawn(o, &talk, 0))
 		return;
 	forger_listen(forger);
 	for (unsigned i = 0; i <= MOVES; i++) {
-		if (!forger->relays_back && !expect_flow(o, &talk, EXCHANGE_LIMIT_US, "under attack"))
+		if (!forger->relays_back && !story_goes_on(o, &talk, MOVE_CONTACT, EXCHANGE_LIMIT_US, "under attack"))
 			return;
-		run_for(o, stream_range(&o->random, 0, 2 * USEC_PER_SEC));
+		story_run(o, stream_range(&o->random, 0, 2 * USEC_PER_SEC));
 		if (i < MOVES)
 			host_move(stream_chance(&o->random, 500000) ? talk.a->host : talk.b->host, 1,
 				  overlay_draw_net(o, 0));
@@ -280,7 +229,7 @@ static void run_attacked(struct overlay *o, struct forger *forger)
 		world_fail(o->world, "the forger was sent %llu bytes of data",
 			   (unsigned long long)forger->received_data);
 	forger_stop(forger);
-	(void)expect_flow(o, &talk, EXCHANGE_LIMIT_US, "after the attack");
+	(void)story_goes_on(o, &talk, MOVE_CONTACT, EXCHANGE_LIMIT_US, "after the attack");
 }
 
 static void run_forwarder(struct overlay *o)
@@ -341,16 +290,16 @@ static void sum_up(const struct overlay *o, struct scenario_result *ret)
 	}
 }
 
-/* After the story two quiet seconds: what is still under way arrives, so that lost means lost. */
-void scenario_run(const struct scenario *scenario, uint64_t seed, FILE *draw, struct scenario_result *ret)
+/* The stats, if any, get what the run has seen. */
+void scenario_run(const struct scenario *scenario, uint64_t seed, FILE *draw, struct stats *stats,
+		  struct scenario_result *ret)
 {
 	struct overlay overlay;
 
-	overlay_init(&overlay, seed, 1);
+	overlay_init(&overlay, seed, 1, -1);
+	overlay.stats = stats;
 	scenario->run(&overlay);
-	for (uint32_t i = 0; i < overlay.traffic.flow_count; i++)
-		flow_stop(&overlay.traffic.flows[i]);
-	run_for(&overlay, 2 * USEC_PER_SEC);
+	story_end(&overlay);
 	sum_up(&overlay, ret);
 	if (ret->failed && draw)
 		trace_draw(&overlay.world->trace, draw);

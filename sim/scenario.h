@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "overlay.h"
+#include "stats.h"
 
 struct scenario {
 	const char *name, *about;
@@ -24,5 +25,6 @@ struct scenario_result {
 	uint32_t sent;
 };
 
-/* draw: where the diagram of a failed run goes; NULL: nowhere. */
-void scenario_run(const struct scenario *scenario, uint64_t seed, FILE *draw, struct scenario_result *ret);
+/* draw: where the diagram of a failed run goes; NULL: nowhere. stats: NULL: nobody asks. */
+void scenario_run(const struct scenario *scenario, uint64_t seed, FILE *draw, struct stats *stats,
+		  struct scenario_result *ret);

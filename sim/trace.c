@@ -2,11 +2,17 @@
 
 #include <string.h>
 
-/* FNV-1a, the 64-bit one. */
+/* In the manner of FNV-1a, but eight bytes at a time: it was a quarter of a run's time. */
 static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t size)
 {
 	const uint8_t *p = bytes;
+	uint64_t word;
 
+	for (; size >= sizeof word; size -= sizeof word, p += sizeof word) {
+		memcpy(&word, p, sizeof word);
+		hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+		hash ^= hash >> 32;
+	}
 	for (size_t i = 0; i < size; i++)
 		hash = (hash ^ p[i]) * UINT64_C(0x100000001b3);
 	return hash;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "segment.h"
 #include "wire/inner.h"
 
 enum { TRAFFIC_PORT = 9, TRAFFIC_HEADER = 16 };
@@ -23,63 +24,23 @@ void traffic_finish(struct traffic *traffic)
 	*traffic = (struct traffic){0};
 }
 
-static void put_u32(uint8_t *p, uint32_t value)
-{
-	for (int i = 0; i < 4; i++)
-		p[i] = (uint8_t)(value >> (24 - 8 * i));
-}
-
-static uint32_t get_u32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 static uint8_t pattern(const struct flow *flow, uint32_t number, size_t at)
 {
 	return (uint8_t)(flow->number * 31 + number * 7 + at);
 }
 
-static size_t write_ip_header(const struct flow *flow, uint8_t *p)
-{
-	if (flow->src.family == 4) {
-		memcpy(p, (const uint8_t[]){0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, PROTOCOL_UDP, 0, 0}, 12);
-		p[2] = (uint8_t)(flow->size >> 8);
-		p[3] = (uint8_t)flow->size;
-		memcpy(p + 12, flow->src.bytes, 4);
-		memcpy(p + 16, flow->dst.bytes, 4);
-		return 20;
-	}
-	memcpy(p, (const uint8_t[]){0x60, 0, 0, 0, 0, 0, PROTOCOL_UDP, 64}, 8);
-	p[4] = (uint8_t)((flow->size - 40) >> 8);
-	p[5] = (uint8_t)(flow->size - 40);
-	memcpy(p + 8, flow->src.bytes, 16);
-	memcpy(p + 24, flow->dst.bytes, 16);
-	return 40;
-}
-
 /* A whole UDP packet with right checksums. */
 static void write_packet(const struct flow *flow, uint32_t number, uint8_t *p)
 {
-	size_t header = write_ip_header(flow, p), udp_size = flow->size - header;
-	uint8_t *udp = p + header, *payload = udp + 8;
-	struct inner inner;
-	uint16_t sum;
+	uint8_t *payload = segment_begin(p, flow->size, &flow->src, &flow->dst, TRAFFIC_PORT);
+	size_t size = flow->size - (size_t)(payload - p);
 
-	memset(udp, 0, 8);
-	udp[1] = udp[3] = TRAFFIC_PORT;
-	udp[4] = (uint8_t)(udp_size >> 8);
-	udp[5] = (uint8_t)udp_size;
 	memcpy(payload, magic, 8);
-	put_u32(payload + 8, flow->number);
-	put_u32(payload + 12, number);
-	for (size_t at = TRAFFIC_HEADER; at < udp_size - 8; at++)
+	segment_put(payload + 8, flow->number);
+	segment_put(payload + 12, number);
+	for (size_t at = TRAFFIC_HEADER; at < size; at++)
 		payload[at] = pattern(flow, number, at);
-	if (inner_parse(p, flow->size, &inner) != OK)
-		return;
-	inner_fix_network_checksum(p, &inner);
-	sum = inner_pseudo_sum(&inner, udp_size);
-	memcpy(udp + 6, &sum, sizeof sum);
-	inner_complete_checksum(p, &inner);
+	segment_end(p, flow->size);
 }
 
 static void flow_send(void *ctx)
@@ -119,6 +80,17 @@ struct flow *traffic_start(struct traffic *traffic, struct host *from, struct ho
 	flow_mark(flow);
 	world_call_at(traffic->world, traffic->world->now, flow_send, flow);
 	return flow;
+}
+
+/* A reliable stream beside the numbered packets. */
+struct pipe *traffic_start_pipe(struct traffic *traffic, struct host *from, struct host *to, const struct ip *src,
+				const struct ip *dst, int64_t interval_us)
+{
+	struct pipe *pipe = &traffic->pipes[traffic->pipe_count];
+
+	pipe->number = traffic->pipe_count++;
+	pipe_start(pipe, traffic->world, from, to, src, dst, interval_us);
+	return pipe;
 }
 
 /* What is under way may still arrive. */
@@ -189,12 +161,17 @@ static void on_packet(void *ctx, struct host *host, const struct packet *packet)
 		return;
 	}
 	payload = packet->bytes + inner.network_size + 8;
+	if (inner.protocol == PROTOCOL_UDP && packet->size >= inner.network_size + 24u && payload[-5] == PIPE_PORT) {
+		pipe_input(&traffic->pipes[pipe_number(payload) % TRAFFIC_PIPES_MAX], host, payload,
+			   packet->size - inner.network_size - 8);
+		return;
+	}
 	if (inner.protocol != PROTOCOL_UDP || packet->size < TRAFFIC_SIZE_MIN || memcmp(payload, magic, 8)) {
 		traffic->other_packets++;
 		return;
 	}
-	number = get_u32(payload + 12);
-	flow = &traffic->flows[get_u32(payload + 8) % TRAFFIC_FLOWS_MAX];
+	number = segment_get(payload + 12);
+	flow = &traffic->flows[segment_get(payload + 8) % TRAFFIC_FLOWS_MAX];
 	if (flow->number >= traffic->flow_count || !is_intact(flow, number, packet)) {
 		world_fail(traffic->world, "packet %u came out at %s other than it went in", number, host->name);
 		return;

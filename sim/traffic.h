@@ -4,9 +4,10 @@
  */
 #pragma once
 
+#include "pipe.h"
 #include "world.h"
 
-enum { TRAFFIC_FLOWS_MAX = 8, TRAFFIC_PACKETS_MAX = 200000, TRAFFIC_SIZE_MIN = 64 };
+enum { TRAFFIC_FLOWS_MAX = 8, TRAFFIC_PIPES_MAX = 4, TRAFFIC_PACKETS_MAX = 200000, TRAFFIC_SIZE_MIN = 64 };
 
 struct traffic;
 
@@ -23,6 +24,7 @@ struct flow {
 	struct time_us heard;		/* last delivery */
 	int64_t gap_us;			/* longest pause between deliveries since flow_mark */
 	struct time_us marked;
+	uint32_t told, late_told;		/* of sent and late, in stats */
 	uint32_t sent_marked, delivered_marked; /* of packets sent since flow_mark */
 	struct time_us *sent_at;		/* by packet number; 0: delivered */
 };
@@ -31,6 +33,8 @@ struct traffic {
 	struct world *world;
 	uint32_t flow_count;
 	struct flow flows[TRAFFIC_FLOWS_MAX];
+	uint32_t pipe_count;
+	struct pipe pipes[TRAFFIC_PIPES_MAX];
 	uint32_t other_packets; /* ICMP and the like that the nodes made themselves */
 };
 
@@ -41,6 +45,9 @@ void traffic_attach(struct traffic *traffic, struct host *host);
 /* Sends one packet now and then every interval_us. src and dst of one family. */
 struct flow *traffic_start(struct traffic *traffic, struct host *from, struct host *to, const struct ip *src,
 			   const struct ip *dst, int64_t interval_us, size_t size);
+/* Of family-equal addresses, as traffic_start; a segment of PIPE_BYTES every interval_us. */
+struct pipe *traffic_start_pipe(struct traffic *traffic, struct host *from, struct host *to, const struct ip *src,
+				const struct ip *dst, int64_t interval_us);
 void flow_stop(struct flow *flow);
 /* From now on gap_us and *_marked count anew. */
 void flow_mark(struct flow *flow);

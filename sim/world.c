@@ -298,6 +298,10 @@ static void transit_leave(struct world *world, struct transit *t)
 	}
 	t->to_net = t->from_net;
 	if (owner_of(world, t->from_net, &t->dst.ip)) {
+		if (net->config.isolates) {
+			transit_unroutable(world, t, "hosts are isolated");
+			return;
+		}
 		transit_push(world, transit_fork(t, t->bytes, t->size, transit_arrive_lan), lan);
 		return;
 	}
