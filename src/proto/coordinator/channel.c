@@ -359,6 +359,34 @@ static enum err dispatch(struct coordinator *c, struct channel *channel, const u
 	return err;
 }
 
+/*
+ * From another address of a node that is here: it wants to know how it is seen there. Nothing moves, no more goes back
+ * than came (E5).
+ */
+static enum err input_aside(struct coordinator *c, struct channel *channel, const struct route *route,
+			    const uint8_t *bytes, const struct opened *opened)
+{
+	struct reader r = reader_over(bytes, opened->size);
+	uint8_t plaintext[CONTROL_MAX], datagram[MESSAGE_MAX];
+	struct writer w = writer_over(plaintext, sizeof plaintext);
+	struct update_response response = {.observed = route->remote, .network_time_s = coordinator_wall_s(c)};
+	struct message_header header;
+	size_t size;
+
+	if (!channel->is_live || message_header_decode(&r, &header) != OK || header.type != MESSAGE_KEEP_ALIVE ||
+	    !bucket_take(&channel->member->requests, &request_rate, c->now)) {
+		c->counters.dropped_malformed++;
+		return ERR_DENIED;
+	}
+	message_header_encode(MESSAGE_KEEP_ALIVE_ANSWER, header.transaction, &w);
+	update_response_encode(&response, &w);
+	if (writer_finish(&w, &size) != OK || size > opened->size ||
+	    session_seal(channel->session, LINK_SPACE_ASIDE, SEALED_CONTROL, plaintext, size, datagram) != OK)
+		return ERR_SIZE;
+	coordinator_send(c, route, datagram, size + OVERHEAD_SIZE);
+	return OK;
+}
+
 /* A sealed packet of a known session. Nothing changes unless it is authentic and new. */
 enum err channel_input(struct coordinator *c, struct channel *channel, const struct route *route, const uint8_t *bytes,
 		       size_t size)
@@ -389,6 +417,8 @@ enum err channel_input(struct coordinator *c, struct channel *channel, const str
 		c->counters.dropped_type++;
 		return ERR_DENIED;
 	}
+	if (opened.path == LINK_SPACE_ASIDE)
+		return input_aside(c, channel, route, plaintext, &opened);
 	if (!channel->is_live)
 		confirm(c, channel, route);
 	if (opened.highest)

@@ -101,7 +101,7 @@ struct node_status {
 	struct node_counters counters;
 };
 
-enum { NODE_PATHS_MAX = 10 };
+enum { NODE_PATHS_MAX = 16 };
 
 struct node_path_status {
 	enum path_kind kind;

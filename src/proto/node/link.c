@@ -139,6 +139,16 @@ static bool take_lease(struct node *node, struct blob encoded)
 	return true;
 }
 
+/* Its network document names the coordinator's addresses: one who copies packets and is faster changes nothing (E3). */
+static void follow(struct node *node, const struct route *route)
+{
+	const struct server_addresses *addresses = &node->coordinator->addresses;
+
+	for (int i = 0; i < addresses->count; i++)
+		if (addr_equal(&addresses->list[i], &route->remote))
+			node->link.route.remote = route->remote;
+}
+
 /* The session that was registered is the one from now on. */
 static void establish(struct node *node, struct time_us now, const struct session_keys *keys, const struct route *route)
 {
@@ -150,6 +160,8 @@ static void establish(struct node *node, struct time_us now, const struct sessio
 	link->registering = false;
 	link->next_try = TIME_NEVER;
 	link->route = *route;
+	link->route.remote = (struct addr){0};
+	follow(node, route);
 	link->heard = now;
 	link->rtt_us = time_since(now, link->request_at);
 	link->next_keepalive = now; /* the first sealed packet confirms the session to the coordinator (E8) */
@@ -413,6 +425,21 @@ static void receive_message(struct node *node, struct time_us now, const struct 
 	}
 }
 
+/* How we are seen at another of our addresses. */
+static void receive_aside(struct node *node, struct time_us now, const struct route *route, const uint8_t *bytes,
+			  size_t size)
+{
+	struct reader r = reader_over(bytes, size);
+	struct message_header header;
+	struct update_response response;
+
+	if (message_header_decode(&r, &header) != OK || header.type != MESSAGE_KEEP_ALIVE_ANSWER ||
+	    update_response_decode(&r, &response) != OK)
+		node->counters.dropped_malformed++;
+	else
+		spare_answered(node, now, &route->local.ip, &response.observed);
+}
+
 /* PathIDs that belong to no peer end here. */
 bool link_input(struct node *node, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size)
 {
@@ -437,9 +464,13 @@ bool link_input(struct node *node, struct time_us now, const struct route *route
 		return true;
 	}
 	link->heard = now;
-	if (opened.highest)
-		link->route.remote = route->remote;
 	set_up(node, true);
+	if (opened.path == LINK_SPACE_ASIDE) {
+		receive_aside(node, now, route, plaintext, opened.size);
+		return true;
+	}
+	if (opened.highest)
+		follow(node, route);
 	receive_message(node, now, route, plaintext, opened.size);
 	return true;
 }
@@ -519,6 +550,7 @@ static void run_session(struct node *node, struct time_us now)
 void link_run(struct node *node, struct time_us now)
 {
 	run_registration(node, now);
+	spare_run(node, now);
 	if (node->link.session && node->link.up)
 		run_session(node, now);
 	node_plan(node, link_deadline(&node->link));

@@ -178,6 +178,10 @@ static void judge(struct node *node, struct peer *peer, struct path *path, struc
 	}
 	if (path->doubtful && time_reached(now, dead_at)) {
 		node->counters.silent_deaths++;
+		if (path->asked_others)
+			node_suspect_local(node, now, &path->route.local.ip, path->awaiting_since);
+		if (!path->used || !path->valid)
+			return;
 		path_give_up(node, peer, path, now, CAUSE_SILENT);
 		return;
 	}

@@ -27,7 +27,7 @@ static int choose_local(const struct node *node, uint8_t family)
 		const struct node_local *local = &node->locals[i];
 		int rank = 1 + (local->is_default ? 1 : 0) +
 			   (node->preferred_ifindex && local->ifindex == node->preferred_ifindex ? 2 : 0) +
-			   (node->local_suspect[i] ? 0 : 4);
+			   (node->local_states[i].is_suspect ? 0 : 4);
 
 		if (local->ip.family == family && rank > best_rank) {
 			best = (int)i;
@@ -74,19 +74,16 @@ static void settle_locals(struct node *node, const struct best *before, enum pat
 /* What is known of an address stays with it. */
 static void take_locals(struct node *node, const struct node_local *locals, size_t count)
 {
-	struct time_us proved[NODE_LOCALS_MAX] = {0};
-	bool suspect[NODE_LOCALS_MAX] = {0};
+	struct local_state states[NODE_LOCALS_MAX] = {0};
 
 	for (size_t i = 0; i < count; i++)
 		for (size_t k = 0; k < node->local_count; k++)
-			if (ip_equal(&locals[i].ip, &node->locals[k].ip)) {
-				proved[i] = node->local_proved[k];
-				suspect[i] = node->local_suspect[k];
-			}
+			if (ip_equal(&locals[i].ip, &node->locals[k].ip) &&
+			    locals[i].ifindex == node->locals[k].ifindex)
+				states[i] = node->local_states[k];
 	node->local_count = count;
 	memcpy(node->locals, locals, count * sizeof *locals);
-	memcpy(node->local_proved, proved, sizeof proved);
-	memcpy(node->local_suspect, suspect, sizeof suspect);
+	memcpy(node->local_states, states, sizeof states);
 }
 
 /* From netlink, whenever the set differs from the last one. */
@@ -153,9 +150,9 @@ void node_proved_on(struct node *node, struct time_us now, const struct ip *loca
 	for (size_t i = 0; i < node->local_count; i++) {
 		if (!ip_equal(&node->locals[i].ip, local))
 			continue;
-		node->local_proved[i] = now;
-		if (node->local_suspect[i]) {
-			node->local_suspect[i] = false;
+		node->local_states[i].proved = now;
+		if (node->local_states[i].is_suspect) {
+			node->local_states[i].is_suspect = false;
 			node->must_settle = true;
 			node_plan(node, now);
 		}
@@ -173,28 +170,65 @@ void node_settle_locals(struct node *node)
 	settle_locals(node, &before, CAUSE_MOVED);
 }
 
+/* Is there another address of the family, on another interface, to go to? */
 static bool has_other(const struct node *node, size_t index)
 {
 	for (size_t i = 0; i < node->local_count; i++)
-		if (i != index && node->locals[i].ip.family == node->locals[index].ip.family && !node->local_suspect[i])
+		if (node->locals[i].ifindex != node->locals[index].ifindex &&
+		    node->locals[i].ip.family == node->locals[index].ip.family && !node->local_states[i].is_suspect)
 			return true;
 	return false;
 }
 
-/* Only where there is another one of the family to go to. */
+static bool is_proved_since(const struct node *node, uint32_t ifindex, struct time_us since)
+{
+	for (size_t i = 0; i < node->local_count; i++)
+		if (node->locals[i].ifindex == ifindex && time_since(node->local_states[i].proved, since) > 0)
+			return true;
+	return false;
+}
+
+/* All addresses of an interface die together. Only where there is something to go to. */
+static bool suspect_interface(struct node *node, struct time_us now, uint32_t ifindex)
+{
+	bool can_leave = false;
+
+	for (size_t i = 0; i < node->local_count; i++)
+		can_leave |=
+			node->locals[i].ifindex == ifindex && !node->local_states[i].is_suspect && has_other(node, i);
+	for (size_t i = 0; can_leave && i < node->local_count; i++) {
+		if (node->locals[i].ifindex != ifindex)
+			continue;
+		node->local_states[i].is_suspect = true;
+		node->local_states[i].next_ask = now;
+	}
+	return can_leave;
+}
+
+/* One that answers nobody: relay and coordinator have been asked over it as well. */
 void node_suspect_local(struct node *node, struct time_us now, const struct ip *local, struct time_us since)
 {
 	struct best before = best_of(node);
 
-	(void)now;
 	for (size_t i = 0; i < node->local_count; i++) {
-		if (!ip_equal(&node->locals[i].ip, local) || time_since(node->local_proved[i], since) > 0 ||
-		    node->local_suspect[i] || !has_other(node, i))
+		uint32_t ifindex = node->locals[i].ifindex;
+
+		if (!ip_equal(&node->locals[i].ip, local) || is_proved_since(node, ifindex, since) ||
+		    !suspect_interface(node, now, ifindex))
 			continue;
-		node->local_suspect[i] = true;
 		node->counters.suspects++;
 		settle_locals(node, &before, CAUSE_SILENT);
+		return;
 	}
+}
+
+/* Of any interface that is believed to be dead. */
+bool node_is_suspect(const struct node *node, const struct ip *local)
+{
+	for (size_t i = 0; i < node->local_count; i++)
+		if (ip_equal(&node->locals[i].ip, local))
+			return node->local_states[i].is_suspect;
+	return false;
 }
 
 /* -1: no address of that family. */
@@ -218,4 +252,5 @@ void node_candidates(const struct node *node, struct candidates *ret)
 		if (best == 1)
 			mapped_candidates(node, ret);
 	}
+	spare_candidates(node, ret);
 }

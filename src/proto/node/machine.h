@@ -24,6 +24,16 @@ struct waiting {
 	uint8_t bytes[PACKET_ROOM + WAITING_PACKET_MAX + PACKET_ROOM];
 };
 
+/* What is known of one of our own addresses. */
+struct local_state {
+	struct time_us proved; /* when something sent from there was last answered */
+	bool is_suspect;       /* others are preferred: nothing sent from there is answered */
+	/* spare.c */
+	struct addr observed; /* as the coordinator sees it; unset: not known */
+	struct time_us next_ask;
+	uint8_t asks; /* since it is there */
+};
+
 struct node {
 	struct node_env env;
 	struct dh_keys static_keys;
@@ -44,10 +54,9 @@ struct node {
 
 	struct node_local locals[NODE_LOCALS_MAX];
 	size_t local_count;
-	struct time_us local_proved[NODE_LOCALS_MAX]; /* when something sent from there was last answered */
-	bool local_suspect[NODE_LOCALS_MAX];	      /* others are preferred: nothing sent from there is answered */
-	bool must_settle;			      /* a suspect has been heard of again */
-	int best_local[2];			      /* index for IPv4 and IPv6, -1: none */
+	struct local_state local_states[NODE_LOCALS_MAX];
+	bool must_settle;  /* a suspect has been heard of again */
+	int best_local[2]; /* index for IPv4 and IPv6, -1: none */
 	uint32_t preferred_ifindex;
 	struct node_mapped mapped[NODE_MAPPED_MAX];
 	size_t mapped_count;
@@ -88,19 +97,27 @@ bool node_route_to(const struct node *node, const struct addr *remote, struct ro
 bool node_route_to_candidate(const struct node *node, const struct addr *remote, struct route *ret);
 /* Something that was sent from this local address has been answered. */
 void node_proved_on(struct node *node, struct time_us now, const struct ip *local);
-/* Data from there is not acknowledged: when nobody at all was heard there since then, another address of the family
- * takes over, if there is one. That is a move. */
+/* Data from there is not acknowledged: when nothing at all was answered on its interface since then, another one takes
+ * over, if there is one. That is a move. */
 void node_suspect_local(struct node *node, struct time_us now, const struct ip *local, struct time_us since);
 /* Host candidates, most preferred first. */
 void node_candidates(const struct node *node, struct candidates *ret);
 /* mapped.c: appends what a NAT has opened for us. */
 void mapped_candidates(const struct node *node, struct candidates *ret);
+bool node_is_suspect(const struct node *node, const struct ip *local);
 /* A suspect address has proved to work again: back to it, as a move. */
 void node_settle_locals(struct node *node);
 /* Is ip one of the virtual addresses of this network? */
 bool node_is_virtual(const struct node *node, const struct ip *ip);
 /* Is it a name of one of the network's zones, or the zone itself? */
 bool node_has_zone_of(const struct node *node, const char *name, bool *ret_is_apex);
+
+/* spare.c: own addresses that carry no data now. */
+void spare_run(struct node *node, struct time_us now);
+/* The coordinator's answer to what was asked from there. */
+void spare_answered(struct node *node, struct time_us now, const struct ip *local, const struct addr *observed);
+/* Appends how they are seen from outside. */
+void spare_candidates(const struct node *node, struct candidates *ret);
 
 /* direction.c: Route Direction and its relatives, told by the coordinator. */
 void direction_received(struct node *node, struct time_us now, const struct route_direction *direction);

@@ -188,7 +188,9 @@ static struct path *best_guess(struct node *node, struct peer *peer, struct time
 {
 	struct route route;
 
-	return node_route_to(node, last_remote, &route) ? path_add(node, peer, now, PATH_DIRECT, &route) : NULL;
+	return node_route_to(node, last_remote, &route) && !node_is_suspect(node, &route.local.ip)
+		       ? path_add(node, peer, now, PATH_DIRECT, &route)
+		       : NULL;
 }
 
 /* Has this tunnel lost the address it left from, or is it still looking for a way since it has? */
@@ -199,7 +201,8 @@ static bool is_concerned(const struct node *node, const struct peer *peer)
 
 	if (peer->moving.active && !peer->moving.report.by_peer)
 		return true;
-	return path && (local < 0 || !ip_equal(&node->locals[local].ip, &path->route.local.ip));
+	return path && (local < 0 || node_is_suspect(node, &path->route.local.ip) ||
+			!ip_equal(&node->locals[local].ip, &path->route.local.ip));
 }
 
 /* Nothing that is sent from there is answered: they are no ways any more, and are asked now and then. */
@@ -208,7 +211,7 @@ static void leave_silent_paths(struct node *node, struct peer *peer, struct time
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
 		struct path *path = &peer->paths[i];
 
-		if (!path->used || !path->valid || is_from_here(node, path))
+		if (!path->used || !path->valid || !node_is_suspect(node, &path->route.local.ip))
 			continue;
 		path->valid = path->awaiting = path->doubtful = false;
 		path->probes_left = PROBES_PER_CANDIDATE;

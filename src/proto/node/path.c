@@ -84,6 +84,34 @@ void path_add_all(struct node *node, struct peer *peer, struct time_us now)
 		add_remote(node, peer, now, &peer->observed);
 	for (int i = 0; i < peer->candidates.count; i++)
 		add_remote(node, peer, now, &peer->candidates.list[i]);
+	path_add_spares(node, peer, now);
+}
+
+static void add_from(struct node *node, struct peer *peer, struct time_us now, const struct node_local *local,
+		     const struct addr *remote)
+{
+	struct route route = {{local->ip, node->listen_port}, local->ifindex, *remote};
+
+	if (local->ip.family == remote->ip.family && addr_is_probeable(remote) && !node_is_virtual(node, &remote->ip))
+		path_add(node, peer, now, PATH_DIRECT, &route);
+}
+
+/* Few: where it is seen and where its data goes. They carry data when the best address fails, without having to be
+ * found then. */
+void path_add_spares(struct node *node, struct peer *peer, struct time_us now)
+{
+	const struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	struct addr remote = active && active->kind == PATH_DIRECT ? active->route.remote : (struct addr){0};
+
+	for (size_t i = 0; i < node->local_count; i++) {
+		const struct node_local *local = &node->locals[i];
+
+		if ((int)i == node->best_local[0] || (int)i == node->best_local[1])
+			continue;
+		add_from(node, peer, now, local, &peer->observed);
+		if (addr_is_set(&remote))
+			add_from(node, peer, now, local, &remote);
+	}
 }
 
 /* Data finds another way, or waits. */

@@ -57,8 +57,10 @@ struct path *path_find(struct peer *peer, const struct route *route);
  * address. */
 struct path *path_add(struct node *node, struct peer *peer, struct time_us now, enum path_kind kind,
 		      const struct route *route);
-/* Paths from every usable local address to every address the peer may have. */
+/* Paths from the best local addresses to every address the peer may have, and path_add_spares. */
 void path_add_all(struct node *node, struct peer *peer, struct time_us now);
+/* Paths from the other local addresses to where the peer is known to be. */
+void path_add_spares(struct node *node, struct peer *peer, struct time_us now);
 void path_drop(struct node *node, struct peer *peer, struct path *path, struct time_us now);
 
 /* An authentic packet came over `route`; highest: it may suggest an address (E1). */

@@ -341,6 +341,10 @@ static void look_for_a_way(struct node *node, struct peer *peer, struct time_us 
 	path_add_all(node, peer, now);
 	if (peer->has_relay)
 		leg_refresh(&peer->leg, now);
+	link_ask(node, now);
+	for (int f = 0; f < 2; f++)
+		if (node->best_local[f] >= 0)
+			node_suspect_local(node, now, &node->locals[node->best_local[f]].ip, peer->lost_since);
 	if (time_since(now, peer->lost_since) < LOST_DIRECTION_US || peer->contact.used ||
 	    (peer->last_direction.us && time_since(now, peer->last_direction) < LOST_DIRECTION_US))
 		return;

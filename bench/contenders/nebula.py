@@ -1,0 +1,57 @@
+"""Nebula: a lighthouse at S, punching both ways. Its relays stay off: with them it may not be told apart which way a packet took."""
+import json
+import os
+
+from contenders import Contender
+from lab import sh, wait_for
+from world import peer
+
+PORT = 4242
+LIGHTHOUSE = "10.98.0.254"
+
+
+def settings(folder, name, lighthouse, address):
+    """A configuration file; JSON is YAML."""
+    own = {"am_lighthouse": True} if lighthouse else {"am_lighthouse": False, "interval": 10, "hosts": [LIGHTHOUSE]}
+    anything = [{"port": "any", "proto": "any", "host": "any"}]
+    return {
+        "pki": {"ca": f"{folder}/ca.crt", "cert": f"{folder}/{name}.crt", "key": f"{folder}/{name}.key"},
+        "static_host_map": {LIGHTHOUSE: [f"{address}:{PORT}"]},
+        "lighthouse": own,
+        "listen": {"host": "0.0.0.0", "port": PORT},
+        "punchy": {"punch": True, "respond": True},
+        "tun": {"dev": "nebula1", "mtu": 1300},
+        "logging": {"level": "info"},
+        "firewall": {"outbound": anything, "inbound": anything},
+    }
+
+
+class Nebula(Contender):
+    name, fast = "Nebula", False
+    programs = ("nebula", "nebula-cert")
+    own_cases = ("a", "a-silent", "b", "c", "c-down", "c-up", "d", "e", "idle")
+    commands = ("nebula-cert ca -name lab; nebula-cert sign -name m -ip 10.98.0.1/24   # and k, and the lighthouse",
+                "nebula -config config.yml   # M, K and S; lighthouse at S, punchy.punch and punchy.respond on")
+    m_address, k_address = "10.98.0.1", "10.98.0.2"
+
+    def start(self, world):
+        self.folder = world.path("nebula")
+        os.makedirs(self.folder)
+        sh([peer("nebula-cert"), "ca", "-name", "lab", "-out-crt", f"{self.folder}/ca.crt", "-out-key", f"{self.folder}/ca.key"])
+        for host, name, address in ((world.s, "s", LIGHTHOUSE), (world.m, "m", self.m_address), (world.k, "k", self.k_address)):
+            self.one(world, host, name, address)
+        wait_for("Nebula to answer", lambda: world.m.run("ping", "-c1", "-W1", self.k_address).returncode == 0, 30)
+
+    def one(self, world, host, name, address):
+        sh([peer("nebula-cert"), "sign", "-ca-crt", f"{self.folder}/ca.crt", "-ca-key", f"{self.folder}/ca.key", "-name", name,
+            "-ip", f"{address}/24", "-out-crt", f"{self.folder}/{name}.crt", "-out-key", f"{self.folder}/{name}.key"])
+        with open(f"{self.folder}/{name}.yml", "w", encoding="utf-8") as file:
+            json.dump(settings(self.folder, name, name == "s", world.s.v4), file)
+        host.start("nebula", peer("nebula"), "-config", f"{self.folder}/{name}.yml")
+        wait_for("Nebula's link", lambda: host.run("ip", "addr", "show", "nebula1").stdout.count(address), 10)
+
+    def settle(self, world, relay):
+        wait_for("Nebula to answer", lambda: world.m.run("ping", "-c1", "-W1", self.k_address).returncode == 0, 60)
+
+
+CONTENDERS = (Nebula,)

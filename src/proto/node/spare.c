@@ -1,0 +1,108 @@
+/*
+ * Addresses of ours that carry no data now: from each the coordinator is asked how it sees us there, in a counter space
+ * that moves nothing. So peers know where else to find us and have opened their NATs for it before the network in use
+ * dies, and a network that had died is known to work again before anything returns to it.
+ */
+#include <string.h>
+
+#include "proto/node/machine.h"
+#include "wire/message.h"
+
+enum { ASK_SIZE = 96, ASKS_MAX = 3 };
+#define ASK_AGAIN_US (500 * USEC_PER_MSEC)    /* unanswered, the first times */
+#define ASK_SUSPECT_US (1000 * USEC_PER_MSEC) /* whether it works again */
+
+static bool is_spare(const struct node *node, size_t index)
+{
+	return (int)index != node->best_local[0] && (int)index != node->best_local[1];
+}
+
+static bool route_from(const struct node *node, size_t index, struct route *ret)
+{
+	const struct server_addresses *addresses = &node->coordinator->addresses;
+
+	for (int i = 0; i < addresses->count; i++) {
+		if (addresses->list[i].ip.family != node->locals[index].ip.family)
+			continue;
+		*ret = (struct route){
+			.local = {node->locals[index].ip, node->listen_port},
+			.ifindex = node->locals[index].ifindex,
+			.remote = addresses->list[i],
+		};
+		return true;
+	}
+	return false;
+}
+
+/* Padded: the answer must not be larger. */
+static void ask(struct node *node, struct time_us now, const struct route *route)
+{
+	uint8_t plaintext[ASK_SIZE];
+	struct writer w = writer_over(plaintext, sizeof plaintext);
+	uint8_t *room;
+	size_t size;
+
+	message_header_encode(MESSAGE_KEEP_ALIVE, ++node->transaction, &w);
+	field_put_pad(&w, 0, ASK_SIZE);
+	if (writer_finish(&w, &size) != OK)
+		return;
+	room = outbox_reserve(&node->outbox, now, size + OVERHEAD_SIZE, NULL, 0);
+	if (room && session_seal(node->link.session, LINK_SPACE_ASIDE, SEALED_CONTROL, plaintext, size, room) == OK)
+		outbox_commit(&node->outbox, now, route, 1, NULL, 0);
+}
+
+static int64_t next_ask_us(const struct node *node, const struct local_state *state)
+{
+	if (state->is_suspect)
+		return ASK_SUSPECT_US;
+	return state->asks < ASKS_MAX && !addr_is_set(&state->observed) ? ASK_AGAIN_US : node->link.keepalive_us;
+}
+
+/* While the coordinator is away nobody can tell. */
+void spare_run(struct node *node, struct time_us now)
+{
+	struct route route;
+
+	if (!node->link.session || !node->link.up)
+		return;
+	for (size_t i = 0; i < node->local_count; i++) {
+		struct local_state *state = &node->local_states[i];
+
+		if (!is_spare(node, i) || !route_from(node, i, &route))
+			continue;
+		if (time_reached(now, state->next_ask)) {
+			ask(node, now, &route);
+			state->asks += state->asks < UINT8_MAX;
+			state->next_ask = time_add(now, next_ask_us(node, state));
+		}
+		node_plan(node, state->next_ask);
+	}
+}
+
+/* A new address is told to all who look for us: not a move, nothing is used yet. */
+void spare_answered(struct node *node, struct time_us now, const struct ip *local, const struct addr *observed)
+{
+	node_proved_on(node, now, local);
+	for (size_t i = 0; i < node->local_count; i++) {
+		struct local_state *state = &node->local_states[i];
+
+		if (!ip_equal(&node->locals[i].ip, local) || addr_equal(&state->observed, observed))
+			continue;
+		state->observed = *observed;
+		link_moved(node, now);
+		for (int k = 0; k < NODE_PEERS_MAX; k++)
+			if (node->peers[k] && node->peers[k]->session)
+				path_add_spares(node, node->peers[k], now);
+	}
+}
+
+/* As the coordinator sees us there. */
+void spare_candidates(const struct node *node, struct candidates *ret)
+{
+	for (size_t i = 0; i < node->local_count && ret->count < CANDIDATES_MAX; i++) {
+		const struct addr *observed = &node->local_states[i].observed;
+
+		if (is_spare(node, i) && !ip_equal(&observed->ip, &node->locals[i].ip) && addr_is_probeable(observed))
+			ret->list[ret->count++] = *observed;
+	}
+}
