@@ -6,10 +6,11 @@
 
 #include "crypto/keys.h"
 #include "scenario.h"
+#include "table.h"
 
 struct options {
 	uint64_t seed, runs;
-	const char *scenario, *draw;
+	const char *scenario, *draw, *json;
 	bool is_verbose, twice, wants_stats;
 	struct stats stats;
 };
@@ -17,7 +18,8 @@ struct options {
 static void usage(FILE *out)
 {
 	fprintf(out,
-		"usage: sim [--seed N] [--runs N] [--scenario NAME] [--draw FILE] [--twice] [--stats] [--verbose]\n"
+		"usage: sim [--seed N] [--runs N] [--scenario NAME] [--draw FILE] [--twice] [--stats] [--json FILE]\n"
+		"           [--verbose]\n"
 		"  --seed N       first seed (default 1)\n"
 		"  --runs N       how many seeds, one after the other (default 1)\n"
 		"  --scenario S   only this one (default: all)\n"
@@ -27,6 +29,9 @@ static void usage(FILE *out)
 		"  --verbose      one line for every run\nscenarios:\n");
 	for (unsigned i = 0; i < scenario_count; i++)
 		fprintf(out, "  %-18s %s\n", scenarios[i].name, scenarios[i].about);
+	fprintf(out, "tables, each only when it is named:\n");
+	for (unsigned i = 0; i < table_count; i++)
+		fprintf(out, "  %-18s %s\n", tables[i].name, tables[i].about);
 }
 
 static bool parse_number(const char *text, uint64_t *ret)
@@ -40,15 +45,11 @@ static bool parse_number(const char *text, uint64_t *ret)
 static bool parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
-		{"seed", required_argument, NULL, 's'},
-		{"runs", required_argument, NULL, 'r'},
-		{"scenario", required_argument, NULL, 'c'},
-		{"draw", required_argument, NULL, 'd'},
-		{"twice", no_argument, NULL, 't'},
-		{"verbose", no_argument, NULL, 'v'},
-		{"stats", no_argument, NULL, 'S'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
+		{"seed", required_argument, NULL, 's'},	    {"runs", required_argument, NULL, 'r'},
+		{"scenario", required_argument, NULL, 'c'}, {"draw", required_argument, NULL, 'd'},
+		{"twice", no_argument, NULL, 't'},	    {"verbose", no_argument, NULL, 'v'},
+		{"json", required_argument, NULL, 'j'},	    {"stats", no_argument, NULL, 'S'},
+		{"help", no_argument, NULL, 'h'},	    {0},
 	};
 	int c;
 
@@ -63,6 +64,7 @@ static bool parse_options(int argc, char **argv, struct options *o)
 			break;
 		case 'c': o->scenario = optarg; break;
 		case 'd': o->draw = optarg; break;
+		case 'j': o->json = optarg; break;
 		case 't': o->twice = true; break;
 		case 'S': o->wants_stats = true; break;
 		case 'v': o->is_verbose = true; break;
@@ -103,6 +105,29 @@ static bool run_one(const struct scenario *scenario, uint64_t seed, struct optio
 	return false;
 }
 
+/* A table is printed once for each seed. False when a cell did not hold; *ret_done counts tables. */
+static bool run_tables(struct options *o, uint64_t *ret_done)
+{
+	bool ok = true;
+
+	for (unsigned i = 0; i < table_count; i++) {
+		struct table_run run = {.is_verbose = o->is_verbose, .draw = o->draw, .stats = &o->stats};
+
+		if (!o->scenario || strcmp(o->scenario, tables[i].name) != 0)
+			continue;
+		run.json = o->json ? fopen(o->json, "w") : NULL;
+		for (run.seed = o->seed; run.seed < o->seed + o->runs; run.seed++) {
+			ok &= tables[i].run(&run);
+			++*ret_done;
+		}
+		if (o->json && (!run.json || fclose(run.json) != 0)) {
+			fprintf(stderr, "sim: cannot write %s\n", o->json);
+			ok = false;
+		}
+	}
+	return ok;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = {.seed = 1, .runs = 1, .draw = "sim-failure.mmd"};
@@ -124,6 +149,7 @@ int main(int argc, char **argv)
 			failed += !run_one(&scenarios[i], seed, &o);
 			(void)fflush(stdout);
 		}
+	failed += !run_tables(&o, &done);
 	if (!done) {
 		fprintf(stderr, "sim: there is no scenario '%s'\n", o.scenario);
 		return 2;

@@ -1,0 +1,7 @@
+#include "table.h"
+
+const struct table tables[] = {
+	{"nat-pairs", "81 pairs of NATs x {IPv4, IPv6, mixed}: contact, moves, direct where theory allows",
+	 nat_pairs_run},
+};
+const unsigned table_count = sizeof tables / sizeof *tables;

@@ -1,0 +1,27 @@
+/* table.h: scenarios that are many worlds and one table: what came out of each cell, for people and as JSON. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "stats.h"
+
+struct table_run {
+	uint64_t seed;
+	bool is_verbose;
+	const char *draw; /* where the diagram of a failed cell goes */
+	FILE *json;	  /* NULL: not wanted */
+	struct stats *stats;
+};
+
+struct table {
+	const char *name, *about;
+	bool (*run)(const struct table_run *run); /* prints to stdout; false when a cell did not hold */
+};
+
+extern const struct table tables[];
+extern const unsigned table_count;
+
+/* nat_pairs.c */
+bool nat_pairs_run(const struct table_run *run);
