@@ -80,7 +80,7 @@ class Silence(Case):
         old = world.m.links[world.m.at]
         up = world.m.lines_up(self.spare)
         world.m.ip(*world.m.lines_down(world.m.at), f"route del default dev {self.spare}", up[1])
-        world.end_silence(old)
+        old.speak()
         world.m.at = self.spare
 
 

@@ -186,4 +186,4 @@ class Series:
             node.at = None
             node.attach(next(iter(node.links)))
         for nat in world.nats.values():
-            world.end_silence(nat)
+            nat.speak()

@@ -21,7 +21,7 @@ PEERS = os.environ.get("NTM_PEERS", os.path.join(ROOT, "build", "peers"))
 laboratory.NETWORKS.update({
     "C": {"inside": "172.20.3", "bits": 24, "public": "203.0.113.33"},
     "E": {"inside": "172.20.5", "bits": 24, "public": "203.0.113.55"},
-    "P": {"inside": "192.0.2", "bits": 24, "public": "203.0.113.66"},
+    "P": {"inside": "192.0.2", "bits": 24, "public": "203.0.113.66", "open": True},
 })
 laboratory.NODES.update({"a": {"home": "A", "cell": "C"}, "b": {"home": "B", "away": "E"}, "p": {"home": "P"}})
 HOST_NUMBER["p"] = 40
@@ -53,10 +53,6 @@ class World(Lab):
         self.m, self.k = self.a, self.p if self.public else self.b
         for nat in self.nats.values():
             self.know_neighbours(nat)
-        if self.public:
-            router = self.nats["P"]
-            router.nft("delete table ip nat")
-            self.inet.ip(f"route add 192.0.2.0/24 via {router.public} dev {router.port}")
 
     def know_neighbours(self, nat):
         """The two ends of a long wire know each other's link address: asking would cost a move a round trip that no real one has."""
@@ -101,12 +97,7 @@ table ip nat {{
 
     def silence(self, node, which):
         """The router goes on to answer on its link, and drops: everything, what comes toward the node, or what comes from it."""
-        condition = {"both": "", "down": 'iifname "out"', "up": 'iifname "lan"'}[which]
-        chain = f"chain silent {{ type filter hook prerouting priority -500;\n  {condition} drop\n }}"
-        self.nat_of(node).nft(f"table ip silence {{\n {chain}\n}}\n")
-
-    def end_silence(self, nat):
-        nat.nft("table ip silence\ndelete table ip silence\n")
+        self.nat_of(node).silence({"both": "both", "down": "in", "up": "out"}[which])
 
     def cut_direct(self):
         """No datagram passes between the networks of M and K; what goes by S does."""

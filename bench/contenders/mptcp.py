@@ -41,7 +41,7 @@ class Silence(cases.Silence):
         """The other network is there already."""
 
     def after(self, world):
-        world.end_silence(world.nat_of(world.m))
+        world.nat_of(world.m).speak()
 
 
 KINDS = {"a": LinkDies, "c": Silence, "c-down": Silence, "c-up": Silence, "idle": cases.Idle}
