@@ -173,6 +173,21 @@ def stream(world, m, k, k_address, port, kind="tcp"):
     return pair
 
 
+def greet(world, m, k, name, port, resolver=None):
+    """From the first packet that asks to K's first byte and M's first answer, in ms."""
+    program = os.path.join(laboratory.BUILD, "meson", "bench", "greet")
+    listener = k.start("greet", *REALTIME, program, "answer", str(port))
+    listener.wait_line("listening", 5)
+    try:
+        done = m.run(*REALTIME, program, "ask", name, str(port), *([resolver] if resolver else []), timeout=40)
+    finally:
+        listener.stop()
+    demand(done.returncode == 0, f"no contact: {done.stderr.strip()}")
+    words = done.stdout.split()
+    said = {key: int(value) for key, value in zip(words[::2], words[1::2])}
+    return {"dns": said["dns_us"] / 1000, "first_byte": said["first_byte_us"] / 1000, "answer": said["answer_us"] / 1000}
+
+
 def tcp_counters(host):
     """The namespace's count of retransmission timeouts and of segments sent again."""
     done = host.run("cat", "/proc/net/netstat", "/proc/net/snmp", check=True).stdout.splitlines()

@@ -141,7 +141,14 @@ def show_cell(case, name, some):
 
 def write(path, bench, topology, moves):
     stories = [{key: move[key] for key in ("contender", "case", "round", "story")} for move in moves if "story" in move]
+    write_rows(path, bench, topology, rows(moves), stories=stories)
+
+
+def write_rows(path, bench, topology, made, **more):
+    """The document, one row a line."""
+    head = {"schema": "ntm.bench/1", "bench": bench, "topology": topology}
     with open(path, "w", encoding="utf-8") as file:
-        json.dump({"schema": "ntm.bench/1", "bench": bench, "topology": topology, "rows": rows(moves), "stories": stories}, file,
-                  separators=(",", ":"))
-        file.write("\n")
+        file.write(json.dumps(head)[:-1] + ', "rows": [\n' + ",\n".join(json.dumps(row) for row in made) + "\n]")
+        for name, values in more.items():
+            file.write(f', "{name}": [\n' + ",\n".join(json.dumps(value, separators=(",", ":")) for value in values) + "\n]")
+        file.write("}\n")

@@ -44,7 +44,7 @@ class World(Lab):
         self.public, self.topology = public, topology
         letters = ("A", "C", "P") if public else ("A", "C", "B", "E")
         delays = {letter: TOPOLOGIES[topology][letter] for letter in letters}
-        super().__init__(f"bench-{name}", nodes=("a", "p" if public else "b"), delays=delays)
+        super().__init__(f"bench-{name}{'-public' if public else ''}", nodes=("a", "p" if public else "b"), delays=delays)
         self.logs_made = 0
         self.ports_turn = {}
 

@@ -7,7 +7,7 @@ import probe
 from world import peer
 
 MODULES = ("ours", "wireguard", "nebula", "tailscale", "mptcp", "iroh")
-UDP_PORT, TCP_PORT = 9000, 9001
+UDP_PORT, TCP_PORT, GREET_PORT = 9000, 9001, 9002
 
 
 class Contender:
@@ -35,6 +35,14 @@ class Contender:
     def make_case(self, name):
         """A move as this contender can make it."""
         return cases.make(name)
+
+    def forget(self, world):
+        """Both ends start anew, keys and all configuration in place: registered, ready, and strangers to each other."""
+        raise NotImplementedError
+
+    def contact(self, world):
+        """From the first packet that asks to the first answer of a stranger, in ms. A name is looked up where the overlay has names."""
+        return probe.greet(world, world.m, world.k, self.k_address, GREET_PORT)
 
     def open_probes(self, world, case):
         """The pairs of a move by kind: a UDP probe, and a stream unless M is silent."""

@@ -1,6 +1,7 @@
 """iroh: QUIC over several paths; its relay at S also tells each end how it is seen. The probe is a program on the library."""
 import os
 
+import cases
 import probe
 from contenders import Contender
 from lab import demand, sh, wait_for
@@ -39,6 +40,19 @@ class Iroh(Contender):
         relay = world.s.start("iroh-relay", peer("iroh-relay"), "--config-path", f"{folder}/relay.toml")
         wait_for("iroh-relay", lambda: world.s.run("bash", "-c", f"exec 3<>/dev/tcp/{world.s.v4}/443").returncode == 0, 15)
         demand(relay.running(), f"iroh-relay ended; see {relay.log_path}")
+
+    def forget(self, world):
+        """Every connection is of new processes."""
+
+    def contact(self, world):
+        """The first answer is K's first datagram, which it sends when it has read M's first byte."""
+        pairs = self.open_probes(world, cases.Idle("idle"))
+        started = int(pairs["udp"].processes[0].wait_line(r"^started (\d+)", 5)[1])
+        wait_for("K's first datagram", lambda: pairs["udp"].m.received, 5)
+        answered = pairs["udp"].m.arrivals()[0][1]
+        for pair in pairs.values():
+            pair.close()
+        return {"answer": (answered - started) / 1e6}
 
     def open_probes(self, world, case):
         logs = {host: [probe.log_path(world, host, kind) for kind in ("udp", "tcp")] for host in (world.m, world.k)}

@@ -35,6 +35,7 @@ class Nebula(Contender):
     m_address, k_address = "10.98.0.1", "10.98.0.2"
 
     def start(self, world):
+        self.processes = {}
         self.folder = world.path("nebula")
         os.makedirs(self.folder)
         sh([peer("nebula-cert"), "ca", "-name", "lab", "-out-crt", f"{self.folder}/ca.crt", "-out-key", f"{self.folder}/ca.key"])
@@ -47,8 +48,17 @@ class Nebula(Contender):
             "-ip", f"{address}/24", "-out-crt", f"{self.folder}/{name}.crt", "-out-key", f"{self.folder}/{name}.key"])
         with open(f"{self.folder}/{name}.yml", "w", encoding="utf-8") as file:
             json.dump(settings(self.folder, name, name == "s", world.s.v4), file)
-        host.start("nebula", peer("nebula"), "-config", f"{self.folder}/{name}.yml")
+        self.up(host, name, address)
+
+    def up(self, host, name, address):
+        self.processes[name] = host.start("nebula", peer("nebula"), "-config", f"{self.folder}/{name}.yml")
         wait_for("Nebula's link", lambda: host.run("ip", "addr", "show", "nebula1").stdout.count(address), 10)
+
+    def forget(self, world):
+        for host, name, address in ((world.k, "k", self.k_address), (world.m, "m", self.m_address)):
+            self.processes[name].stop()
+            self.up(host, name, address)
+            wait_for("the lighthouse", lambda h=host: h.run("ping", "-c1", "-W1", LIGHTHOUSE).returncode == 0, 30)
 
     def settle(self, world, relay):
         wait_for("Nebula to answer", lambda: world.m.run("ping", "-c1", "-W1", self.k_address).returncode == 0, 60)

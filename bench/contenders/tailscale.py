@@ -19,7 +19,7 @@ class Tailscale(Contender):
 
     def start(self, world):
         self.servers(world)
-        self.sockets = {}
+        self.sockets, self.daemons = {}, {}
         for host in (world.m, world.k):
             self.node(world, host)
         self.m_address, self.k_address = [self.ask(host, "ip", "-4").strip() for host in (world.m, world.k)]
@@ -36,14 +36,29 @@ class Tailscale(Contender):
         demand(derper.running(), f"derper ended; see {derper.log_path}")
 
     def node(self, world, host):
-        state = world.path(f"tailscale-{host.name}")
-        os.makedirs(state)
-        self.sockets[host] = f"{state}/sock"
-        host.start("tailscaled", peer("tailscaled"), f"--statedir={state}", f"--socket={self.sockets[host]}", "--tun=tailscale0",
-                   "--no-logs-no-support")
-        wait_for("tailscaled's socket", lambda: os.path.exists(self.sockets[host]), 15)
+        self.daemon(world, host)
         self.ask(host, "up", f"--login-server=http://{world.s.v4}:{CONTROL_PORT}", "--accept-dns=false", "--netfilter-mode=off",
                  f"--hostname={host.name}", "--timeout=30s")
+
+    def daemon(self, world, host):
+        state = world.path(f"tailscale-{host.name}")
+        os.makedirs(state, exist_ok=True)
+        self.sockets[host] = f"{state}/sock"
+        self.daemons[host] = host.start("tailscaled", peer("tailscaled"), f"--statedir={state}", f"--socket={self.sockets[host]}", "--tun=tailscale0",
+                   "--no-logs-no-support")
+        wait_for("tailscaled's socket", lambda: os.path.exists(self.sockets[host]), 15)
+
+    def forget(self, world):
+        for host in (world.k, world.m):
+            self.daemons[host].stop()
+            self.daemon(world, host)
+        for host in (world.k, world.m):
+            wait_for("Tailscale to be running", lambda h=host: self.running(h), 40, 0.2)
+
+    def running(self, host):
+        """Its coordination server is heard, its relay reached, and the other end is in its map."""
+        status = json.loads(self.ask(host, "status", "--json"))
+        return status["BackendState"] == "Running" and status["Self"].get("Relay") and status.get("Peer") and not status.get("Health")
 
     def ask(self, host, *words):
         return host.run(peer("tailscale"), f"--socket={self.sockets[host]}", *words, check=True, timeout=40).stdout

@@ -42,6 +42,10 @@ class End:
         configure(self.link, f"private_key={self.private}\nlisten_port={PORT}")
         self.host.ip(f"addr add {self.address}/24 dev {self.link}", f"link set {self.link} mtu {INNER_MTU} up")
 
+    def stop(self):
+        self.process.stop()
+        wait_for("wireguard-go's socket to go", lambda: not os.path.exists(f"/var/run/wireguard/{self.link}.sock"), 10)
+
     def knows(self, other, allowed, endpoint=None, keepalive=25):
         lines = [f"public_key={other.public}", "replace_allowed_ips=true", f"allowed_ip={allowed}"]
         if endpoint:
@@ -60,12 +64,21 @@ class Wireguard(Contender):
     m_address, k_address = "10.9.0.1", "10.9.0.2"
 
     def start(self, world):
-        m, k = End(world, world.m, self.m_address), End(world, world.k, self.k_address)
-        for end in (m, k):
+        self.ends = (End(world, world.m, self.m_address), End(world, world.k, self.k_address))
+        self.introduce()
+        self.answers(world)
+
+    def introduce(self):
+        m, k = self.ends
+        for end in self.ends:
             end.start()
         k.knows(m, f"{self.m_address}/32")
-        m.knows(k, f"{self.k_address}/32", "192.0.2.40")
-        self.answers(world)
+        m.knows(k, f"{self.k_address}/32", "192.0.2.40", keepalive=0)
+
+    def forget(self, world):
+        for end in self.ends:
+            end.stop()
+        self.introduce()
 
     def answers(self, world):
         wait_for("wireguard-go to answer", lambda: world.m.run("ping", "-c1", "-W1", self.k_address).returncode == 0, 15)
@@ -82,7 +95,8 @@ class WireguardHub(Wireguard):
     hub_address = "10.9.0.254"
 
     def start(self, world):
-        m, k, hub = End(world, world.m, self.m_address), End(world, world.k, self.k_address), End(world, world.s, self.hub_address)
+        ends = ((world.m, self.m_address), (world.k, self.k_address), (world.s, self.hub_address))
+        m, k, hub = [End(world, host, address) for host, address in ends]
         for end in (m, k, hub):
             end.start()
         world.s.sysctl(net__ipv4__ip_forward=1)
