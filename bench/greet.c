@@ -1,13 +1,13 @@
 /*
  * greet: the first words between two strangers, timed. One end answers; the other asks its resolver for the name (or
- * takes an address), sends a datagram every five milliseconds from the moment it has one, and stops at the first answer.
- * Both ends are on one machine: an answer carries CLOCK_MONOTONIC of when the question arrived.
+ * takes an address), sends a datagram every five milliseconds from the moment it has one, and stops at the first
+ * answer. Both ends are on one machine: an answer carries CLOCK_MONOTONIC of when the question arrived.
  *
  * usage: greet answer PORT
  *        greet ask ADDRESS PORT                   where no name has to be looked up
  *        greet ask NAME PORT RESOLVER-ADDRESS     IPv4, port 53
- * Prints one line: "dns_us N first_byte_us N answer_us N number N", all from the first packet that asks; number: which of the
- * datagrams the first answer is to. Exits with 1 after thirty seconds of silence.
+ * Prints one line: "dns_us N first_byte_us N answer_us N number N", all from the first packet that asks; number: which
+ * of the datagrams the first answer is to. Exits with 1 after thirty seconds of silence.
  */
 #include <arpa/inet.h>
 #include <errno.h>

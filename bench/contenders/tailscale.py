@@ -44,8 +44,8 @@ class Tailscale(Contender):
         state = world.path(f"tailscale-{host.name}")
         os.makedirs(state, exist_ok=True)
         self.sockets[host] = f"{state}/sock"
-        self.daemons[host] = host.start("tailscaled", peer("tailscaled"), f"--statedir={state}", f"--socket={self.sockets[host]}", "--tun=tailscale0",
-                   "--no-logs-no-support")
+        words = [f"--statedir={state}", f"--socket={self.sockets[host]}", "--tun=tailscale0", "--no-logs-no-support"]
+        self.daemons[host] = host.start("tailscaled", peer("tailscaled"), *words)
         wait_for("tailscaled's socket", lambda: os.path.exists(self.sockets[host]), 15)
 
     def forget(self, world):
