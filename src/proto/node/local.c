@@ -86,16 +86,14 @@ static void take_locals(struct node *node, const struct node_local *locals, size
 	memcpy(node->local_states, states, sizeof states);
 }
 
-/* From netlink, whenever the set differs from the last one. */
-void node_input_locals(struct node *node, struct time_us now, const struct node_local *locals, size_t count)
+static void change_locals(struct node *node, const struct node_local *locals, size_t count)
 {
 	struct node_local before[NODE_LOCALS_MAX];
 	size_t before_count = node->local_count;
 	struct best best = best_of(node);
 
-	node_enter(node, now);
 	memcpy(before, node->locals, sizeof before);
-	take_locals(node, locals, count < NODE_LOCALS_MAX ? count : NODE_LOCALS_MAX);
+	take_locals(node, locals, count);
 	for (size_t i = 0; i < before_count; i++)
 		if (!is_local(node->locals, node->local_count, &before[i].ip))
 			emit_address(node, NODE_EVENT_ADDRESS_REMOVED, &before[i].ip);
@@ -103,6 +101,38 @@ void node_input_locals(struct node *node, struct time_us now, const struct node_
 		if (!is_local(before, before_count, &node->locals[i].ip))
 			emit_address(node, NODE_EVENT_ADDRESS_ADDED, &node->locals[i].ip);
 	settle_locals(node, &best, CAUSE_MOVED);
+}
+
+/* The same address on another interface: many networks use the same prefix, and may give a node the same number. */
+static bool has_changed_sides(const struct node *node, const struct node_local *local)
+{
+	bool was_known = false;
+
+	for (size_t i = 0; i < node->local_count; i++) {
+		bool is_same = ip_equal(&node->locals[i].ip, &local->ip);
+
+		if (is_same && node->locals[i].ifindex == local->ifindex)
+			return false;
+		was_known |= is_same;
+	}
+	return was_known;
+}
+
+/* From netlink, whenever the set differs from the last one. What has changed sides goes first and then comes: nothing
+ * that is known of its old network holds in the new one. */
+void node_input_locals(struct node *node, struct time_us now, const struct node_local *locals, size_t count)
+{
+	struct node_local staying[NODE_LOCALS_MAX];
+	size_t stays = 0;
+
+	node_enter(node, now);
+	count = count < NODE_LOCALS_MAX ? count : NODE_LOCALS_MAX;
+	for (size_t i = 0; i < count; i++)
+		if (!has_changed_sides(node, &locals[i]))
+			staying[stays++] = locals[i];
+	if (stays < count)
+		change_locals(node, staying, stays);
+	change_locals(node, locals, count);
 	node_plan(node, node->now);
 }
 
