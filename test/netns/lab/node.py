@@ -16,12 +16,14 @@ class Node(Host):
     def __init__(self, lab, name):
         super().__init__(lab, name)
         self.sysctl(net__ipv6__conf__all__accept_ra=0, net__ipv6__conf__default__accept_ra=0, net__ipv4__ip_forward=0)
+        # Its interfaces are in different networks: none of them may answer there for an address that another one has.
+        self.sysctl(net__ipv4__conf__all__arp_ignore=1, net__ipv4__conf__all__arp_announce=2)
         self.links = {}
         for label, letter in self.labels().items():
             if letter in lab.nats:
                 self.links[label] = lab.nats[letter]
                 lab.nats[letter].add_port(self, label)
-        self.at = None
+        self.at, self.number = None, HOST_NUMBER[name]
         self.daemon = self.events = None
         self.state, self.socket_path = lab.path(f"{name}-state"), lab.socket_name(name)
 
@@ -31,7 +33,7 @@ class Node(Host):
 
     def addresses(self, label):
         """(address with prefix length, gateway, default route) of each family that the network has."""
-        nat, number = self.links[label], HOST_NUMBER[self.name]
+        nat, number = self.links[label], self.number
         if nat.has4:
             yield f"{inside_address(nat.config, number)}/{nat.config['bits']}", nat.gateway, "default"
         if nat.has6:
