@@ -19,7 +19,7 @@ class Traffic:
         self.digest = make_file(os.path.join(www, "file"), file_bytes)
         self.watches = {node: node.watch() for node in (lab.a, lab.b)}
         Web(lab.b, www, rate_bytes)
-        lab.a.ntm("ping", "b", "-c", "1", check=True)
+        lab.a.ntm("ping", lab.b.fqdn.rstrip("."), "-c", "1", check=True)
         lab.a.wait_path(lab.b, "relay" if relay else "direct")
         self.shell = Shell(lab.a, lab.b)
         self.download = Download(lab.a, f"http://{lab.b.fqdn.rstrip('.')}/file", file_bytes)
