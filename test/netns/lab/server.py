@@ -63,6 +63,16 @@ class Server(Public):
         self.wait_serving()
         return self.daemon
 
+    def serve_zone(self, code, *options):
+        """ntm-dc alone: the coordinator of the zone that the code names."""
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(self.socket_path)
+        self.daemon = self.start("ntm-dc", program("ntm-dc"), "--foreground", "--state", self.state, "--socket", self.socket_path,
+                                 "--advertise", f"{self.v4},[{self.v6}]", "--dns-listen", "[::]:53", *options,
+                                 env={"NTM_JOIN": code} if code else {})
+        wait_for(f"{self.name}'s control socket", lambda: os.path.exists(self.socket_path) or not self.daemon.running(), 15)
+        demand(self.daemon.running(), f"{self.name}: ntm-dc ended ({self.daemon.child.poll()}); see {self.daemon.log_path}")
+
     def wait_serving(self, seconds=15):
         wait_for(f"{self.name}'s control socket", lambda: self.answers() or not self.daemon.running(), seconds, 0.1)
         demand(self.daemon.running(), f"{self.name}: the server ended ({self.daemon.child.poll()}); see {self.daemon.log_path}")
