@@ -127,6 +127,17 @@ static void add_coordinator(struct page *page, struct server *server)
 			{"tunnels", "Tunnels that are kept in mind.", c.tunnels},
 		},
 		29);
+	add_metrics(page, "dc",
+		    (struct metric[]){
+			    {"zones", "Other zones of the network.", c.coordinators},
+			    {"zones_linked", "Other zones whose coordinator answers.", c.links},
+			    {"zone_links_begun_total", "Links to other zones that began here.", c.links_begun},
+			    {"zone_links_answered_total", "Links that other zones began.", c.links_answered},
+			    {"zone_requests_sent_total", "Nodes asked of other zones.", c.inquiries},
+			    {"zone_requests_total", "Nodes that other zones asked for.", c.inquiries_received},
+			    {"zone_nodes", "Nodes of other zones with tunnels here.", c.visitors},
+		    },
+		    7);
 }
 
 static void add_relay(struct page *page, struct server *server)

@@ -64,9 +64,10 @@ int verb_invite(const struct settings *settings, const struct render *render)
 	json_t *request = json_pack("{sssIsIss}", "verb", "invite", "uses", (json_int_t)settings->uses, "expires_s",
 				    (json_int_t)(settings->expires_us / USEC_PER_SEC), "role",
 				    settings->origin[OPTION_ROLE].text);
-
 	if (settings->name)
 		json_object_set_new(request, "name", json_string(settings->name));
+	if (settings->origin[OPTION_ZONE].source != SOURCE_DEFAULT && settings->role == INVITE_NODE)
+		json_object_set_new(request, "zone", json_string(settings->zone));
 	return ask_server(settings, render, request, &shown);
 }
 

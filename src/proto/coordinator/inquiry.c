@@ -501,6 +501,7 @@ enum err inquiry_input_request(struct coordinator *c, struct foreign *f, uint32_
 
 	if (err)
 		return err;
+	c->counters.inquiries_received++;
 	reason = visitor_judge(c, f, m.certificate, m.lease, &certificate, &lease);
 	if (reason == REASON_NONE)
 		reason = find_target(c, &m, &target);
