@@ -296,8 +296,9 @@ void path_challenge(struct node *node, struct peer *peer, struct path *path, str
 	if (path->challenge_open) {
 		path->unanswered++;
 		path->large_lost += path->large_lost < UINT8_MAX && last_challenge(path)->proves > 0;
-		path->loss_permille = (uint16_t)(path->loss_permille * 7 / 8 + 125);
 	}
+	if (slot->open && path->valid) /* what is merely on its way, or knocked at a closed NAT, is not lost */
+		path->loss_permille = (uint16_t)(path->loss_permille * 7 / 8 + 125);
 	random_fill(&node->env.random, slot->bytes, CHALLENGE_SIZE);
 	memcpy(message.challenge, slot->bytes, CHALLENGE_SIZE);
 	message_header_encode(MESSAGE_PATH_CHALLENGE, ++node->transaction, &w);
