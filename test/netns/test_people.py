@@ -165,3 +165,8 @@ def test_people_handover(new_lab):
         demand(sum_of(after, "ntm_node_tunnel_seconds_total", "direct") > sum_of(before, "ntm_node_tunnel_seconds_total", "direct"),
                "no time on the direct path")
         demand(sum_of(after, "ntm_node_challenges_answered_total") > 0, "no probe was answered")
+        active = [path for path in lab.a.peer(lab.b)["paths"] if path["active"]]
+        demand([path["loss_permille"] for path in active] == [0], f"loss on a wire that loses nothing: {active}")
+        lab.b.daemon.kill()
+        done = lab.a.ntm("handover", "--to", "home")
+        demand(done.returncode == 8 and "no peer has answered" in done.stderr, f"handover without a peer: {done.returncode} {done.stderr}")
