@@ -11,8 +11,8 @@
 #include "wire/message.h"
 
 enum { RECEIPT_BYTES = 1 << 19 }; /* told at once: the sender keeps what is not acknowledged */
-#define RECEIPT_DELAY_US (25 * USEC_PER_MSEC)
-#define PATIENCE_MIN_US (60 * USEC_PER_MSEC)
+#define RECEIPT_DELAY_US (15 * USEC_PER_MSEC)
+#define PATIENCE_MIN_US (45 * USEC_PER_MSEC)
 #define PROVE_AGAIN_US (1 * USEC_PER_SEC)
 #define OTHERS_PATIENCE_US (50 * USEC_PER_MSEC) /* for the coordinator's or relay's answer beyond its RTT */
 
@@ -38,7 +38,6 @@ void path_sent(struct node *node, struct peer *peer, struct path *path, struct t
 {
 	if (!path->awaiting) {
 		path->awaiting = true;
-		path->awaiting_counter = session_next_counter(peer->session, path_number(path->kind)) - 1;
 		path->awaiting_since = now;
 		peer_plan(node, peer, time_add(now, path_patience_us(path)));
 	}
@@ -50,17 +49,27 @@ void path_sent(struct node *node, struct peer *peer, struct path *path, struct t
 		node->counters.relay_tx_packets++;
 }
 
-/* The overlap that a doubt began ends with it; that of a move goes on until the peer is heard. */
-void path_proved(struct node *node, struct peer *peer, struct path *path, struct time_us now)
+/*
+ * An answer proves the instant in which it was asked for, no later one: what was sent since then may be lost all the
+ * same. The overlap that a doubt began ends with it; that of a move goes on until the peer is heard.
+ */
+void path_proved(struct node *node, struct peer *peer, struct path *path, struct time_us now, struct time_us at)
 {
-	bool was_doubtful = path->doubtful;
-
-	path->awaiting = path->doubtful = path->asked_others = false;
-	node_proved_on(node, now, &path->route.local.ip);
+	node_proved_on(node, at, &path->route.local.ip);
+	if (path->awaiting && time_since(at, path->awaiting_since) >= 0) {
+		path->awaiting_since = outbox_oldest(&node->outbox, &peer->sending, at);
+		path->awaiting = path->awaiting_since.us != TIME_NEVER.us;
+		if (path->awaiting)
+			peer_plan(node, peer, time_add(path->awaiting_since, path_patience_us(path)));
+	}
+	if (path->doubtful && time_since(at, path->doubtful_since) < 0)
+		return;
 	if (peer->active == (int)(path - peer->paths) && !peer->moving.active)
 		path_overlap_end(peer);
-	if (was_doubtful)
-		path_select(node, peer, now, CAUSE_SILENT);
+	if (!path->doubtful)
+		return;
+	path->doubtful = path->asked_others = false;
+	path_select(node, peer, now, CAUSE_SILENT);
 }
 
 /* The packet path: a few stores. */
@@ -118,6 +127,7 @@ void liveness_heard(struct node *node, struct peer *peer, struct time_us now, co
 void liveness_receipt(struct node *node, struct peer *peer, struct time_us now, const struct receipt *receipt)
 {
 	struct path *path = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	struct time_us oldest;
 
 	for (uint8_t space = 0; space < PATHS_MAX; space++) {
 		uint64_t next = receipt->spaces[space].next;
@@ -127,9 +137,11 @@ void liveness_receipt(struct node *node, struct peer *peer, struct time_us now, 
 		else if (next > peer->sending.delivered[space])
 			peer->sending.delivered[space] = next;
 	}
-	if (path && path->awaiting && peer->second < 0 &&
-	    peer->sending.delivered[path_number(path->kind)] > path->awaiting_counter)
-		path_proved(node, peer, path, now);
+	if (!path || !path->awaiting || peer->second >= 0)
+		return;
+	oldest = outbox_oldest(&node->outbox, &peer->sending, path->awaiting_since);
+	if (oldest.us != path->awaiting_since.us)
+		path_proved(node, peer, path, now, oldest.us == TIME_NEVER.us ? now : time_add(oldest, -1));
 }
 
 /* Is it the way to the peer or our own access network? Relay and coordinator would answer through the latter. */

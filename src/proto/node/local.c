@@ -180,7 +180,8 @@ void node_proved_on(struct node *node, struct time_us now, const struct ip *loca
 	for (size_t i = 0; i < node->local_count; i++) {
 		if (!ip_equal(&node->locals[i].ip, local))
 			continue;
-		node->local_states[i].proved = now;
+		if (time_since(now, node->local_states[i].proved) > 0)
+			node->local_states[i].proved = now;
 		if (node->local_states[i].is_suspect) {
 			node->local_states[i].is_suspect = false;
 			node->must_settle = true;

@@ -226,6 +226,15 @@ uint32_t outbox_replay(struct outbox *box, struct time_us now, const struct outb
 	return replayed;
 }
 
+/* Few are remembered that nobody needs, so the search is short. */
+struct time_us outbox_oldest(const struct outbox *box, const struct outbox_owner *owner, struct time_us since)
+{
+	for (uint64_t i = box->first; i < box->end; i++)
+		if (entry_at(box, i)->owner == owner && is_needed(entry_at(box, i), since))
+			return entry_at(box, i)->at;
+	return TIME_NEVER;
+}
+
 /* A freed peer's address may be used again by another one. */
 void outbox_forget(struct outbox *box, const struct outbox_owner *owner)
 {

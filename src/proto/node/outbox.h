@@ -79,6 +79,9 @@ bool outbox_put(struct outbox *box, struct time_us now, const struct route *rout
  */
 uint32_t outbox_replay(struct outbox *box, struct time_us now, const struct outbox_owner *owner, struct time_us since,
 		       const struct route *route, size_t *bytes_left, uint32_t *ret_lost);
+/* When the oldest packet that the owner sealed since `since` and that is not acknowledged was sealed; TIME_NEVER: all
+ * have arrived. */
+struct time_us outbox_oldest(const struct outbox *box, const struct outbox_owner *owner, struct time_us since);
 /* The owner is going away: nothing of it is replayed. */
 void outbox_forget(struct outbox *box, const struct outbox_owner *owner);
 /* The next datagram to send, or false. */

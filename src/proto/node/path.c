@@ -183,7 +183,7 @@ void path_set_valid(struct node *node, struct peer *peer, struct path *path, str
 	path->valid = true;
 	path->unanswered = 0;
 	path->challenge_open = false;
-	path_proved(node, peer, path, now);
+	path_proved(node, peer, path, now, rtt_us >= 0 ? time_add(now, -rtt_us) : now);
 	if (path->rtt_us <
 	    0) /* a bound leg says nothing about the other one: ask through it once both had time to bind */
 		path->next_challenge = time_add(now, USEC_PER_SEC);

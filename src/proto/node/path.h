@@ -35,7 +35,6 @@ struct path {
 	int64_t rtt_var_us;   /* its mean deviation */
 	struct time_us heard; /* last authenticated packet over it; us 0: never */
 	bool awaiting;	      /* data was sent that is to be acknowledged */
-	uint64_t awaiting_counter;
 	struct time_us awaiting_since, doubtful_since;
 	uint16_t mtu;		  /* largest inner packet that is sent over it */
 	uint16_t mtu_ceiling;	  /* the smallest that is known or assumed not to pass, less one */
@@ -80,14 +79,14 @@ void path_run(struct node *node, struct peer *peer, struct time_us now);
  * liveness.c: is data on the active path acknowledged? After path_patience_us without a receipt it is in doubt: data
  * goes another way as well. After path_silence_us it is dead.
  */
-/* When a receipt is overdue: RTT, half of it or 60 ms more for the receiver's pause, and four deviations. */
+/* When a receipt is overdue: RTT, half of it or 45 ms more for the receiver's pause, and four deviations. */
 int64_t path_patience_us(const struct path *path);
 /* When a path is dead: max(3 RTT, 250 ms). */
 int64_t path_silence_us(const struct path *path);
 /* Data went over it: a receipt is expected. */
 void path_sent(struct node *node, struct peer *peer, struct path *path, struct time_us now);
-/* What was sent over it does arrive. */
-void path_proved(struct node *node, struct peer *peer, struct path *path, struct time_us now);
+/* What was sent over it at `at` has arrived. */
+void path_proved(struct node *node, struct peer *peer, struct path *path, struct time_us now, struct time_us at);
 /* Data arrived in this space; told to the sender soon. bytes: of the datagram. */
 void liveness_note(struct peer *peer, uint8_t space, uint64_t counter, size_t bytes);
 /* The datagram or train that was noted has ended; it came this way. */
