@@ -50,6 +50,20 @@ static const char *format_ago(const struct render *render, const char *instant, 
 	return text;
 }
 
+/* What a NAT has opened; no line where there is nothing. */
+static void print_mapped(const struct render *render, const json_t *mapped)
+{
+	char local[64], external[96], method[32];
+	const json_t *port;
+	size_t at;
+
+	json_array_foreach(mapped, at, port)
+		fprintf(render->out, "\n  port opened  %s for %s, by %s",
+			render_clean(document_text(port, "external"), external, sizeof external),
+			render_clean(document_text(port, "local"), local, sizeof local),
+			render_clean(document_text(port, "method"), method, sizeof method));
+}
+
 static void print_node(const struct render *render, const json_t *node, const json_t *coordinator)
 {
 	char line[256], name[128], age[48], rtt[32];
@@ -74,6 +88,7 @@ static void print_node(const struct render *render, const json_t *node, const js
 			fprintf(render->out, "  %s",
 				render_duration(document_integer(coordinator, "rtt_us"), rtt, sizeof rtt));
 	}
+	print_mapped(render, json_object_get(node, "mapped"));
 	fputc('\n', render->out);
 }
 

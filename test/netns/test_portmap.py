@@ -1,9 +1,9 @@
 """Port mapping with a real router daemon (miniupnpd): PCP, NAT-PMP and UPnP open a way where no hole can be punched."""
+import contextlib
 import re
 import subprocess
 
-from lab import Events, demand, program, wait_for
-from test_join import two_joined
+from lab import demand, Events, program, sh, wait_for
 
 # Nothing leaves the namespaces. miniupnpd takes no documentation address for one that is public.
 OUTSIDE = "203.0.114.11"
@@ -137,6 +137,15 @@ def test_portmap_renews(new_lab):
         asker.leave()
 
 
+def askers(node):
+    """Process ids of ntm-portmap on a node."""
+    found = []
+    for pid in sh(["ip", "netns", "pids", node.ns]).stdout.split():
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+            found += [pid] if file.read().strip() == "ntm-portmap" else []
+    return found
+
+
 def is_outside(path):
     return path["remote"].startswith(OUTSIDE) and path["valid"]
 
@@ -144,7 +153,10 @@ def is_outside(path):
 def test_portmap_makes_direct(new_lab):
     """Two symmetric NATs: the relay carries. One of them opens a port when asked: the pair is direct by it. `ntm down` closes it."""
     with new_lab(nats={"A": "symmetric", "B": "symmetric"}) as lab:
-        two_joined(lab)
+        lab.s.serve()
+        lab.a.join(lab.s.invite("--name", "a"))
+        lab.b.join(lab.s.invite("--name", "b"), "--portmap", "off")
+        demand(len(askers(lab.a)) == 1 and not askers(lab.b), "who asks, and who must not")
         lab.b.ntm("ping", "a", "-c", "1", check=True)
         lab.b.wait_path(lab.a, "relay")
         router = Router(lab, lab.nats["A"])
@@ -159,3 +171,4 @@ def test_portmap_makes_direct(new_lab):
         demand(lab.a.status()["node"]["mapped"][0]["external"].startswith(OUTSIDE), "a's status does not tell of it")
         lab.a.ntm("down", check=True)
         wait_for("the port to be closed", lambda: not router.opened(), 10, 0.1)
+        wait_for("ntm-portmap to end", lambda: not askers(lab.a), 10, 0.1)

@@ -95,6 +95,12 @@ static void test_status_without_anything(void **state)
 {
 	(void)state;
 	expect(render_status, "{}", false, "this node  -\n  name         \n  addresses      \n  no peers yet\n");
+	expect(render_status,
+	       "{'node':{'state':'up','mapped':[{'local':'192.168.1.10','external':'203.0.113.11:7367','method':"
+	       "'pcp'}]}}",
+	       false,
+	       "this node  up\n  name         \n  addresses      \n"
+	       "  port opened  203.0.113.11:7367 for 192.168.1.10, by pcp\n  no peers yet\n");
 	expect(render_status, "{'node':7,'peers':'x','coordinator':[]}", false,
 	       "this node  -\n  name         \n  addresses      \n  coordinator    \n  no peers yet\n");
 }
