@@ -78,20 +78,19 @@ def start_asker(node):
 
 # What the router is kept from answering, so that the method after it has its turn.
 HINDRANCES = {
-    "pcp": "",
     "nat-pmp": "udp dport 5351 @th,64,8 2 drop",
     "upnp": "udp dport 5351 reject",
 }
 
 
-def check_method(lab, router, method):
-    lab.natA.nft("table inet hinder\ndelete table inet hinder\ntable inet hinder { chain in { type filter hook input priority 0;\n%s\n }\n}" % HINDRANCES[method])
-    asker = start_asker(lab.a)
+def check_method(lab, router, asker, method):
     asker.ask("192.168.1.10%home")
     asker.wait_line(rf"^mapped 192\.168\.1\.10 {re.escape(OUTSIDE)}:\d+ \d+ {method}$", 15)
     demand(router.opened() == ["192.168.1.10:7367"], f"{method}: open are {router.opened()}")
+    check_has_nothing_to_lose(asker)
     asker.leave()
     demand(router.opened() == [], f"{method}: {router.opened()} is still open after the end")
+    lab.natA.nft("table inet hinder\ndelete table inet hinder\n")
 
 
 def check_has_nothing_to_lose(asker):
@@ -111,29 +110,27 @@ def test_portmap_methods(new_lab):
         asker.wait_line(r"^unmapped 192\.168\.1\.10$", 15)
         router = Router(lab, lab.natA)
         router.start()
-        asker.ask("192.168.1.10%home")
-        asker.wait_line(r"^mapped ")
-        check_has_nothing_to_lose(asker)
-        asker.leave()
-        for method in HINDRANCES:
-            check_method(lab, router, method)
+        check_method(lab, router, asker, "pcp")
+        for method, rule in HINDRANCES.items():
+            lab.natA.nft("table inet hinder { chain in { type filter hook input priority 0;\n%s\n }\n}" % rule)
+            check_method(lab, router, start_asker(lab.a), method)
 
 
 def test_portmap_renews(new_lab):
     """A mapping is renewed before its lifetime ends, and is the same when its owner was killed and asks again."""
     with new_lab(nodes=("a",)) as lab:
-        router = Router(lab, lab.nats["A"], lifetime_s=4)
+        router = Router(lab, lab.nats["A"], lifetime_s=3)
         router.start()
         asker = start_asker(lab.a)
         asker.ask("192.168.1.10%home")
-        first = asker.wait_line(r"^mapped \S+ (\S+) 4 pcp$")[1]
+        first = asker.wait_line(r"^mapped \S+ (\S+) 3 pcp$")[1]
         for _ in range(2):
-            demand(asker.wait_line(r"^mapped \S+ (\S+) 4 pcp$", since=asker.mark())[1] == first, "renewed elsewhere")
+            demand(asker.wait_line(r"^mapped \S+ (\S+) 3 pcp$", since=asker.mark())[1] == first, "renewed elsewhere")
         asker.kill()
         demand(router.opened() == ["192.168.1.10:7367"], "it is closed already")
         asker = start_asker(lab.a)
         asker.ask("192.168.1.10%home")
-        demand(asker.wait_line(r"^mapped \S+ (\S+) 4 pcp$")[1] == first, "the one before is in the way")
+        demand(asker.wait_line(r"^mapped \S+ (\S+) 3 pcp$")[1] == first, "the one before is in the way")
         asker.leave()
 
 
