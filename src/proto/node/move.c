@@ -201,6 +201,8 @@ static bool is_concerned(const struct node *node, const struct peer *peer)
 
 	if (peer->moving.active && !peer->moving.report.by_peer)
 		return true;
+	if (path && !path->valid)
+		return true; /* a guess of a moment ago, when the kernel may have had no way out yet */
 	return path && (local < 0 || node_is_suspect(node, &path->route.local.ip) ||
 			!ip_equal(&node->locals[local].ip, &path->route.local.ip));
 }
@@ -244,7 +246,9 @@ static void move_unconcerned(struct node *node, struct peer *peer, struct time_u
 {
 	if (drop_dead_paths(node, peer))
 		send_move(node, peer, now);
-	path_add_all(node, peer, now); /* there may be a better way now */
+	if (!leg_is_bound(&peer->leg))
+		(void)move_leg(node, peer, now); /* what it has sent may not have left: a neighbour needs no route */
+	path_add_all(node, peer, now);		 /* there may be a better way now */
 }
 
 static void move_one(struct node *node, struct peer *peer, struct time_us now, enum path_cause cause)
