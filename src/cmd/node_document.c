@@ -66,14 +66,14 @@ static json_t *route_json(enum path_kind kind, const struct route *route)
 	return json_string(text);
 }
 
-static json_t *optional_us(int64_t us)
-{
-	return us >= 0 ? json_integer(us) : json_null();
-}
-
 static json_t *cause_json(enum path_cause cause)
 {
 	return cause == CAUSE_NONE ? json_null() : json_string(tally_cause_name(cause));
+}
+
+static json_t *optional_us(int64_t us)
+{
+	return us >= 0 ? json_integer(us) : json_null();
 }
 
 /* What a finished move was, and cost. */
@@ -91,11 +91,12 @@ json_t *document_handover(const struct handover *handover)
 
 static json_t *path_json(const struct node_peer_status *peer, const struct node_path_status *path)
 {
-	return json_pack("{ss so so so sb sb so si si}", "kind", kind_name(path->kind), "local",
+	return json_pack("{ss so so so sb sb so si si so}", "kind", kind_name(path->kind), "local",
 			 addr_json(&path->route.local), "remote", addr_json(&path->route.remote), "relay",
 			 path->kind == PATH_RELAY ? json_string(peer->relay) : json_null(), "active", path->active,
 			 "valid", path->valid, "rtt_us", optional_us(path->rtt_us), "loss_permille",
-			 (int)path->loss_permille, "mtu", (int)path->mtu);
+			 (int)path->loss_permille, "mtu", (int)path->mtu, "cause",
+			 path->active ? cause_json(peer->cause) : json_null());
 }
 
 static const char *peer_state(enum node_peer_state state)

@@ -152,17 +152,19 @@ static void add_credentials(struct steps *steps, const struct node_peer_status *
 	    "its coordinator has to lease addresses");
 }
 
-static void format_way(const struct node_path_status *path, char ret[WHY_TEXT_MAX])
+static void format_way(const struct node_peer_status *peer, const struct node_path_status *path, char ret[WHY_TEXT_MAX])
 {
-	char local[ADDR_TEXT_MAX], remote[ADDR_TEXT_MAX], rtt[40] = "", loss[40] = "";
+	char local[ADDR_TEXT_MAX], remote[ADDR_TEXT_MAX], rtt[40] = "", loss[40] = "", use[60] = "";
 
 	if (path->rtt_us >= 0)
 		snprintf(rtt, sizeof rtt, ", %.1f ms", (double)path->rtt_us / 1000);
 	if (path->loss_permille > 0)
 		snprintf(loss, sizeof loss, ", %.1f %% lost", path->loss_permille / 10.0);
+	if (path->active)
+		snprintf(use, sizeof use, ", in use (%s)", tally_cause_name(peer->cause));
 	snprintf(ret, WHY_TEXT_MAX, "%s > %s: %u asked, %u answered%s%s%s%s", ip_format(&path->route.local.ip, local),
 		 addr_format(&path->route.remote, remote), path->challenges_tx, path->challenges_rx, rtt, loss,
-		 path->valid ? "" : ", does not answer now", path->active ? ", in use" : "");
+		 path->valid ? "" : ", does not answer now", use);
 }
 
 /* Ways that fail need no remedy where another one works. */
@@ -176,7 +178,7 @@ static void add_ways(struct steps *steps, const struct node_peer_status *peer, e
 
 	for (int i = 0; i < peer->path_count; i++)
 		if (peer->paths[i].kind == kind) {
-			format_way(&peer->paths[i], text);
+			format_way(peer, &peer->paths[i], text);
 			add(steps, kind == PATH_RELAY ? "relay path" : "candidate", peer->paths[i].valid, text,
 			    is_needed ? fixes[kind] : "");
 		}

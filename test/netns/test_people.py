@@ -166,6 +166,7 @@ def test_people_handover(new_lab):
                "no time on the direct path")
         demand(sum_of(after, "ntm_node_challenges_answered_total") > 0, "no probe was answered")
         active = [path for path in lab.a.peer(lab.b)["paths"] if path["active"]]
+        demand(active[0]["cause"] in ("asked", "direct-over-relay", "better-rtt"), f"why is it in use? {active}")
         demand([path["loss_permille"] for path in active] == [0], f"loss on a wire that loses nothing: {active}")
         lab.b.daemon.kill()
         done = lab.a.ntm("handover", "--to", "home")

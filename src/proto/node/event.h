@@ -123,6 +123,7 @@ struct node_peer_status {
 	uint8_t candidate_count;
 	uint8_t path_count;
 	struct node_path_status paths[NODE_PATHS_MAX];
+	enum path_cause cause; /* why the active path was chosen */
 	uint32_t handovers;
 	bool has_last_handover;
 	struct handover last_handover;

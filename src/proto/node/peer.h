@@ -81,8 +81,9 @@ struct peer {
 	uint32_t burst_left; /* E5: bytes that may still go to an unvalidated address */
 
 	struct path paths[NODE_PATHS_MAX];
-	int active, second; /* indices of paths that data takes; -1: none. second: only during moves and doubts */
-	uint64_t route_tag; /* changes whenever the routes of data do */
+	int active, second;    /* indices of paths that data takes; -1: none. second: only during moves and doubts */
+	enum path_cause cause; /* why the active one was chosen */
+	uint64_t route_tag;    /* changes whenever the routes of data do */
 	struct time_us held_since, held_until; /* packets are sealed and kept: an upgrade must not reorder; us 0: not */
 	struct outbox_owner sending;
 	struct receiving receiving;

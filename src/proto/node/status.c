@@ -44,6 +44,7 @@ void node_emit_selected(struct node *node, struct peer *peer, const struct path 
 	memcpy(event.peer, peer->certificate.fqdn, sizeof event.peer);
 	if (path->kind == PATH_RELAY)
 		memcpy(event.relay, peer->relay_name, sizeof event.relay);
+	peer->cause = cause;
 	node->counters.selected[cause]++;
 	node_emit(node, &event);
 }
@@ -174,6 +175,7 @@ bool node_get_peer(const struct node *node, struct time_us now, size_t index, st
 		.handovers = peer->handovers,
 		.has_last_handover = peer->has_last_handover,
 		.last_handover = peer->last_handover,
+		.cause = peer->cause,
 		.rx_bytes = peer->rx_bytes,
 		.tx_bytes = peer->tx_bytes,
 		.rx_packets = peer->rx_packets,
