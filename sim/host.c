@@ -179,6 +179,19 @@ void host_plug(struct host *host, uint32_t ifindex, uint8_t number)
 }
 
 /* IPv6 first on each interface, as getaddrinfo would order them. */
+static size_t list_port(const struct host *host, const struct host_port *port, struct host_address *ret)
+{
+	uint32_t mtu = host->world->nets[port->net].config.host_mtu;
+	size_t count = 0;
+
+	if (port->v6.family)
+		ret[count++] = (struct host_address){port->v6, port->ifindex, mtu};
+	if (port->v4.family)
+		ret[count++] = (struct host_address){port->v4, port->ifindex, mtu};
+	return count;
+}
+
+/* The preferred interface first. */
 void host_announce(struct host *host)
 {
 	struct host_address list[2 * HOST_PORTS_MAX];
@@ -186,15 +199,11 @@ void host_announce(struct host *host)
 
 	if (!host->machine || !host->ops->set_addresses)
 		return;
-	for (unsigned i = 0; i < HOST_PORTS_MAX; i++) {
-		const struct host_port *port = &host->ports[i];
-		uint32_t mtu = host->world->nets[port->net].config.host_mtu;
-
-		if (port->v6.family)
-			list[count++] = (struct host_address){port->v6, port->ifindex, mtu};
-		if (port->v4.family)
-			list[count++] = (struct host_address){port->v4, port->ifindex, mtu};
-	}
+	if (host->preferred)
+		count = list_port(host, &host->ports[host->preferred - 1], list);
+	for (unsigned i = 0; i < HOST_PORTS_MAX; i++)
+		if (i + 1 != host->preferred)
+			count += list_port(host, &host->ports[i], list + count);
 	host->ops->set_addresses(host->machine, host->world->now, list, count);
 	host_turn(host);
 }

@@ -57,7 +57,8 @@ struct host {
 	uint16_t port; /* UDP, where the machine leaves it open */
 	bool joins;    /* receives trains as UDP_GRO would; else one by one */
 	struct host_port ports[HOST_PORTS_MAX];
-	uint64_t timer; /* number of the timer event that counts */
+	uint32_t preferred; /* ifindex of the default route; 0: the first that is plugged */
+	uint64_t timer;	    /* number of the timer event that counts */
 	struct time_us timer_at;
 	struct time_us busy_at; /* instant of the last turns, and how many: a machine that spins is a bug */
 	uint32_t busy_turns;

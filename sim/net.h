@@ -28,8 +28,9 @@ struct net {
 	uint8_t number; /* 1 .. */
 	struct nat nat, firewall;
 	struct line up, down;
-	bool silent;   /* swallows everything, both ways */
-	uint8_t hosts; /* addresses handed out so far */
+	bool silent;	 /* swallows everything, both ways */
+	bool mute, deaf; /* the same, only outwards or inwards */
+	uint8_t hosts;	 /* addresses handed out so far */
 };
 
 void net_init(struct net *net, uint8_t number, const struct net_config *config, uint64_t seed);

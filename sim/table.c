@@ -3,5 +3,6 @@
 const struct table tables[] = {
 	{"nat-pairs", "81 pairs of NATs x {IPv4, IPv6, mixed}: contact, moves, direct where theory allows",
 	 nat_pairs_run},
+	{"goals", "the project's goals for gaps, with fixed delays: goal and worst of ten worlds", goals_run},
 };
 const unsigned table_count = sizeof tables / sizeof *tables;

@@ -23,5 +23,6 @@ struct table {
 extern const struct table tables[];
 extern const unsigned table_count;
 
-/* nat_pairs.c */
+/* nat_pairs.c, goals.c */
 bool nat_pairs_run(const struct table_run *run);
+bool goals_run(const struct table_run *run);

@@ -1,4 +1,5 @@
-/* nat_theory.h against the NATs of nat.h themselves: two ideal ends that send to every address they know of each other. */
+/* nat_theory.h against the NATs of nat.h themselves: two ideal ends that send to every address they know of each other.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -189,7 +189,7 @@ static void transit_arrive(void *ctx, struct event *event)
 	struct transit *t = (struct transit *)event;
 	struct net *net = &world->nets[t->to_net];
 
-	if (net->silent) {
+	if (net->silent || net->deaf) {
 		world->counters.silent++;
 		transit_end(world, t, net->config.name, false, "net is silent");
 	} else if (!net_translate_in(net, world->now, &t->src, &t->dst)) {
@@ -291,7 +291,7 @@ static void transit_leave(struct world *world, struct transit *t)
 	struct net *net = &world->nets[t->from_net];
 	struct time_us lan = time_add(world->now, net->config.lan_delay_us);
 
-	if (net->silent) {
+	if (net->silent || net->mute) {
 		world->counters.silent++;
 		transit_end(world, t, net->config.name, false, "net is silent");
 		return;
