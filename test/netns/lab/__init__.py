@@ -17,8 +17,8 @@
 
 Both homes use the same private prefix, as homes do. A lab has networks A to D alone unless it names others. Every node has all of its
 interfaces from the start, up and without an address: a move is one `ip -batch`, so that what is measured is the overlay and not the
-kernel's link watch. Namespaces are called ntm-RUN-HOST and are removed at the end, also after a failure; what an aborted run left is removed
-by the next one.
+kernel's link watch. Namespaces are called ntm-RUN-HOST and are removed at the end, also after a failure; what an aborted run left is
+removed by the next one.
 """
 from .ground import BUILD, LABS, ROOT, LabError, demand, program, run_name, sh, wait_for
 from .host import Host
