@@ -8,9 +8,10 @@ import subprocess
 import threading
 import time
 
-from .ground import BUILD, LABS, LabError, run_name, wait_for
+from .ground import LABS, LabError, run_name, wait_for
 from .host import Host
 from .leftovers import remove_namespace
+from .link import Emulator, Link
 from .nat import WATCH_RULES, Nat
 from .node import Node
 from .server import General, Inside, Server
@@ -18,8 +19,8 @@ from .topology import BRIDGES, GENERALS, NODES
 
 
 class Lab:
-    """The topology, as a context manager. nats: kind by network letter; delays: one-way milliseconds on an uplink by letter; networks:
-    those that there are, if it is not only those where the nodes' first interfaces lead; at: where a node begins, by its interface."""
+    """The topology, as a context manager. nats: kind by network letter; delays: one-way milliseconds on a cable by letter or host;
+    networks: those that there are, if it is not only those where the nodes' first interfaces lead; at: where a node begins, by its interface."""
 
     def __init__(self, name="lab", nodes=("a", "b"), nats=None, delays=None, servers=("s",), generals=(), networks=None, at=None,
                  keep=False):
@@ -30,7 +31,7 @@ class Lab:
         self.nodes_wanted, self.servers_wanted, self.generals_wanted = nodes, servers, generals
         self.networks, self.at = networks, at or {}
         self.nat_kinds, self.delays = nats or {}, delays or {}
-        self.hosts = {}
+        self.hosts, self.links, self.emulator = {}, {}, None
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -65,14 +66,15 @@ class Lab:
         self.nats = {}
         for letter in self.letters():
             self.nats[letter] = Nat(self, letter, self.inet, self.nat_kinds.get(letter, "endpoint-independent"))
-            if letter in self.delays:
-                self.delay(self.nats[letter], self.delays[letter])
         for name in self.generals_wanted:
             behind = GENERALS[name]
             self.hosts[name] = Inside(self, name, self.nats[behind]) if behind else General(self, name, self.inet)
         for name in self.nodes_wanted:
             self.hosts[name] = Node(self, name)
             self.hosts[name].attach(self.at.get(name) or next(iter(self.hosts[name].links)))
+        for name, milliseconds in self.delays.items():
+            if name in self.nats or name in self.hosts:
+                self.link(name).set(delay_ms=milliseconds)
         for host in [self.inet, *self.nats.values(), *self.hosts.values()]:
             wait_for(f"the links of {host.name} to work", host.links_work)
         for name, host in self.hosts.items():
@@ -91,22 +93,17 @@ class Lab:
         first = self.networks or {letter for node in self.nodes_wanted for letter in NODES[node].values()}
         return sorted({*first, *self.nat_kinds, *(GENERALS[name] for name in self.generals_wanted if GENERALS[name])})
 
-    def delay(self, nat, milliseconds):
-        """Puts a wire of that length between a NAT and the internet: our forwarder, because this kernel may have no netem."""
-        port, far = nat.port, nat.port + "x"
-        inner = nat.port + "y"
-        down = [f"link set {port} down", f"link set {port} name {inner}", f"link add {port} type veth peer name {far}"]
-        self.inet.ip(*down)
-        for end in (inner, far):  # bare wire ends: the host itself must not answer on them
-            self.inet.sysctl(**{f"net__ipv6__conf__{end}__disable_ipv6": 1})
-            self.inet.ip(f"addr flush dev {end}", f"link set {end} arp off")
-        self.inet.ip(f"link set {port} up", f"link set {far} up", f"link set {inner} up")
-        self.inet.ip(*nat.uplink())
-        for host, link in ((self.inet, port), (nat, "out")):
-            host.run("ethtool", "-K", link, "tx", "off", "tso", "off", "gso", "off", "gro", "off")
-        forwarder = self.inet.start(f"delay-{nat.letter}", os.path.join(BUILD, "meson", "bench", "delay"), inner, far,
-                                    str(int(milliseconds * 1000)))
-        forwarder.wait_line("forwarding", 5)
+    def link(self, name):
+        """The cable of a network, by letter, or of a public host, by name. The first time an emulated wire is put in, for which it is
+        unplugged a moment."""
+        if name not in self.links:
+            self.emulator = self.emulator or Emulator(self)
+            if name in self.nats:
+                self.links[name] = Link(self, name, self.nats[name], "out", self.nats[name].uplink())
+            else:
+                host = self.hosts[name]
+                self.links[name] = Link(self, name, host, "eth0", [f"link set {host.port} master {host.bridge}"])
+        return self.links[name]
 
     # --- what is asked of the whole ---
 

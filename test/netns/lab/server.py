@@ -14,7 +14,7 @@ class Public(Host):
 
     def __init__(self, lab, name, inet, bridge, v4, v6):
         super().__init__(lab, name)
-        self.port = f"p-{name}"
+        self.port, self.bridge = f"p-{name}", bridge
         self.v4, self.v6 = v4, v6
         gateway4, gateway6 = BRIDGES[bridge]
         self.ip(f"link add eth0 type veth peer name {self.port} netns {inet.ns}")
