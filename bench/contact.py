@@ -6,18 +6,20 @@ Before each round both daemons start anew, keys and configuration in place. A da
 also into overlays that have no names; only ours looks a name up. `known`: the same again, to the address, when the path is direct.
 """
 import argparse
+import os
 import random
 import subprocess
 import sys
 
 import world as laboratory_world
+import children
 import lab as laboratory
 import peers
 import probe
 import table
 from contenders import GREET_PORT, all_contenders
-from lab import LabError
-from move import pause
+from lab import LabError, demand
+from move import Turn, pause
 
 ROUNDS = 30
 NAMES = ("ours", "ours (K public)", "wireguard-go (K public)", "Nebula", "Tailscale", "iroh")
@@ -39,19 +41,34 @@ def one_round(contender, world):
     return made
 
 
-def series(name, rounds, results):
-    """All rounds of one contender in one world; a failed one is said and left out."""
-    contender = all_contenders()[name]()
-    with laboratory_world.World(contender.__module__.split(".")[-1], contender.public) as world:
-        contender.start(world)
-        for number in range(rounds):
-            try:
-                made = one_round(contender, world)
-            except LabError as error:
-                print(f"{name:26} {number:3} void: {error}", flush=True)
-                continue
-            results.extend([name, *one] for one in made)
-            print(f"{name:26} {number:3} " + "  ".join(f"{case} {measure} {value:.1f}" for case, measure, value in made), flush=True)
+def child(name, rounds):
+    """All rounds of one contender in one world; the others have their turns in between. A failed round is said and left out."""
+    laboratory.end_on_signals()
+    os.nice(children.PRIORITY)
+    contender, turn = all_contenders()[name](), Turn(children.TURNS, True)
+    try:
+        with laboratory_world.World(contender.__module__.rsplit(".", maxsplit=1)[-1], contender.public) as world:
+            contender.start(world)
+            for number in range(rounds):
+                child_round(contender, world, turn, number)
+    except (LabError, OSError, subprocess.SubprocessError) as error:
+        children.say(name, event="failed", why=str(error))
+        return 1
+    return 0
+
+
+def child_round(contender, world, turn, number):
+    turn.take()
+    try:
+        world.emulator.reset()
+        made = one_round(contender, world)
+        late = world.emulator.void()
+        demand(not late, late)
+        children.say(contender.name, event="round", round=number, made=made)
+    except LabError as error:
+        children.say(contender.name, event="void", why=str(error))
+    finally:
+        turn.give()
 
 
 def rows(results):
@@ -81,7 +98,10 @@ def main():
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--contender", nargs="+", choices=NAMES, default=list(NAMES))
+    parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.child:
+        return child(arguments.child, arguments.rounds)
     lacks = laboratory.missing_capability()
     if lacks:
         print(f"bench: {lacks}", file=sys.stderr)
@@ -90,11 +110,15 @@ def main():
     lock = laboratory.only_one_at_a_time()
     laboratory.clean_up_old_runs()
     results = []
+
+    def take(said):
+        if said["event"] == "round":
+            results.extend([said["contender"], *one] for one in said["made"])
+            told = "  ".join(f"{case} {measure} {value:.1f}" for case, measure, value in said["made"])
+            print(f"{said['contender']:26} {said['round']:3} {told}", flush=True)
+    own = [sys.executable, os.path.abspath(__file__), "--rounds", str(arguments.rounds), "--child"]
     try:
-        for name in peers.those_at_hand(arguments.contender):
-            series(name, arguments.rounds, results)
-    except (LabError, OSError, subprocess.SubprocessError) as error:
-        print(f"bench: {error}", file=sys.stderr)
+        children.Children(lambda name: [*own, name], take).run(peers.those_at_hand(arguments.contender))
     finally:
         lock.close()
     made = rows(results)

@@ -7,16 +7,15 @@ Full form: 30 moves of each case and contender, or as many as --minutes allows. 
 wireguard-go.
 """
 import argparse
-import json
 import os
 import subprocess
 import sys
-import threading
 
 import world as laboratory_world
 from lab import LabError
 import lab as laboratory
 import cases
+import children
 import move
 import peers
 import table
@@ -25,7 +24,6 @@ from contenders import all_contenders
 ROUNDS = 30
 SHORT_CASES = ("a", "a-silent", "b", "c", "d", "e", "idle")
 SHORT_CONTENDERS = ("ours", "wireguard-go (hub at S)")
-TURNS = os.path.join(laboratory_world.ROOT, "build", "bench-turn.lock")
 
 
 def cases_of(contender, wanted):
@@ -37,8 +35,9 @@ def cases_of(contender, wanted):
 def child(arguments):
     """One contender, in a process of its own: its namespaces carry that process's id."""
     laboratory.end_on_signals()
+    os.nice(children.PRIORITY)
     contender = all_contenders()[arguments.child]()
-    series = move.Series(contender, arguments.topology, TURNS)
+    series = move.Series(contender, arguments.topology, children.TURNS)
     try:
         series.run(cases_of(contender, arguments.case), arguments.rounds, arguments.minutes * 60)
     except (LabError, OSError, subprocess.SubprocessError) as error:
@@ -47,49 +46,10 @@ def child(arguments):
     return 0
 
 
-class Runner:
-    """Follows the children: prints each move, keeps it."""
-
-    def __init__(self, arguments):
-        self.arguments, self.moves, self.failures = arguments, [], []
-        self.lock = threading.Lock()
-
-    def command(self, name):
-        given = self.arguments
-        words = [sys.executable, os.path.abspath(__file__), "--child", name, "--rounds", str(given.rounds), "--minutes", str(given.minutes),
-                 "--topology", given.topology]
-        return words + (["--case", *given.case] if given.case else [])
-
-    def follow(self, name):
-        log = open(os.path.join(laboratory_world.ROOT, "build", f"bench-{name.split()[0]}.err"), "w", encoding="utf-8")
-        with subprocess.Popen(self.command(name), stdout=subprocess.PIPE, stderr=log, text=True) as process:
-            self.processes.append(process)
-            for line in process.stdout:
-                with self.lock:
-                    self.take(json.loads(line))
-        if process.returncode != 0 and not any(failure[0] == name for failure in self.failures):
-            self.failures.append((name, f"ended with {process.returncode}; see {log.name}"))
-
-    def take(self, said):
-        if said["event"] == "move":
-            self.moves.append(said)
-            print(table.line(said), flush=True)
-        elif said["event"] in ("void", "failed"):
-            self.failures.append((said["contender"], said["why"]))
-            print(f"{said['contender']:26} {said['event']}: {said['why']}", flush=True)
-
-    def run(self, names):
-        self.processes = []
-        threads = [threading.Thread(target=self.follow, args=(name,)) for name in names]
-        for thread in threads:
-            thread.start()
-        try:
-            for thread in threads:
-                thread.join()
-        finally:
-            for process in self.processes:
-                if process.poll() is None:
-                    process.terminate()
+def command_of(arguments, name):
+    words = [sys.executable, os.path.abspath(__file__), "--child", name, "--rounds", str(arguments.rounds),
+             "--minutes", str(arguments.minutes), "--topology", arguments.topology]
+    return words + (["--case", *arguments.case] if arguments.case else [])
 
 
 def parse(words):
@@ -126,17 +86,23 @@ def main():
     for name in names:
         for command in all_contenders()[name].commands:
             print(f"{name:26} $ {command}")
-    runner = Runner(arguments)
+    moves = []
+
+    def take(said):
+        if said["event"] == "move":
+            moves.append(said)
+            print(table.line(said), flush=True)
+    family = children.Children(lambda name: command_of(arguments, name), take)
     try:
-        runner.run(names)
+        family.run(names)
     finally:
         lock.close()
-    table.show(runner.moves)
-    for name, why in runner.failures:
+    table.show(moves)
+    for name, why in family.failures:
         print(f"bench: {name}: {why}", file=sys.stderr)
     if arguments.json:
-        table.write(arguments.json, "handover", arguments.topology, runner.moves)
-    return 0 if runner.moves else 1
+        table.write(arguments.json, "handover", arguments.topology, moves)
+    return 0 if moves else 1
 
 
 if __name__ == "__main__":

@@ -1,22 +1,24 @@
 """One measured move of one contender, and a contender's whole series of them."""
 import contextlib
 import fcntl
-import json
 import os
 import random
 import threading
 import time
 
+import children
 import probe
 from lab import LabError, wait_for
 from world import World
 
-RANDOM_SECONDS = 5       # when within that time a move happens is drawn: else it would lock to somebody's timer
+RANDOM_SECONDS = 5       # when within that time a move happens is drawn: else it would lock to somebody's timer,
+TURN_RANDOM_SECONDS = 2  # though who waits for a turn begins at a random time anyway
 STREAM_SECONDS = 25      # a stream may need that much longer than the datagrams: its timer doubles each time
 TURN_SECONDS = 3         # who is not back by then lets the next one have the machine
 HOPELESS_MOVES = 2       # a contender that never came back from a kind of move that often is not asked again
 FLIGHT_NS = 300_000_000
-STORIES = 3              # moves of a case whose probes are kept one by one
+RARE = ("a-silent", "c-down", "c-up", "e-silent", "d-relay", "idle")  # only in every second round
+STORIES = 2              # moves of a case whose probes are kept one by one
 
 
 class Turn:
@@ -112,17 +114,18 @@ def measure(world, contender, case, turn, story):
         if not wait_steady(watched, time.monotonic_ns(), 45):
             raise LabError(f"{contender.name}: the probes never flowed before case {case.name}")
         contender.settle(world, case.relay)
-        pause(random.uniform(0, RANDOM_SECONDS))
+        pause(random.uniform(0, TURN_RANDOM_SECONDS if contender.fast else RANDOM_SECONDS))
         case.before(world)
         pause(1.0 if case.needs_spare else 0.0)
         before, before_own = namespace_counters(world), socket_counters(pairs)
+        world.emulator.reset()
         at_ns = time.monotonic_ns()
         case.do(world)
         back = recovered(pairs, case, at_ns, turn)
         end_ns = time.monotonic_ns()
         result = outcome(pairs, case, at_ns, end_ns)
-        result.update(back=back, namespaces=difference(namespace_counters(world), before), load=round(os.getloadavg()[0], 2),
-                      sockets=difference(socket_counters(pairs), before_own))
+        result.update(back=back, load=round(os.getloadavg()[0], 2), namespaces=difference(namespace_counters(world), before),
+                      sockets=difference(socket_counters(pairs), before_own), void=world.emulator.void(), late_us=world.emulator.stats()["late_us"])
         if story and "udp" in pairs:
             result["story"] = {way: flow.story(at_ns) for way, flow in flows(pairs, case, "udp").items()}
         case.after(world)
@@ -139,14 +142,14 @@ class Series:
     def __init__(self, contender, topology, turn_path):
         self.contender, self.topology = contender, topology
         self.turn = Turn(turn_path, contender.fast)
-        self.hopeless = {}
+        self.hopeless, self.last = {}, "the start"
 
     def say(self, **what):
-        print(json.dumps({"contender": self.contender.name, **what}), flush=True)
+        children.say(self.contender.name, **what)
 
     def run(self, names, rounds, seconds):
         """Rounds of the direct cases, then of those by relay, each in an order of its own; as many as the time allows."""
-        with World(self.contender.__module__.split(".")[-1], self.contender.public, self.topology) as world:
+        with World(self.contender.__module__.rsplit(".", maxsplit=1)[-1], self.contender.public, self.topology) as world:
             self.contender.start(world)
             self.say(event="started")
             parts = [part for part in ([n for n in names if "-relay" not in n], [n for n in names if "-relay" in n]) if part]
@@ -161,7 +164,7 @@ class Series:
             for name in random.sample(names, len(names)):
                 if time.monotonic() > deadline:
                     return
-                if self.hopeless.get(name, 0) >= HOPELESS_MOVES:
+                if self.hopeless.get(name, 0) >= HOPELESS_MOVES or (name in RARE and number % 2):
                     continue
                 self.one(world, name, number)
 
@@ -170,11 +173,15 @@ class Series:
         try:
             result = measure(world, self.contender, case, self.turn, number < STORIES)
         except LabError as error:
-            self.say(event="void", case=name, round=number, why=str(error))
+            self.say(event="void", case=name, round=number, why=f"{error} (before case {name}, after {self.last})")
             self.put_right(world)
             return
         if not result["back"]:
             self.hopeless[name] = self.hopeless.get(name, 0) + 1
+        self.last = name
+        if result["void"]:
+            self.say(event="void", case=name, round=number, why=f"{result['void']} (case {name})")
+            return
         self.say(event="move", case=name, round=number, **result)
 
     def put_right(self, world):

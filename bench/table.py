@@ -5,6 +5,7 @@ import math
 from contenders import all_contenders
 
 NEVER = None
+STORIES_OF = ("a", "d")  # of these one move a contender is kept probe by probe
 # What is read from one move: key, where it lies in a move, unit.
 METRICS = (
     ("gap-to-m", ("to_m", "gap_ms"), "ms"), ("gap-to-k", ("to_k", "gap_ms"), "ms"),
@@ -140,7 +141,11 @@ def show_cell(case, name, some):
 
 
 def write(path, bench, topology, moves):
-    stories = [{key: move[key] for key in ("contender", "case", "round", "story")} for move in moves if "story" in move]
+    first = {}
+    for move in moves:
+        if "story" in move and move["case"] in STORIES_OF:
+            first.setdefault((move["contender"], move["case"]), {key: move[key] for key in ("contender", "case", "story")})
+    stories = list(first.values())
     write_rows(path, bench, topology, rows(moves), stories=stories)
 
 

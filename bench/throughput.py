@@ -5,24 +5,22 @@ usage: scripts/bench throughput [--json FILE] [--rounds N] [--seconds S]     ful
 import argparse
 import json
 import os
-import shutil
-import socket
 import statistics
 import subprocess
 import sys
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, os.path.join(ROOT, "test", "netns"))
-sys.dont_write_bytecode = True
-import lab as laboratory  # noqa: E402
-from lab import Lab, LabError, Node, demand, program, wait_for  # noqa: E402
+from world import peer
+import lab as laboratory
+import peers
+from contenders.wireguard import configure, key_pair
+from lab import Lab, LabError, Node, demand, program, wait_for
+from lab.topology import HOST_NUMBER
 
-PEERS = os.path.join(ROOT, "build", "peers")
-WIREGUARD = "golang.zx2c4.com/wireguard@latest"
 WIREGUARD_PORT = 51820
 INNER_MTU = 1420
 ERROR_COUNTERS = ("dropped_malformed", "dropped_auth", "dropped_inner_source", "dropped_too_big", "dropped_no_path")
 laboratory.NODES.update({"left": {}, "right": {}})
+HOST_NUMBER.update({"left": 1, "right": 2})
 
 
 class Cable(Lab):
@@ -54,17 +52,18 @@ class Wireguard:
     """Two wireguard-go, configured over their own socket protocol, so that no other tool is needed."""
 
     name, address = "wireguard-go", "10.9.0.2"
-    commands = ("wireguard -f wgl   # left", "wireguard -f wgr   # right", f"ip link set wgl mtu {INNER_MTU} up; ip link set wgr mtu {INNER_MTU} up")
+    commands = ("wireguard -f wgl   # left", "wireguard -f wgr   # right",
+                f"ip link set wgl mtu {INNER_MTU} up; ip link set wgr mtu {INNER_MTU} up")
 
     def start(self, lab):
         keys = {"l": key_pair(), "r": key_pair()}
         self.daemons = []
         self.ends = (("l", lab.left, "10.9.0.1", "r", "10.9.0.2", "192.0.2.2"), ("r", lab.right, "10.9.0.2", "l", "10.9.0.1", "192.0.2.1"))
         for own, host, _, _, _, _ in self.ends:
-            self.daemons.append(host.start("wireguard-go", wireguard_binary(), "-f", f"wg{own}", env={"LOG_LEVEL": "error"}))
+            self.daemons.append(host.start("wireguard-go", peer("wireguard"), "-f", f"wg{own}", env={"LOG_LEVEL": "error"}))
             wait_for("wireguard-go's socket", lambda o=own: os.path.exists(f"/var/run/wireguard/wg{o}.sock"), 10)
         for own, host, address, other, other_address, endpoint in self.ends:
-            uapi(f"wg{own}", f"private_key={keys[own][0]}\nlisten_port={WIREGUARD_PORT}\npublic_key={keys[other][1]}\n"
+            configure(f"wg{own}", f"private_key={keys[own][0]}\nlisten_port={WIREGUARD_PORT}\npublic_key={keys[other][1]}\n"
                              f"endpoint={endpoint}:{WIREGUARD_PORT}\nreplace_allowed_ips=true\nallowed_ip={other_address}/32\n")
             host.ip(f"addr add {address}/24 dev wg{own}", f"link set wg{own} mtu {INNER_MTU} up")
         wait_for("wireguard-go to answer", lambda: lab.left.run("ping", "-c1", "-W1", self.address).returncode == 0, 10)
@@ -80,8 +79,8 @@ class Ours:
     def start(self, lab):
         left, right = lab.left, lab.right
         server_state, server_socket = lab.path("server-state"), lab.socket_name("left", "server")
-        server = left.start("ntm-server", program("ntm"), "serve", "--state", server_state, "--socket", server_socket, "--listen", "192.0.2.1:7367",
-                            "--advertise", "192.0.2.1")
+        server = left.start("ntm-server", program("ntm"), "serve", "--state", server_state, "--socket", server_socket,
+                            "--listen", "192.0.2.1:7367", "--advertise", "192.0.2.1")
         wait_for("the server", lambda: os.path.exists(server_socket) or not server.running(), 15)
 
         def invite():
@@ -110,34 +109,6 @@ def link_errors(host, link):
 
 def link_mtu(host, link):
     return json.loads(host.run("ip", "-j", "link", "show", link, check=True).stdout)[0]["mtu"]
-
-
-def wireguard_binary():
-    return os.path.join(PEERS, "wireguard")
-
-
-def build_wireguard():
-    if os.path.exists(wireguard_binary()):
-        return
-    go = shutil.which("go") or "/usr/local/go/bin/go"
-    os.makedirs(PEERS, exist_ok=True)
-    print(f"GOBIN={PEERS} go install {WIREGUARD}", flush=True)
-    subprocess.run([go, "install", WIREGUARD], env={**os.environ, "GOBIN": PEERS}, check=True)
-
-
-def key_pair():
-    """An X25519 pair in hexadecimal; the raw key is the last 32 bytes of either encoding."""
-    private = subprocess.run(["openssl", "genpkey", "-algorithm", "X25519", "-outform", "DER"], capture_output=True, check=True).stdout
-    public = subprocess.run(["openssl", "pkey", "-inform", "DER", "-pubout", "-outform", "DER"], input=private, capture_output=True, check=True).stdout
-    return private[-32:].hex(), public[-32:].hex()
-
-
-def uapi(name, settings):
-    with socket.socket(socket.AF_UNIX) as control:
-        control.connect(f"/var/run/wireguard/{name}.sock")
-        control.sendall(f"set=1\n{settings}\n".encode())
-        answer = control.recv(4096).decode()
-        demand("errno=0" in answer, f"wireguard-go refused its configuration: {answer!r}")
 
 
 def cpu_seconds(daemons):
@@ -178,7 +149,8 @@ def rows(results, runs):
         made.append({"case": "tcp-1-stream", "metric": metric, "unit": unit, "ours": round(ours, 3),
                      "peer": {name: round(value, 3) for name, value in medians.items()},
                      "ratio": {name: round(ours / value, 3) for name, value in medians.items() if value}, "runs": runs,
-                     "spread": {name: [round(v, 3) for v in summary([run[metric] for run in result])[1:]] for name, result in results.items()}})
+                     "spread": {name: [round(v, 3) for v in summary([run[metric] for run in result])[1:]]
+                                for name, result in results.items()}})
     return made
 
 
@@ -200,7 +172,8 @@ def run(lab, cases, rounds, seconds):
         for command in case.commands:
             print(f"{case.name:14} $ {command}")
     print(f"{'each':14} $ iperf3 -s -1   # right\n{'each':14} $ iperf3 -c ADDRESS -t {seconds} -J   # left")
-    print(f"MTU: veth {link_mtu(lab.left, 'eth0')}, wireguard-go {link_mtu(lab.left, 'wgl')}, ours {link_mtu(lab.left, 'ntm0')}", flush=True)
+    mtus = [f"{name} {link_mtu(lab.left, link)}" for name, link in (("veth", "eth0"), ("wireguard-go", "wgl"), ("ours", "ntm0"))]
+    print(f"MTU: {', '.join(mtus)}", flush=True)
     results = {case.name: [] for case in cases}
     for number in range(rounds):
         for case in cases:
@@ -231,7 +204,7 @@ def main():
     lock = laboratory.only_one_at_a_time()
     laboratory.clean_up_old_runs()
     try:
-        build_wireguard()
+        peers.obtain("wireguard")
         with Cable() as lab:
             results = run(lab, (Bare(), Wireguard(), Ours()), arguments.rounds, arguments.seconds)
     except (LabError, OSError, subprocess.SubprocessError) as error:

@@ -13,7 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "test", "netns"))
 sys.dont_write_bytecode = True
 import lab as laboratory  # noqa: E402
-from lab import Lab  # noqa: E402
+from lab import Lab, sh  # noqa: E402
 from lab.topology import HOST_NUMBER  # noqa: E402
 
 PEERS = os.environ.get("NTM_PEERS", os.path.join(ROOT, "build", "peers"))
@@ -25,10 +25,14 @@ laboratory.NETWORKS.update({
 })
 laboratory.NODES.update({"a": {"home": "A", "cell": "C"}, "b": {"home": "B", "away": "E"}, "p": {"home": "P"}})
 HOST_NUMBER["p"] = 40
+# One way, by network. "papers": the distances of the relay there, MN-RS 22 and CN-RS 162 ms there and back, edge 15 and 116; every
+# server is at S.
 TOPOLOGIES = {
     "plain": {"A": 10, "C": 10, "B": 20, "E": 20, "P": 20},
+    "papers": {"A": 11, "C": 11, "B": 81, "E": 81, "P": 81},
+    "edge": {"A": 7.5, "C": 7.5, "B": 58, "E": 58, "P": 58},
 }
-ROUND_TRIPS_MS = {"plain": {"m-k": 60, "m-s": 20, "k-s": 40}}
+ROUND_TRIPS_MS = {name: {"m-k": 2 * (d["A"] + d["B"]), "m-s": 2 * d["A"], "k-s": 2 * d["B"]} for name, d in TOPOLOGIES.items()}
 PORTS = ("20000-29999", "30000-39999")
 
 
@@ -51,6 +55,8 @@ class World(Lab):
     def build(self):
         super().build()
         self.m, self.k = self.a, self.p if self.public else self.b
+        for process in self.processes:  # the wires: they must not wait for what is sent over them
+            sh(["chrt", "-f", "-p", "40", str(process.pid)])
         for nat in self.nats.values():
             self.know_neighbours(nat)
 
