@@ -5,7 +5,8 @@ import re
 import signal
 import struct
 
-from lab import LabError, demand, wait_for
+from lab import NETWORKS, LabError, demand, wait_for
+from lab.places import PROFILES, spread
 
 COUNT = 1000
 AT_A_TIME = 50
@@ -178,3 +179,33 @@ def test_link_tells_when_late(new_lab):
             raise AssertionError("a wrong word was taken")
         except LabError as error:
             demand("up" in str(error), f"it says {error}")
+
+
+def round_trip_ms(host, address):
+    """The shortest of three, so that what else the machine does counts little."""
+    done = host.run("ping", "-n", "-c3", "-i0.01", "-W2", address, check=True)
+    return float(re.search(r"= ([\d.]+)/", done.stdout)[1])
+
+
+def check_trips(lab, profile):
+    """No pair is faster than the papers', and their order is the papers' too, so that none has another's delay."""
+    trips = [(host, address, PROFILES[profile][pair]) for host, address, pair in (
+        (lab.a, lab.s.v4, "mn-dc1"), (lab.a, lab.s3.v4, "mn-rs"), (lab.b, lab.s2.v4, "cn-dc2"), (lab.s, lab.s2.v6, "dc1-dc2"),
+        (lab.a, lab.s2.v4, "mn-dc2"), (lab.b, lab.s.v4, "cn-dc1"), (lab.b, lab.s3.v4, "cn-rs"), (lab.a, lab.g.v4, "mn-cn"))]
+    seen = [(expected, round_trip_ms(host, address)) for host, address, expected in trips]
+    demand(all(trip >= expected for expected, trip in seen), f"{profile}: faster than it should be: {seen}")
+    far_apart = [(one, other) for one in seen for other in seen if other[0] > one[0] + 15]
+    demand(all(one[1] < other[1] for one, other in far_apart), f"{profile}: in another order: {seen}")
+
+
+def test_link_papers(new_lab):
+    """The papers' round trips between any two places, both variants, in both families, and after a move."""
+    with new_lab(networks="ABDF", servers=("s", "s2", "s3"), generals=("g",), profile="papers") as lab:
+        check_trips(lab, "papers")
+        lab.move_together((lab.a, "six"), (lab.b, "dualopen"))
+        there = (f"{NETWORKS['F']['inside6']}:20", PROFILES["papers"]["mn-cn"]), (lab.s.v6, PROFILES["papers"]["mn-dc1"])
+        for address, expected in there:
+            demand(round_trip_ms(lab.a, address) >= expected, f"{address} is nearer than {expected} ms over IPv6")
+        lab.move_together((lab.a, "home"), (lab.b, "home"))
+        spread(lab, "edge")
+        check_trips(lab, "edge")

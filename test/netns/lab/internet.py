@@ -14,22 +14,24 @@ from .leftovers import remove_namespace
 from .link import Emulator, Link
 from .nat import WATCH_RULES, Nat
 from .node import Node
+from .places import spread
 from .server import General, Inside, Server
 from .topology import BRIDGES, GENERALS, NODES
 
 
 class Lab:
     """The topology, as a context manager. nats: kind by network letter; delays: one-way milliseconds on a cable by letter or host;
-    networks: those that there are, if it is not only those where the nodes' first interfaces lead; at: where a node begins, by its interface."""
+    networks: those that there are, if it is not only those where the nodes' first interfaces lead; at: where a node begins, by its interface; profile:
+    the papers' round trips (places.py)."""
 
     def __init__(self, name="lab", nodes=("a", "b"), nats=None, delays=None, servers=("s",), generals=(), networks=None, at=None,
-                 keep=False):
+                 profile=None, keep=False):
         self.run = run_name()
         self.name, self.keep = name, keep
         self.directory = os.path.join(LABS, f"{self.run}-{name}")
         self.processes, self.namespaces = [], []
         self.nodes_wanted, self.servers_wanted, self.generals_wanted = nodes, servers, generals
-        self.networks, self.at = networks, at or {}
+        self.networks, self.at, self.profile = networks, at or {}, profile
         self.nat_kinds, self.delays = nats or {}, delays or {}
         self.hosts, self.links, self.emulator = {}, {}, None
 
@@ -75,6 +77,8 @@ class Lab:
         for name, milliseconds in self.delays.items():
             if name in self.nats or name in self.hosts:
                 self.link(name).set(delay_ms=milliseconds)
+        if self.profile:
+            spread(self, self.profile)
         for host in [self.inet, *self.nats.values(), *self.hosts.values()]:
             wait_for(f"the links of {host.name} to work", host.links_work)
         for name, host in self.hosts.items():
@@ -104,6 +108,10 @@ class Lab:
                 host = self.hosts[name]
                 self.links[name] = Link(self, name, host, "eth0", [f"link set {host.port} master {host.bridge}"])
         return self.links[name]
+
+    def cable_end(self, name):
+        """The network's router, or the host, that a cable leads to."""
+        return self.nats[name] if name in self.nats else self.hosts[name]
 
     # --- what is asked of the whole ---
 

@@ -64,10 +64,9 @@ class Link:
         mac = json.loads(lab.inet.run("ip", "-j", "link", "show", port, check=True).stdout)[0]["address"]
         lab.inet.ip(f"link set {port} down nomaster", f"link set {port} name {near}", f"addr flush dev {near}",
                     f"link set {near} address {spare_mac(mac)}", f"link add {port} address {mac} type veth peer name {far}")
-        for end in (near, far):  # bare ends: inet itself must not answer on them
-            lab.inet.sysctl(**{f"net__ipv6__conf__{end}__disable_ipv6": 1})
-            lab.inet.ip(f"link set {end} arp off up")
-        lab.inet.ip(f"link set {port} up", *lines)
+        # Bare ends: inet itself must not answer on them.
+        lab.inet.sysctl(**{f"net__ipv6__conf__{end}__disable_ipv6": 1 for end in (near, far)})
+        lab.inet.ip(f"link set {near} arp off up", f"link set {far} arp off up", f"link set {port} up", *lines)
         for owner, link in ((lab.inet, port), (host, inner)):
             owner.run("ethtool", "-K", link, *OFFLOADS, check=True)
         self.emulator.ask(f"wire {name} {near} {far}")

@@ -140,6 +140,11 @@ class Nat(Host):
         """Everything that the internet's end of the uplink has."""
         return (self.uplink4() if self.has4 else []) + (self.uplink6() if self.has6 else [])
 
+    def prefixes(self):
+        """Where packets go that go to this network."""
+        found = ([f"{self.public}/32"] + ([self.inside_prefix] if self.config.get("open") else [])) if self.has4 else []
+        return found + ([f"{self.config['inside6']}:/64", f"{self.link6}:/64"] if self.has6 else [])
+
     def add_port(self, host, label):
         """A cable from one of the hosts inside."""
         port = f"p-{host.name}"

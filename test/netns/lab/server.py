@@ -22,6 +22,10 @@ class Public(Host):
         self.ip("link set eth0 up", f"addr add {self.v4}/24 dev eth0", f"addr add {self.v6}/64 dev eth0 nodad",
                 f"route add default via {gateway4}", f"route add ::/0 via {gateway6}")
 
+    def prefixes(self):
+        """Where packets go that go to this host."""
+        return [f"{self.v4}/32", f"{self.v6}/128"]
+
 
 class General(Public):
     """A host of the world that knows nothing of the overlay. No list of special purposes names its addresses, since exits refuse those;
