@@ -29,10 +29,17 @@ static void server_run(struct server_host *s)
 	host_turn(s->host);
 }
 
-/* Strict: nothing for free to anybody who has not authenticated himself from there. */
+/* Strict: nothing for free to anybody who has not authenticated himself from there, but what E5 gives to a moved leg. */
 static uint64_t allowance(const void *m, const struct addr *remote)
 {
-	return proven_has(&((const struct server_host *)m)->proven, remote) ? UINT64_MAX : 0;
+	const struct server_host *s = m;
+	struct relay_counters counters = {0};
+
+	if (proven_has(&s->proven, remote))
+		return UINT64_MAX;
+	if (s->relay)
+		relay_get_counters(s->relay, &counters);
+	return counters.bursts * UNVALIDATED_BURST_BYTES;
 }
 
 static void on_coordinator_event(void *ctx, const struct coordinator_event *event)

@@ -376,6 +376,17 @@ void dns_answer_add_ns(struct dns_answer *answer, enum dns_section section, cons
 	add_name(answer, section, owner, DNS_NS, ttl_s, target);
 }
 
+/* Texts of owner. */
+void dns_answer_add_txt(struct dns_answer *answer, enum dns_section section, const char *owner, uint32_t ttl_s,
+			const uint8_t *strings, size_t size)
+{
+	size_t length_at;
+	struct writer w = record_begin(answer, owner, DNS_TXT, ttl_s, &length_at);
+
+	write_bytes(&w, strings, size);
+	record_end(answer, section, &w, length_at);
+}
+
 /* Start of a zone; in the authority section it makes a negative answer cacheable (RFC 2308). */
 void dns_answer_add_soa(struct dns_answer *answer, enum dns_section section, const char *owner, uint32_t ttl_s,
 			const struct dns_soa *soa)

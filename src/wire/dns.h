@@ -30,6 +30,7 @@ enum dns_type {
 	DNS_CNAME = 5,
 	DNS_SOA = 6,
 	DNS_PTR = 12,
+	DNS_TXT = 16,
 	DNS_AAAA = 28,
 	DNS_OPT = 41,
 	DNS_IXFR = 251,
@@ -109,6 +110,9 @@ void dns_answer_add_ns(struct dns_answer *answer, enum dns_section section, cons
 		       const char *target);
 void dns_answer_add_soa(struct dns_answer *answer, enum dns_section section, const char *owner, uint32_t ttl_s,
 			const struct dns_soa *soa);
+/* Strings as they stand in the record: each behind its length. */
+void dns_answer_add_txt(struct dns_answer *answer, enum dns_section section, const char *owner, uint32_t ttl_s,
+			const uint8_t *strings, size_t size);
 /* Completes header and OPT. Returns the size; 0 when not even the header fitted. */
 size_t dns_answer_finish(struct dns_answer *answer);
 

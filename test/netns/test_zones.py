@@ -42,10 +42,16 @@ def test_zones_contact(new_lab):
             here.daemon.stop()
             here.start_daemon()
             here.wait_up()
-            here.run("ping", "-6" if here is lab.a else "-4", "-c", "1", "-W", "10", there.v6 if here is lab.a else there.v4, check=True)
+            family, address = ("-6", there.v6) if here is lab.a else ("-4", there.v4)
+            here.run("ping", family, "-c", "3", "-i", "0.2", "-W", "5", address, check=True)
         for server, node in ((lab.s, lab.a), (lab.s2, lab.b)):
             answer = lab.s.run("dig", "+short", "+timeout=5", f"@{server.v4}", node.fqdn, "A", check=True).stdout.split()
             demand(answer == [node.v4], f"{server.name} tells {answer} for {node.fqdn}")
+        for server, zone in ((lab.s, "ntm.internal"), (lab.s2, ZONE)):
+            record = lab.a.run("dig", "+short", "+timeout=5", f"@{server.v4}", f"_ntm.{zone}", "TXT", check=True).stdout
+            demand('"v=ntm1"' in record and f'"at={server.v4}:7367"' in record and f'"at=[{server.v6}]:7367"' in record, f"{zone}: {record}")
+        referral = lab.a.run("dig", "+timeout=5", "+norecurse", f"@{lab.s.v4}", f"_ntm.{ZONE}", "TXT", check=True).stdout
+        demand(f"ns.{ZONE}." in referral and lab.s2.v4 in referral, f"no referral to the zone inside: {referral}")
         demand(lab.everywhere("clear") == 0, "a virtual address was seen in clear")
 
 

@@ -14,7 +14,7 @@ enum { INQUIRIES_PER_MEMBER = 32 }; /* the oldest is forgotten */
 #define LINK_SILENCE_US                                                                                                \
 	(2 * USEC_PER_SEC) /* a question unanswered for this long: the other one is gone, or began anew */
 
-#define COLLISION_US (1 * USEC_PER_SEC) /* both ends' requests cross within this */
+#define COLLISION_US (100 * USEC_PER_MSEC) /* a question that was overtaken by its opposite's answer is no older */
 
 /* One session with another coordinator. */
 struct link_session {

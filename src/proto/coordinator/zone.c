@@ -6,6 +6,7 @@
 
 #include "proto/coordinator/state.h"
 #include "wire/dns.h"
+#include "wire/zone_record.h"
 
 enum { TTL_S = 60, SOA_REFRESH_S = 3600, SOA_RETRY_S = 600, SOA_EXPIRE_S = 86400 };
 
@@ -13,14 +14,29 @@ enum { TTL_S = 60, SOA_REFRESH_S = 3600, SOA_RETRY_S = 600, SOA_EXPIRE_S = 86400
 struct finding {
 	bool is_ours, exists, is_apex;
 	const struct member *member; /* its addresses, or its name when is_reverse */
-	bool is_reverse, is_server;
-	char apex[ZONE_MAX_SIZE + 1];	/* whose SOA goes with a negative answer */
-	char server[ZONE_MAX_SIZE + 4]; /* "ns." and the zone */
+	bool is_reverse, is_server, is_record;
+	const struct coordinator_entry *delegated; /* another coordinator's zone inside ours */
+	char apex[ZONE_MAX_SIZE + 1];		   /* whose SOA goes with a negative answer */
+	char server[ZONE_MAX_SIZE + 4];		   /* "ns." and the zone */
 };
 
 _Static_assert((int)ZONE_MAX_SIZE >= (int)DNS_REVERSE_MAX, "a reverse apex fits");
 
-/* Names in the forward zone: the apex, its server, and one label per member; nothing lies deeper. */
+/* A zone of another coordinator that lies inside ours. */
+static const struct coordinator_entry *find_delegated(const struct coordinator *c, const char *name)
+{
+	for (size_t i = 0; c->network && i < c->network->coordinator_count; i++) {
+		const struct coordinator_entry *entry = &c->network->coordinators[i];
+
+		if (strcmp(entry->zone, c->config.zone) != 0 && dns_name_in_zone(entry->zone, c->config.zone) &&
+		    dns_name_in_zone(name, entry->zone))
+			return entry;
+	}
+	return NULL;
+}
+
+/* Names in the forward zone: the apex, its server, its NTM record, and one label per member; what lies deeper is
+ * another coordinator's. */
 static void find_forward(const struct coordinator *c, const char *name, struct finding *finding)
 {
 	const struct member *member;
@@ -29,7 +45,9 @@ static void find_forward(const struct coordinator *c, const char *name, struct f
 	memcpy(finding->apex, c->config.zone, sizeof finding->apex);
 	finding->is_apex = strcmp(name, c->config.zone) == 0;
 	finding->is_server = strcmp(name, finding->server) == 0;
-	finding->exists = finding->is_apex || finding->is_server;
+	finding->is_record = strncmp(name, ZONE_RECORD_LABEL, strlen(ZONE_RECORD_LABEL)) == 0 &&
+			     strcmp(name + strlen(ZONE_RECORD_LABEL), c->config.zone) == 0;
+	finding->exists = finding->is_apex || finding->is_server || finding->is_record;
 	if (finding->exists || strlen(name) > FQDN_MAX_SIZE)
 		return;
 	member = member_find_name(c, name);
@@ -37,6 +55,8 @@ static void find_forward(const struct coordinator *c, const char *name, struct f
 		finding->member = member;
 		finding->exists = true;
 	}
+	if (!finding->exists)
+		finding->delegated = find_delegated(c, name);
 }
 
 /* Is the whole of part inside whole? */
@@ -123,6 +143,43 @@ static void add_server(const struct coordinator *c, struct dns_answer *answer, e
 		dns_answer_add_aaaa(answer, section, owner, TTL_S, &c->config.ns_v6);
 }
 
+/* Where the zone's coordinator is and by which key it is known, for coordinators that the network document has not told
+ * of us. */
+static void add_record(const struct coordinator *c, struct dns_answer *answer)
+{
+	const struct coordinator_entry *entry = coordinator_own_entry(c);
+	struct zone_record record = {0};
+	uint8_t bytes[ZONE_RECORD_MAX];
+	struct writer w = writer_over(bytes, sizeof bytes);
+	size_t size;
+
+	if (!entry)
+		return;
+	authority_pin(c->config.authority, record.pin);
+	memcpy(record.static_key, entry->static_key, KEY_SIZE);
+	record.addresses = entry->addresses;
+	zone_record_encode(&record, &w);
+	if (writer_finish(&w, &size) == OK)
+		dns_answer_add_txt(answer, DNS_ANSWER, NULL, TTL_S, bytes, size);
+}
+
+/* Whom to ask instead: the name server of a zone inside ours is at its coordinator's addresses. */
+static void add_referral(struct dns_answer *answer, const struct coordinator_entry *entry)
+{
+	char server[ZONE_MAX_SIZE + 4] = "ns.";
+
+	memcpy(server + 3, entry->zone, strlen(entry->zone) + 1);
+	dns_answer_add_ns(answer, DNS_AUTHORITY, entry->zone, TTL_S, server);
+	for (uint8_t i = 0; i < entry->addresses.count; i++) {
+		const struct ip *ip = &entry->addresses.list[i].ip;
+
+		if (ip->family == 4)
+			dns_answer_add_a(answer, DNS_ADDITIONAL, server, TTL_S, ip);
+		else if (ip->family == 6)
+			dns_answer_add_aaaa(answer, DNS_ADDITIONAL, server, TTL_S, ip);
+	}
+}
+
 /* Records of the asked type at an existing name. For ANY one set is enough (RFC 8482). */
 static void add_records(const struct coordinator *c, struct dns_answer *answer, const struct finding *finding,
 			uint16_t type)
@@ -138,6 +195,9 @@ static void add_records(const struct coordinator *c, struct dns_answer *answer, 
 			dns_answer_add_a(answer, DNS_ANSWER, NULL, TTL_S, &member->lease.v4);
 		else if (type == DNS_AAAA)
 			dns_answer_add_aaaa(answer, DNS_ANSWER, NULL, TTL_S, &member->lease.v6);
+	} else if (finding->is_record) {
+		if (type == DNS_TXT || any)
+			add_record(c, answer);
 	} else if (finding->is_server) {
 		add_server(c, answer, DNS_ANSWER, NULL, type == DNS_A || any, type == DNS_AAAA);
 	}
@@ -198,8 +258,12 @@ size_t coordinator_answer_dns(struct coordinator *c, struct time_us now, const u
 	if (!finding.is_ours)
 		return answer_code(c, &query, DNS_REFUSED, is_tcp, ret_answer, capacity);
 	c->counters.dns_answers++;
-	dns_answer_begin(&answer, &query, finding.exists ? DNS_NOERROR : DNS_NXDOMAIN, DNS_AUTHORITATIVE, is_tcp,
-			 ret_answer, capacity);
+	dns_answer_begin(&answer, &query, finding.exists || finding.delegated ? DNS_NOERROR : DNS_NXDOMAIN,
+			 finding.delegated ? 0 : DNS_AUTHORITATIVE, is_tcp, ret_answer, capacity);
+	if (finding.delegated) {
+		add_referral(&answer, finding.delegated);
+		return dns_answer_finish(&answer);
+	}
 	if (finding.exists)
 		add_records(c, &answer, &finding, query.type);
 	if (answer.counts[DNS_ANSWER] == 0 && !answer.truncated)

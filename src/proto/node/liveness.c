@@ -10,9 +10,12 @@
 #include "proto/node/machine.h"
 #include "wire/message.h"
 
-enum { RECEIPT_BYTES = 1 << 19 }; /* told at once: the sender keeps what is not acknowledged */
+enum { QUIET_PAUSES = 8, RECEIPT_BYTES = 1 << 19 }; /* told at once: the sender keeps what is not acknowledged */
 #define RECEIPT_DELAY_US (15 * USEC_PER_MSEC)
 #define PATIENCE_MIN_US (45 * USEC_PER_MSEC)
+#define QUIET_MIN_US (30 * USEC_PER_MSEC)
+#define QUIET_MAX_US (250 * USEC_PER_MSEC)
+#define QUIET_AGAIN_US (1 * USEC_PER_SEC)
 #define PROVE_AGAIN_US (1 * USEC_PER_SEC)
 #define OTHERS_PATIENCE_US (50 * USEC_PER_MSEC) /* for the coordinator's or relay's answer beyond its RTT */
 
@@ -105,6 +108,38 @@ static void send_receipt(struct node *node, struct peer *peer, struct time_us no
 		peer_send(node, peer, now, &heard->route, (struct blob){plaintext, size});
 }
 
+/*
+ * A steady stream that stops may have met a NAT that forgot us, and one who only listens would never know. QUIET_PAUSES
+ * usual pauses after its last packet the path is asked, once a second at most.
+ */
+static void expect_more(struct node *node, struct peer *peer, struct time_us now)
+{
+	struct receiving *receiving = &peer->receiving;
+	int64_t pause_us = time_since(now, receiving->heard), quiet_us;
+
+	if (pause_us < QUIET_MAX_US)
+		receiving->pause_us += (pause_us - receiving->pause_us) / 8;
+	quiet_us = QUIET_MIN_US + QUIET_PAUSES * receiving->pause_us;
+	receiving->heard = now;
+	receiving->quiet = time_add(now, quiet_us < QUIET_MAX_US ? quiet_us : QUIET_MAX_US);
+	peer_plan(node, peer, receiving->quiet);
+}
+
+/* Our own silence is not acknowledged either: treated as if data had been sent. */
+static void ask_why_quiet(struct peer *peer, struct path *path, struct time_us now)
+{
+	struct receiving *receiving = &peer->receiving;
+
+	receiving->quiet = TIME_NEVER;
+	if (!path || !path->valid || path->awaiting || path->challenge_open ||
+	    time_since(now, receiving->asked) < QUIET_AGAIN_US)
+		return;
+	receiving->asked = now;
+	path->awaiting = true;
+	path->awaiting_since = now;
+	path->next_challenge = now;
+}
+
 /* The way back is our own choice, and the way that data came where that differs and has been validated. */
 void liveness_heard(struct node *node, struct peer *peer, struct time_us now, const struct route *route)
 {
@@ -113,6 +148,7 @@ void liveness_heard(struct node *node, struct peer *peer, struct time_us now, co
 	if (receiving->bytes == 0)
 		return;
 	receiving->route = *route;
+	expect_more(node, peer, now);
 	if (receiving->bytes >= RECEIPT_BYTES) {
 		send_receipt(node, peer, now);
 		return;
@@ -149,7 +185,8 @@ static void ask_others(struct node *node, struct peer *peer, struct path *path, 
 {
 	path->asked_others = true;
 	if (peer->has_relay)
-		leg_refresh(&peer->leg, now);
+		leg_move(&peer->leg, now); /* as for a move: the relay forwards what follows, even if our NAT has rebound */
+	peer_run_leg(node, peer, now);
 	link_ask(node, now);
 }
 
@@ -212,6 +249,9 @@ void liveness_run(struct node *node, struct peer *peer, struct time_us now)
 	if (time_reached(now, peer->receiving.due))
 		send_receipt(node, peer, now);
 	peer_plan(node, peer, peer->receiving.due);
+	if (time_reached(now, peer->receiving.quiet))
+		ask_why_quiet(peer, active, now);
+	peer_plan(node, peer, peer->receiving.quiet);
 	if (active && active->valid && active->awaiting)
 		judge(node, peer, active, now);
 }

@@ -138,18 +138,14 @@ static bool drop_dead_paths(struct node *node, struct peer *peer)
 /* The leg follows under a new generation; what is sent behind the Bind is forwarded at once. */
 static struct path *move_leg(struct node *node, struct peer *peer, struct time_us now)
 {
-	uint8_t bytes[LEG_DATAGRAM_MAX];
 	struct route route;
-	size_t size;
 
 	if (!peer->has_relay)
 		return NULL;
 	leg_move(&peer->leg, now);
 	if (!peer_relay_route(node, &peer->leg, &route))
 		return NULL;
-	while (leg_output(&peer->leg, now, bytes, &size))
-		(void)outbox_put(&node->outbox, now, &route, bytes, size);
-	peer_plan(node, peer, leg_deadline(&peer->leg));
+	peer_run_leg(node, peer, now);
 	return peer->leg_was_bound ? path_add(node, peer, now, PATH_RELAY, &route) : NULL;
 }
 

@@ -113,7 +113,7 @@ static struct peer *create(struct node *node)
 		.active = -1,
 		.second = -1,
 		.deadline = TIME_NEVER,
-		.receiving = {.due = TIME_NEVER},
+		.receiving = {.due = TIME_NEVER, .quiet = TIME_NEVER},
 		.last_data = node->now,
 		.state = NODE_PEER_IDLE,
 	};
@@ -268,12 +268,15 @@ bool peer_relay_route(const struct node *node, struct leg *leg, struct route *re
 	return node_route_to(node, leg_relay(leg), ret);
 }
 
-static void run_leg(struct node *node, struct peer *peer, struct time_us now)
+/* In front of the data that needs it. */
+void peer_run_leg(struct node *node, struct peer *peer, struct time_us now)
 {
 	uint8_t bytes[LEG_DATAGRAM_MAX];
 	struct route route;
 	size_t size;
 
+	if (!peer->has_relay)
+		return;
 	while (leg_output(&peer->leg, now, bytes, &size))
 		if (peer_relay_route(node, &peer->leg, &route))
 			(void)outbox_put(&node->outbox, now, &route, bytes, size);
@@ -288,7 +291,7 @@ void peer_forget_paths(struct peer *peer)
 	peer->moving.active = false;
 	peer->held_until = (struct time_us){0};
 	peer->sending = (struct outbox_owner){0};
-	peer->receiving = (struct receiving){.due = TIME_NEVER};
+	peer->receiving = (struct receiving){.due = TIME_NEVER, .quiet = TIME_NEVER};
 }
 
 /* The next packet asks for a new direction. */
@@ -376,8 +379,7 @@ void peer_run(struct node *node, struct peer *peer, struct time_us now)
 {
 	peer->deadline = TIME_NEVER;
 	run_keys(node, peer, now);
-	if (peer->has_relay)
-		run_leg(node, peer, now);
+	peer_run_leg(node, peer, now);
 	contact_run(node, peer, now);
 	liveness_run(node, peer, now);
 	path_run(node, peer, now);

@@ -46,6 +46,10 @@ struct receiving {
 	struct receipt seen;
 	struct time_us due; /* TIME_NEVER: all is told */
 	size_t bytes;	    /* not told yet */
+	struct time_us heard; /* the last of it */
+	int64_t pause_us;     /* usual time between two, smoothed */
+	struct time_us quiet; /* when to ask why nothing comes; TIME_NEVER: not */
+	struct time_us asked; /* when that was last done */
 	struct route route; /* where the last of it came from */
 };
 
@@ -127,6 +131,8 @@ void peer_run(struct node *node, struct peer *peer, struct time_us now);
 bool peer_is_relay(const struct peer *peer, const struct addr *remote);
 /* How to reach a relay from here: false when we lack its address families. */
 bool peer_relay_route(const struct node *node, struct leg *leg, struct route *ret);
+/* What the leg has to say to the relay goes out. */
+void peer_run_leg(struct node *node, struct peer *peer, struct time_us now);
 /* Is there a way for data right now? */
 bool peer_has_path(const struct peer *peer);
 /* "direct" and "relay" separately numbered counter spaces. */

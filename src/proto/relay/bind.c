@@ -259,7 +259,11 @@ static void send_bound(struct relay *relay, const struct route *route, const str
 	send_reply(relay, route, pair, &bound);
 }
 
-/* What the candidate sent is what it may get before it has proved its address (E5). */
+/*
+ * What the candidate sent is what it may get before it has proved its address (E5), and a burst once for each
+ * generation: data for a node that moved must not go where it was for the round trip that the proof takes. As at the
+ * nodes themselves one who copies the Bind and is faster gains that much sealed data, once per real move.
+ */
 static void leg_set_candidate(struct relay *relay, struct pair *pair, const struct relay_bind *bind,
 			      const struct route *route, size_t size)
 {
@@ -274,6 +278,11 @@ static void leg_set_candidate(struct relay *relay, struct pair *pair, const stru
 	leg->candidate_local = relay_endpoint_of(&route->local);
 	leg->candidate_us = relay->now.us;
 	leg->candidate_budget += size - RELAY_CHALLENGE_SIZE;
+	if (bind->generation > pair->burst_generation[bind->leg]) {
+		pair->burst_generation[bind->leg] = bind->generation;
+		leg->candidate_budget += UNVALIDATED_BURST_BYTES;
+		relay->counters.bursts++;
+	}
 	pair->candidate_generation[bind->leg] = bind->generation;
 }
 

@@ -97,6 +97,7 @@ struct relay_counters {
 	uint64_t dropped_alive;	  /* another address for a leg whose own is alive and did not move */
 	uint64_t dropped_limited; /* tickets over the prefix's rate */
 	uint64_t dropped_full;	  /* no room for another pair */
+	uint64_t bursts;	  /* of E5, to moved legs that have not answered yet */
 	uint64_t challenges, bound, moved, legs_idle, pairs_made, pairs_expired, pairs_evicted;
 	uint32_t pairs, pairs_max;
 };

@@ -479,6 +479,103 @@ static void test_who_leaves_the_document_is_forgotten(void **state)
 	zones_finish(&z);
 }
 
+/* A coordinator that hands out names or addresses that are not its own may serve its own nodes; ours do not hear of
+ * them (T30). */
+static void test_it_speaks_for_its_own_zone_only(void **state)
+{
+	const char *const pools[] = {"198.18.0.0/16", "198.19.0.0/16"};
+
+	(void)state;
+	for (int takes_names = 0; takes_names < 2; takes_names++) {
+		struct zones z;
+		struct letter letter;
+
+		zones_begin(&z);
+		world_pass(&z.one, 0);
+		z.a = world_node(&z.one, "a");
+		fake_register(&z.one, z.a);
+		assert_int_equal(prefix_parse(pools[takes_names], &z.two.config.pool4), OK);
+		if (takes_names)
+			strcpy(z.two.config.zone, "ntm.internal");
+		world_restart(&z.two);
+		world_pass(&z.one, 0);
+		z.b = world_node(&z.two, "b");
+		fake_register(&z.two, z.b);
+		fake_ask(&z.two, z.b, 1, ip_format(&z.a->lease.v6, (char[ADDR_TEXT_MAX]){0}));
+		letter = fake_take(z.b, MESSAGE_DIRECTION_REFUSAL);
+		assert_int_equal(open_refusal(&letter), REASON_BAD_CREDENTIAL);
+		/* Nor when we ask. */
+		fake_ask(&z.one, z.a, 2, ip_format(&z.b->lease.v6, (char[ADDR_TEXT_MAX]){0}));
+		letter = fake_take(z.a, MESSAGE_DIRECTION_REFUSAL);
+		assert_int_equal(open_refusal(&letter), REASON_BAD_CREDENTIAL);
+		assert_int_equal(z.a->inbox_count, 0);
+		assert_int_equal(z.one.events[COORDINATOR_DIRECTED], 0);
+		zones_finish(&z);
+	}
+}
+
+/* Whoever stands in no document, or has a wrong key, meets silence; a member is no coordinator. */
+static void test_strangers_cannot_link(void **state)
+{
+	struct zones z;
+	uint8_t payload[64], mac1_key[KEY_SIZE], seed[KEY_SIZE] = {7}, first[MESSAGE_MAX];
+	struct writer w = writer_over(payload, sizeof payload);
+	struct handshake handshake;
+	struct handshake_setup setup = {
+		.mac1_key = mac1_key, .type = PACKET_REGISTRATION_REQUEST, .path_id = 77, .ephemeral_seed = seed};
+	size_t size;
+	uint64_t before;
+
+	(void)state;
+	zones_init(&z);
+	setup.local_static = &z.a->keys;
+	setup.remote_static = z.one.config.static_keys.public;
+	handshake_mac1_key(setup.remote_static, NULL, mac1_key);
+	message_header_encode(MESSAGE_LINK_REQUEST, 1, &w);
+	link_request_encode(&(struct link_request){.network_epoch = 1}, &w);
+	assert_int_equal(handshake_begin(&handshake, &setup, (struct blob){payload, w.at}, first, &size), OK);
+	before = z.one.sent_bytes;
+	assert_int_equal(world_deliver(&z.one, &z.a->route, first, size), ERR_DENIED);
+	assert_int_equal(z.one.sent_bytes, before);
+	for (uint8_t type = MESSAGE_NODE_INFORMATION_REQUEST; type <= MESSAGE_LINK_RESPONSE; type++)
+		assert_int_equal(fake_send(&z.one, z.a, type, 1, NULL), ERR_DENIED);
+	assert_int_equal(links(&z.one), 1);
+	zones_finish(&z);
+}
+
+static void test_requests_are_limited(void **state)
+{
+	enum { NODES = 6, QUESTIONS = 500 };
+	struct zones z;
+	struct coordinator_counters counters;
+
+	(void)state;
+	zones_init(&z);
+	for (int n = 0; n < NODES; n++) {
+		char name[] = "n0";
+		struct fake_node *node;
+
+		name[1] = (char)('0' + n);
+		node = world_node(&z.two, name);
+		fake_register(&z.two, node);
+		for (uint32_t i = 0; i < QUESTIONS; i++) {
+			fake_ask(&z.two, node, 1000 + i, "nobody.ntm.internal");
+			node->inbox_count = 0;
+		}
+	}
+	coordinator_get_counters(z.one.c, &counters);
+	assert_in_range(counters.inquiries_received, 1900, 2000);
+	assert_true(counters.limited_requests >= 1);
+	/* Those who were not answered ask again, and ever more seldom: it recovers. */
+	world_pass(&z.one, 12 * USEC_PER_SEC);
+	fake_keep_alive(&z.one, z.a);
+	fake_keep_alive(&z.two, z.b);
+	fake_ask(&z.two, z.b, 2, "a.ntm.internal");
+	z.a->inbox_count = 0;
+	assert_int_equal(fake_take(z.b, MESSAGE_ROUTE_DIRECTION).type, MESSAGE_ROUTE_DIRECTION);
+	zones_finish(&z);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -495,6 +592,9 @@ int main(void)
 		cmocka_unit_test(test_silent_end_is_found),
 		cmocka_unit_test(test_one_way_is_no_link),
 		cmocka_unit_test(test_who_leaves_the_document_is_forgotten),
+		cmocka_unit_test(test_it_speaks_for_its_own_zone_only),
+		cmocka_unit_test(test_strangers_cannot_link),
+		cmocka_unit_test(test_requests_are_limited),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

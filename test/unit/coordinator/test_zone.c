@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "wire/dns.h"
+#include "wire/zone_record.h"
 
 /* An answer taken apart far enough to compare. */
 struct answer {
@@ -214,12 +215,57 @@ static void test_class_edns_and_silence(void **state)
 	world_finish(&world);
 }
 
+/* What another coordinator needs to find this one, and whom to ask for the names of a zone inside this one. */
+static void test_other_zones(void **state)
+{
+	struct world one, two;
+	struct answer answer;
+	struct zone_record record;
+	uint8_t question[ZONE_QUESTION_MAX], bytes[DNS_UDP_MAX], pin[JOIN_PIN_SIZE];
+	struct writer w = writer_over(question, sizeof question);
+	size_t size;
+
+	(void)state;
+	world_init(&one, "198.18.0.0/16");
+	ask(&one, "_ntm.ntm.internal", DNS_TXT,
+	    &answer); /* no network document yet: the name is there, its record not */
+	assert_int_equal(answer.rcode, DNS_NOERROR);
+	assert_int_equal(answer.type, DNS_SOA);
+	world_init(&two, "198.19.0.0/16");
+	world_join(&one, &two);
+	zone_question_encode("two.ntm.internal", 0x4711, &w);
+	assert_int_equal(writer_finish(&w, &size), OK);
+	size = coordinator_answer_dns(two.c, two.now, question, size, false, bytes, sizeof bytes);
+	assert_int_equal(zone_answer_decode(bytes, size, "two.ntm.internal", 0x4711, &record), OK);
+	authority_pin(one.authority.public, pin);
+	assert_memory_equal(record.pin, pin, sizeof pin);
+	assert_memory_equal(record.static_key, two.config.static_keys.public, KEY_SIZE);
+	assert_int_equal(record.addresses.count, 1);
+	assert_true(addr_equal(&record.addresses.list[0], &two.address));
+	/* Not what was asked for. */
+	assert_int_equal(zone_answer_decode(bytes, size, "two.ntm.internal", 0x4712, &record), ERR_UNKNOWN);
+	assert_int_equal(zone_answer_decode(bytes, size, "one.ntm.internal", 0x4711, &record), ERR_UNKNOWN);
+	for (size_t cut = 0; cut < size - DNS_OPT_SIZE; cut++)
+		assert_int_equal(zone_answer_decode(bytes, cut, "two.ntm.internal", 0x4711, &record), ERR_UNKNOWN);
+	/* A referral. */
+	ask(&one, "b.two.ntm.internal", DNS_A, &answer);
+	assert_int_equal(answer.rcode, DNS_NOERROR);
+	assert_false(answer.is_authoritative);
+	assert_int_equal(answer.counts[0], 0);
+	assert_int_equal(answer.type, DNS_NS);
+	assert_string_equal(answer.owner, "two.ntm.internal");
+	assert_int_equal(answer.counts[2], 1);
+	world_finish(&one);
+	world_finish(&two);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_data),
 		cmocka_unit_test(test_class_edns_and_silence),
+		cmocka_unit_test(test_other_zones),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

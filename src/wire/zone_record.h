@@ -1,0 +1,33 @@
+/*
+ * zone_record.h: where a zone's coordinator is, as DNS tells it: a TXT record at _ntm.ZONE, and the question for it.
+ * A hint and no more: whose keys count is signed by an account server.
+ *
+ *   "v=ntm1" "net=PIN" "key=KEY" "at=ADDRESS:PORT" ...     PIN and KEY in lower-case hex
+ */
+#pragma once
+
+#include "wire/credential.h"
+
+enum {
+	ZONE_RECORD_MAX = 512, /* the longest has 364 bytes: 6 + 36 + 68 + 4 * 63 and lengths */
+	ZONE_QUESTION_MAX = 12 + 5 + ZONE_MAX_SIZE + 2 + 4 + 11,
+	ZONE_RECORD_TTL_S = 60,
+};
+
+#define ZONE_RECORD_LABEL "_ntm."
+
+struct zone_record {
+	uint8_t pin[JOIN_PIN_SIZE]; /* of the account server's key, as in a join code */
+	uint8_t static_key[KEY_SIZE];
+	struct server_addresses addresses;
+};
+
+/* The data of the TXT record. */
+void zone_record_encode(const struct zone_record *record, struct writer *w);
+/* Unknown strings behind the first are skipped. */
+must_use enum err zone_record_decode(struct reader *r, struct zone_record *ret);
+/* A question to a recursive resolver. */
+void zone_question_encode(const char *zone, uint16_t id, struct writer *w);
+/* Its answer: ERR_UNKNOWN when it answers something else, or has no such record. */
+must_use enum err zone_answer_decode(const uint8_t *packet, size_t size, const char *zone, uint16_t id,
+				     struct zone_record *ret);
