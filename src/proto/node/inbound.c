@@ -13,7 +13,7 @@ struct heard {
 };
 
 /* Inner source and destination must be exactly what peer and we hold (T12). */
-static bool is_allowed(const struct node *node, const struct peer *peer, const struct inner *inner)
+static bool is_between_us(const struct node *node, const struct peer *peer, const struct inner *inner)
 {
 	if (inner->version == 4)
 		return peer->v4.family && memcmp(inner->src, peer->v4.bytes, 4) == 0 &&
@@ -51,7 +51,7 @@ static enum err open_data(struct node *node, struct peer *peer, struct time_us n
 		return err;
 	}
 	if (inner_parse(place, ret->size, &inner) != OK || ret->size - inner.total_size >= PAD_TO ||
-	    !is_allowed(node, peer, &inner)) {
+	    !(is_between_us(node, peer, &inner) || general_is_allowed(node, peer, &inner))) {
 		join_cancel(&node->join);
 		node->counters.dropped_inner_source++;
 		return OK; /* authentic all the same: it tells about the path */

@@ -34,6 +34,15 @@ struct local_state {
 	uint8_t asks; /* since it is there */
 };
 
+/* General hosts: the exit that we use, or that we are. */
+struct general {
+	bool is_exit;
+	char name[FQDN_MAX_SIZE + 1]; /* of the exit; empty: none is used */
+	bool is_known;
+	struct node_id id;    /* of the peer that is it, when known */
+	struct time_us asked; /* for a tunnel to it */
+};
+
 struct node {
 	struct node_env env;
 	struct dh_keys static_keys;
@@ -70,6 +79,7 @@ struct node {
 	struct outbox outbox;
 	struct join join;
 	struct waiting waiting[WAITING_MAX];
+	struct general general;
 
 	struct time_us now, since, deadline;
 	uint32_t transaction;
@@ -118,6 +128,18 @@ void spare_run(struct node *node, struct time_us now);
 void spare_answered(struct node *node, struct time_us now, const struct ip *local, const struct addr *observed);
 /* Appends how they are seen from outside. */
 void spare_candidates(const struct node *node, struct candidates *ret);
+
+/* general.c: hosts outside the overlay. */
+/* The peer that is our exit; NULL: none is used, or it is not known yet. */
+struct peer *general_exit(struct node *node);
+bool general_takes(const struct node *node, const struct inner *inner);
+bool general_may_send(const struct node *node, const struct inner *inner);
+bool general_is_allowed(struct node *node, const struct peer *peer, const struct inner *inner);
+void general_ask(struct node *node, struct time_us now);
+void general_run(struct node *node, struct time_us now);
+
+/* status.c: a bare label is of our own zone. ERR_UNKNOWN: of no zone of the network. */
+enum err node_full_name(const struct node *node, const char *name, char ret[FQDN_MAX_SIZE + 1]);
 
 /* direction.c: Route Direction and its relatives, told by the coordinator. */
 void direction_received(struct node *node, struct time_us now, const struct route_direction *direction);

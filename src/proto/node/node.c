@@ -82,6 +82,7 @@ enum err node_create(const struct node_config *config, const struct node_env *en
 	node->static_keys = config->static_keys;
 	memcpy(node->authority, config->authority, KEY_SIZE);
 	node->network = mem_alloc(1, sizeof *node->network);
+	node->general.is_exit = config->is_exit;
 	node->aead = config->aead;
 	node->listen_port = config->listen_port;
 	node->move_epoch = config->move_epoch;
@@ -183,6 +184,7 @@ void node_input_time(struct node *node, struct time_us now)
 	node_settle_locals(node);
 	link_run(node, node->now);
 	names_run(node, node->now);
+	general_run(node, node->now);
 	for (int i = 0; i < NODE_PEERS_MAX; i++) {
 		struct peer *peer = node->peers[i];
 

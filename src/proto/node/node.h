@@ -36,6 +36,7 @@ struct node_config {
 	struct blob lease;	       /* last known, encoded; empty on first start */
 	const struct network *network; /* verified network document */
 	struct aead_provider *aead;    /* borrowed; outlives the node */
+	bool is_exit;		       /* carries packets of general hosts; the certificate must say so too */
 	bool join_udp;		       /* the packet consumer takes UDP superpackets (USO) */
 	uint16_t listen_port;	       /* own UDP port, for host candidates */
 	uint32_t move_epoch;	       /* start value: must not fall across restarts; 0 is fine for a new PathID */
@@ -96,10 +97,16 @@ must_use enum err node_contact(struct node *node, struct time_us now, const char
 must_use enum err node_ping(struct node *node, struct time_us now, const char *name, uint64_t token, uint32_t sequence);
 /* Prefer the addresses of this interface from now on (0: none): moves all tunnels. ERR_UNKNOWN: it has no address. */
 must_use enum err node_prefer_interface(struct node *node, struct time_us now, uint32_t ifindex);
+/* Inner packets to hosts outside the overlay go to this node from now on, if the account server has made it an exit
+ * (certificate group "exit"); "": nowhere, as at first. ERR_UNKNOWN: not a name of this network. */
+must_use enum err node_use_exit(struct node *node, struct time_us now, const char *name);
 /* Say good-bye to peers and coordinator; pull datagrams once more, then destroy. */
 void node_leave(struct node *node, struct time_us now);
 
 void node_get_status(const struct node *node, struct time_us now, struct node_status *ret);
+/* Whose this inner address is: the certificate of that peer, and its tunnel's inner MTU (0: it has no path now). NULL:
+ * nobody's that we know. Valid until the next input. */
+const struct certificate *node_holder(struct node *node, uint8_t version, const uint8_t *address, uint16_t *ret_mtu);
 /* By index 0..NODE_PEERS_MAX-1; false where there is none. */
 bool node_get_peer(const struct node *node, struct time_us now, size_t index, struct node_peer_status *ret);
 /* The current lease, encoded, for the next start; empty before registration. */

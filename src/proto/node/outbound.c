@@ -191,22 +191,27 @@ void outbound_packet(struct node *node, struct time_us now, struct packet *packe
 	struct inner inner;
 	struct peer *peer;
 	struct path *path;
+	bool is_general;
 
 	if (inner_parse(packet->bytes, packet->size, &inner) != OK || inner.total_size != packet->size ||
-	    !node->addressed || !is_own_source(node, &inner)) {
+	    !node->addressed || !(is_own_source(node, &inner) || general_may_send(node, &inner))) {
 		node->counters.dropped_malformed++;
 		return;
 	}
-	peer = peer_by_inner(node, inner.version, inner.dst);
+	is_general = general_takes(node, &inner);
+	peer = is_general ? general_exit(node) : peer_by_inner(node, inner.version, inner.dst);
 	if (!peer || !(peer_has_path(peer) || (peer->session && peer->moving.active))) {
 		struct ip destination = ip_from_bytes(inner.version, inner.dst);
 
-		if (!node_is_virtual(node, &destination)) {
+		if (!is_general && !node_is_virtual(node, &destination)) {
 			node->counters.dropped_no_peer++;
 			return;
 		}
 		hold(node, now, packet);
-		ask_direction(node, peer, now, &inner);
+		if (is_general)
+			general_ask(node, now);
+		else
+			ask_direction(node, peer, now, &inner);
 		return;
 	}
 	path = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
@@ -234,6 +239,16 @@ static bool is_for(const struct waiting *slot, const struct ip *destination)
 	       inner.version == destination->family && memcmp(inner.dst, destination->bytes, ip_size(destination)) == 0;
 }
 
+static bool is_for_peer(struct node *node, const struct waiting *slot, const struct peer *peer)
+{
+	struct inner inner;
+
+	if (is_for(slot, &peer->v4) || is_for(slot, &peer->v6))
+		return true;
+	return slot->used && peer == general_exit(node) &&
+	       inner_parse(slot->bytes + PACKET_ROOM, slot->size, &inner) == OK && general_takes(node, &inner);
+}
+
 /* In the order in which they were held, near enough: slots are filled from the first. */
 void outbound_release(struct node *node, struct peer *peer, struct time_us now)
 {
@@ -241,7 +256,7 @@ void outbound_release(struct node *node, struct peer *peer, struct time_us now)
 		struct waiting *slot = &node->waiting[i];
 		struct packet packet;
 
-		if (!is_for(slot, &peer->v4) && !is_for(slot, &peer->v6))
+		if (!is_for_peer(node, slot, peer))
 			continue;
 		slot->used = false;
 		if (time_since(now, slot->at) > WAITING_PATIENCE_US)

@@ -50,7 +50,7 @@ void node_emit_selected(struct node *node, struct peer *peer, const struct path 
 }
 
 /* A bare label is of our own zone. */
-static enum err full_name(const struct node *node, const char *name, char ret[FQDN_MAX_SIZE + 1])
+enum err node_full_name(const struct node *node, const char *name, char ret[FQDN_MAX_SIZE + 1])
 {
 	bool is_label = !strchr(name, '.'), is_apex;
 	size_t size = strlen(name) + (is_label ? 1 + strlen(node->zone) : 0);
@@ -72,7 +72,7 @@ enum err node_contact(struct node *node, struct time_us now, const char *name)
 	char fqdn[FQDN_MAX_SIZE + 1];
 	struct peer *peer;
 
-	if (full_name(node, name, fqdn) != OK || strcmp(fqdn, node->certificate.fqdn) == 0)
+	if (node_full_name(node, name, fqdn) != OK || strcmp(fqdn, node->certificate.fqdn) == 0)
 		return ERR_UNKNOWN;
 	peer = peer_by_name(node, fqdn);
 	if (!peer || (!peer->session && !peer->contact.used))
@@ -89,7 +89,7 @@ enum err node_ping(struct node *node, struct time_us now, const char *name, uint
 	struct peer *peer;
 	size_t size;
 
-	if (full_name(node, name, fqdn) != OK)
+	if (node_full_name(node, name, fqdn) != OK)
 		return ERR_UNKNOWN;
 	peer = peer_by_name(node, fqdn);
 	if (!peer || !peer_has_path(peer))

@@ -74,6 +74,7 @@ static void start_node(struct lan *lan, struct lan_node *node)
 	struct node_env env = {.random = {lan, fill}, .ctx = node, .event = note};
 	enum err err;
 
+	config.is_exit = node->is_exit;
 	config.static_keys = node->keys;
 	memcpy(config.authority, lan->authority.public, KEY_SIZE);
 	config.certificate = (struct blob){node->certificate, node->certificate_size};
@@ -100,6 +101,9 @@ static void make_node(struct lan *lan, int index)
 	memcpy(certificate.static_key, node->keys.public, KEY_SIZE);
 	certificate.id = node_id_of(identity.public);
 	snprintf(certificate.fqdn, sizeof certificate.fqdn, "%c.ntm.internal", 'a' + index);
+	certificate.group_count = node->is_exit;
+	if (node->is_exit)
+		strcpy(certificate.groups[0], "exit");
 	certificate_sign(&certificate, &lan->authority);
 	certificate_encode(&certificate, &w);
 	err = writer_finish(&w, &node->certificate_size);
@@ -118,7 +122,7 @@ void lan_restart(struct lan *lan, int index)
 	node_input_locals(node->node, lan->now, &local, 1);
 }
 
-struct lan *lan_create(void)
+static struct lan *create(bool has_exit)
 {
 	struct lan *lan = calloc(1, sizeof *lan);
 	struct dh_keys coordinator, relay;
@@ -131,6 +135,7 @@ struct lan *lan_create(void)
 
 	assert(ok);
 	(void)ok;
+	lan->nodes[LAN_NODES - 1].is_exit = has_exit;
 	lan->random = 12345;
 	lan->now.us = 1000000;
 	lan->delay_us = 10000;
@@ -155,6 +160,16 @@ struct lan *lan_create(void)
 	for (int i = 0; i < LAN_NODES; i++)
 		make_node(lan, i);
 	return lan;
+}
+
+struct lan *lan_create(void)
+{
+	return create(false);
+}
+
+struct lan *lan_create_with_exit(void)
+{
+	return create(true);
 }
 
 void lan_destroy(struct lan *lan)

@@ -23,6 +23,7 @@ struct lan_node {
 	struct addr addr;
 	struct ip v4, v6;
 	bool plugged;
+	bool is_exit;			 /* so says the account server */
 	size_t received, received_bytes; /* inner packets */
 	uint8_t last[2048];
 	size_t last_size;
@@ -54,6 +55,8 @@ struct lan {
 };
 
 struct lan *lan_create(void);
+/* The second node is an exit. */
+struct lan *lan_create_with_exit(void);
 void lan_destroy(struct lan *lan);
 /* Virtual time goes on until then. */
 void lan_run(struct lan *lan, int64_t duration_us);
