@@ -50,34 +50,37 @@ static uint8_t server_net(struct overlay *overlay, const char *name)
 	return world_add_net(overlay->world, &config);
 }
 
-static void add_coordinator(struct overlay *overlay)
+/* The next one of the network document. */
+static void enter_coordinator(struct overlay *overlay, struct host *host, const char *zone, struct ip pool4,
+			      struct coordinator_config *ret)
 {
-	struct coordinator_entry *entry = &overlay->network.coordinators[0];
-	struct coordinator_config *config = &overlay->coordinator_config;
+	uint8_t number = overlay->network.coordinator_count++;
+	struct coordinator_entry *entry = &overlay->network.coordinators[number];
 	uint64_t seed = overlay->world->seed;
 
-	overlay->coordinator = world_add_host(overlay->world, "dc", &coordinator_host_ops, NULL, OVERLAY_PORT);
-	overlay->coordinator_net = server_net(overlay, "dc-net");
-	host_plug(overlay->coordinator, 1, overlay->coordinator_net);
-	*config = (struct coordinator_config){
-		.static_keys = draw_dh(seed, "coordinator static", 0),
-		.sign_keys = draw_sign(seed, "coordinator sign", 0),
-		.zone = OVERLAY_ZONE,
-		.pool4 = {ip_v4(198, 18, 0, 0), 16},
+	*ret = (struct coordinator_config){
+		.static_keys = draw_dh(seed, "coordinator static", number),
+		.sign_keys = draw_sign(seed, "coordinator sign", number),
+		.pool4 = {pool4, 16},
 		.pool6 = {{.family = 6, .bytes = {0xfd, 0x6e, 0x74, 0x6d}}, 32},
 		.nodes_max = 64,
 		.aead = overlay->aead,
 	};
-	memcpy(config->authority, overlay->authority.public, KEY_SIZE);
-	*entry = (struct coordinator_entry){
-		.zone = OVERLAY_ZONE,
-		.pool4 = config->pool4,
-		.pool6 = config->pool6,
-		.addresses = addresses_of(overlay->coordinator),
-	};
-	memcpy(entry->static_key, config->static_keys.public, KEY_SIZE);
-	memcpy(entry->sign_key, config->sign_keys.public, KEY_SIZE);
-	overlay->network.coordinator_count = 1;
+	(void)snprintf(ret->zone, sizeof ret->zone, "%s", zone);
+	memcpy(ret->authority, overlay->authority.public, KEY_SIZE);
+	*entry = (struct coordinator_entry){.pool4 = ret->pool4, .pool6 = ret->pool6, .addresses = addresses_of(host)};
+	(void)snprintf(entry->zone, sizeof entry->zone, "%s", zone);
+	memcpy(entry->static_key, ret->static_keys.public, KEY_SIZE);
+	memcpy(entry->sign_key, ret->sign_keys.public, KEY_SIZE);
+}
+
+static void add_coordinator(struct overlay *overlay)
+{
+	overlay->coordinator = world_add_host(overlay->world, "dc", &coordinator_host_ops, NULL, OVERLAY_PORT);
+	overlay->coordinator_net = server_net(overlay, "dc-net");
+	host_plug(overlay->coordinator, 1, overlay->coordinator_net);
+	enter_coordinator(overlay, overlay->coordinator, OVERLAY_ZONE, ip_v4(198, 18, 0, 0),
+			  &overlay->coordinator_config);
 }
 
 static void add_relay(struct overlay *overlay, uint32_t index)
@@ -117,12 +120,39 @@ void overlay_init(struct overlay *overlay, uint64_t seed, uint32_t relays, int64
 		overlay_restart_relay(overlay, i);
 }
 
+/* The others hear of it by the network document. */
+void overlay_add_zone(struct overlay *overlay)
+{
+	struct overlay_zone *two = &overlay->two;
+
+	two->host = world_add_host(overlay->world, "dc2", &coordinator_host_ops, NULL, OVERLAY_PORT);
+	two->net = server_net(overlay, "dc2-net");
+	host_plug(two->host, 1, two->net);
+	enter_coordinator(overlay, two->host, OVERLAY_ZONE_TWO, ip_v4(198, 19, 0, 0), &two->config);
+	overlay->network.epoch++;
+	network_sign(&overlay->network, &overlay->authority);
+	overlay_restart_coordinator(overlay);
+	overlay_restart_zone_two(overlay);
+	for (uint32_t i = 0; i < overlay->relay_count; i++)
+		overlay_restart_relay(overlay, i);
+}
+
+/* Also the first start. */
+void overlay_restart_zone_two(struct overlay *overlay)
+{
+	struct overlay_zone *two = &overlay->two;
+
+	two->config.wall_s = wall_s(overlay);
+	coordinator_host_start(two->host, &two->config, &overlay->network, &two->disk);
+}
+
 /* Machines first: they borrow the AEAD provider. */
 void overlay_finish(struct overlay *overlay)
 {
 	world_destroy(overlay->world);
 	traffic_finish(&overlay->traffic);
 	disk_finish(&overlay->disk);
+	disk_finish(&overlay->two.disk);
 	aead_provider_destroy(overlay->aead);
 }
 
@@ -136,11 +166,13 @@ void overlay_restart_coordinator(struct overlay *overlay)
 /* Also the first start. */
 void overlay_restart_relay(struct overlay *overlay, uint32_t index)
 {
-	const struct coordinator_entry *entry = &overlay->network.coordinators[0];
+	uint8_t keys[COORDINATORS_MAX][KEY_SIZE];
 
+	for (uint8_t i = 0; i < overlay->network.coordinator_count; i++)
+		memcpy(keys[i], overlay->network.coordinators[i].static_key, KEY_SIZE);
 	overlay->relay_configs[index].wall_s = wall_s(overlay);
-	relay_host_start(overlay->relays[index], &overlay->relay_configs[index],
-			 (const uint8_t(*)[KEY_SIZE]) & entry->static_key, 1);
+	relay_host_start(overlay->relays[index], &overlay->relay_configs[index], (const uint8_t(*)[KEY_SIZE])keys,
+			 overlay->network.coordinator_count);
 }
 
 static void certify(struct overlay *overlay, struct overlay_node *node, const struct dh_keys *static_keys)
@@ -154,7 +186,9 @@ static void certify(struct overlay *overlay, struct overlay_node *node, const st
 	certificate.id = node_id_of(identity.public);
 	memcpy(certificate.identity_key, identity.public, KEY_SIZE);
 	memcpy(certificate.static_key, static_keys->public, KEY_SIZE);
-	(void)snprintf(certificate.fqdn, sizeof certificate.fqdn, "%s.%s", node->name, OVERLAY_ZONE);
+	(void)snprintf(node->fqdn, sizeof node->fqdn, "%s.%s", node->name,
+		       overlay->two.host && overlay->node_count % 2 ? OVERLAY_ZONE_TWO : OVERLAY_ZONE);
+	memcpy(certificate.fqdn, node->fqdn, sizeof certificate.fqdn);
 	(void)snprintf(certificate.account, sizeof certificate.account, "alice");
 	certificate_sign(&certificate, &overlay->authority);
 	certificate_encode(&certificate, &w);
@@ -300,7 +334,7 @@ bool overlay_wait_connected(struct overlay *overlay, struct overlay_node *a, str
 	struct connecting connecting = {overlay, a, b};
 	struct time_us until = time_add(overlay->world->now, limit_us);
 
-	if (node_contact(node_of(a->host), overlay->world->now, b->name) != OK) {
+	if (node_contact(node_of(a->host), overlay->world->now, b->fqdn) != OK) {
 		world_fail(overlay->world, "%s does not know the name %s", a->name, b->name);
 		return false;
 	}

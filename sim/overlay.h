@@ -8,13 +8,22 @@
 
 enum { OVERLAY_NODES_MAX = 8, OVERLAY_RELAYS_MAX = 2, OVERLAY_PORT = 7367 };
 #define OVERLAY_ZONE "net.example"
+#define OVERLAY_ZONE_TWO "two.net.example"
 #define OVERLAY_WALL_S UINT64_C(1800000000)
 
 struct overlay_node {
 	struct host *host;
 	struct node_config config;
 	uint8_t certificate[CERTIFICATE_MAX_SIZE];
-	char name[NAME_MAX_SIZE + 1];
+	char name[NAME_MAX_SIZE + 1], fqdn[FQDN_MAX_SIZE + 1];
+};
+
+/* A coordinator and what survives it. */
+struct overlay_zone {
+	struct host *host; /* NULL: there is no such zone */
+	struct coordinator_config config;
+	struct disk disk;
+	uint8_t net;
 };
 
 struct overlay {
@@ -27,6 +36,7 @@ struct overlay {
 	struct coordinator_config coordinator_config;
 	struct disk disk;
 	uint8_t coordinator_net;
+	struct overlay_zone two; /* where every second node is then */
 	int64_t server_delay_us; /* one way between the core and each server; negative: drawn */
 	uint32_t relay_count;
 	struct host *relays[OVERLAY_RELAYS_MAX];
@@ -44,6 +54,9 @@ void overlay_finish(struct overlay *overlay);
 struct overlay_node *overlay_add_node(struct overlay *overlay, const char *name, uint8_t net);
 void overlay_start_node(struct overlay *overlay, struct overlay_node *node);
 void overlay_restart_coordinator(struct overlay *overlay);
+/* One more zone with a coordinator of its own; before any node is added. */
+void overlay_add_zone(struct overlay *overlay);
+void overlay_restart_zone_two(struct overlay *overlay);
 void overlay_restart_relay(struct overlay *overlay, uint32_t index);
 /* An access network drawn at random: NAT kinds, delay, jitter, loss, families. */
 uint8_t overlay_draw_net(struct overlay *overlay, uint32_t loss_ppm);

@@ -5,6 +5,7 @@
 #include "forger.h"
 #include "story.h"
 #include "world.h"
+#include "zones.h"
 
 static void run_contact(struct overlay *o)
 {
@@ -266,6 +267,7 @@ const struct scenario scenarios[] = {
 	{"forwarder", "an attacker copies packets to their destination from his own address, faster (A2)",
 	 run_forwarder},
 	{"replayer", "an attacker replays, redirects and damages what he has seen (A1)", run_replayer},
+	{"zones", "two coordinators: contact and moves across, loss between them, the restart of either", zones_run},
 	{"swarm", "loss, reordering, moves, reboots and deaths at random; then healed", run_swarm},
 };
 const unsigned scenario_count = sizeof scenarios / sizeof *scenarios;

@@ -29,7 +29,8 @@ static void server_run(struct server_host *s)
 	host_turn(s->host);
 }
 
-/* Strict: nothing for free to anybody who has not authenticated himself from there, but what E5 gives to a moved leg. */
+/* Strict: nothing for free to anybody who has not authenticated himself from there, but what E5 gives to a moved leg.
+ */
 static uint64_t allowance(const void *m, const struct addr *remote)
 {
 	const struct server_host *s = m;
@@ -68,6 +69,9 @@ void coordinator_host_start(struct host *host, const struct coordinator_config *
 		if (coordinator_load(s->coordinator, &disk->records[i]) != OK)
 			world_fail(host->world, "%s cannot read record %zu of its own", host->name, i);
 	coordinator_set_network(s->coordinator, host->world->now, network);
+	for (uint8_t i = 0; i < network->coordinator_count; i++)
+		for (uint8_t k = 0; k < network->coordinators[i].addresses.count; k++)
+			proven_add(&s->proven, &network->coordinators[i].addresses.list[k]); /* signed */
 	server_run(s);
 }
 
