@@ -200,7 +200,7 @@ static enum err judge_certificate(struct login *login, const struct login_params
 	struct certificate *certificate = &ret->certificate_decoded;
 	enum err err;
 
-	if (params->role != ROLE_NODE)
+	if (params->role != ROLE_NODE && params->role != ROLE_EXIT)
 		return OK;
 	err = certificate_judge(encoded, login->authority, params->now_s, certificate);
 	if (err == ERR_EXPIRED)
@@ -320,7 +320,7 @@ enum err login_join(const char *code, const struct login_params *params, struct 
 		    char error[LOGIN_ERROR_MAX])
 {
 	static const char *const roles[] = {"a device (ntm up CODE)", "a coordinator (ntm-dc --join CODE)",
-					    "a relay (ntm-rs --join CODE)"};
+					    "a relay (ntm-rs --join CODE)", "an exit (ntm-exit --join CODE)"};
 	struct join_code join;
 	enum err err;
 
@@ -330,7 +330,7 @@ enum err login_join(const char *code, const struct login_params *params, struct 
 			       "the join code is mistyped or cut short; it starts with ntm1- and is one word");
 		return ERR_USAGE;
 	}
-	if (join.role != params->role && join.role <= ROLE_RELAY) {
+	if (join.role != params->role && join.role <= ROLE_EXIT) {
 		(void)snprintf(error, LOGIN_ERROR_MAX, "this join code is for %s", roles[join.role]);
 		wipe(&join, sizeof(join));
 		return ERR_USAGE;

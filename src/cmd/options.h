@@ -43,7 +43,7 @@ enum portmap_mode { PORTMAP_AUTO, PORTMAP_OFF };
 enum dns_mode { DNS_AUTO, DNS_STUB, DNS_OFF };
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
-enum invite_role { INVITE_NODE, INVITE_COORDINATOR, INVITE_RELAY };
+enum invite_role { INVITE_NODE, INVITE_COORDINATOR, INVITE_RELAY, INVITE_EXIT };
 
 /* One per row of the table, in its order. */
 enum option_id {

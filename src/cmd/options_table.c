@@ -31,7 +31,7 @@ static const char *const dns_choices[] = {"auto", "stub", "off", NULL};
 static const char *const portmap_choices[] = {"auto", "off", NULL};
 static const char *const level_choices[] = {"error", "warning", "info", "debug", NULL};
 static const char *const format_choices[] = {"text", "json", NULL};
-static const char *const role_choices[] = {"node", "coordinator", "relay", NULL};
+static const char *const role_choices[] = {"node", "coordinator", "relay", "exit", NULL};
 
 const struct option_row options_table[OPTIONS_MAX] = {
 	[OPTION_CONFIG] = {"config", KIND_PATH, FIELD(config), NULL, ALL, .argument = "FILE", .max = PATH_MOST,

@@ -226,10 +226,10 @@ void server_account_close(struct server *server)
 
 static void log_answer(const struct account_answer *answer)
 {
-	static const char *const roles[] = {"node", "coordinator", "relay"};
+	static const char *const roles[] = {"node", "coordinator", "relay", "exit"};
 	struct log_field fields[] = {
 		log_text("name", answer->fqdn),
-		log_text("role", answer->role <= ROLE_RELAY ? roles[answer->role] : "unknown"),
+		log_text("role", answer->role <= ROLE_EXIT ? roles[answer->role] : "unknown"),
 		log_text(LOG_REASON, answer->refused ? answer->refusal.text : ""),
 	};
 

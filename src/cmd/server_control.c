@@ -55,18 +55,19 @@ static bool number_argument(const struct exchange *x, const char *key, json_int_
 	return (!value || json_is_null(value) || json_is_integer(value)) && *ret >= 1 && *ret <= max;
 }
 
+static const char *const roles[] = {"node", "coordinator", "relay", "exit"};
+
 static int read_role(struct exchange *x, uint8_t *ret)
 {
-	static const char *const roles[] = {"node", "coordinator", "relay"};
 	const char *role = text_argument(x, "role");
 
 	*ret = ROLE_NODE;
-	for (uint8_t i = 0; i < 3 && *role; i++)
+	for (uint8_t i = 0; i <= ROLE_EXIT && *role; i++)
 		if (strcmp(role, roles[i]) == 0) {
 			*ret = i;
 			return EXIT_DONE;
 		}
-	return *role ? fail(x, EXIT_USAGE, "role %.40s: use node, coordinator or relay", role) : EXIT_DONE;
+	return *role ? fail(x, EXIT_USAGE, "role %.40s: use node, coordinator, relay or exit", role) : EXIT_DONE;
 }
 
 static int read_invite(struct exchange *x, struct account_invite *ret)
@@ -106,7 +107,6 @@ static int invite_failed(struct exchange *x, const struct account_invite *invite
 /* The code is shown only after the disk has it. */
 static int verb_invite(struct exchange *x)
 {
-	static const char *const roles[] = {"node", "coordinator", "relay"};
 	struct server *server = x->server;
 	struct account_invite invite = {0};
 	struct join_code join;

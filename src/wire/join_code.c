@@ -74,7 +74,7 @@ enum err join_code_format(const struct join_code *code, char text[JOIN_CODE_MAX]
 	size_t size;
 	enum err err;
 
-	if (code->role > ROLE_RELAY || code->addresses.count == 0 || code->addresses.count > SERVER_ADDRESSES_MAX)
+	if (code->role > ROLE_EXIT || code->addresses.count == 0 || code->addresses.count > SERVER_ADDRESSES_MAX)
 		return ERR_MALFORMED;
 	write_u8(&w, CODE_VERSION);
 	write_u8(&w, code->role);
@@ -113,7 +113,7 @@ static enum err code_decode(const uint8_t *bytes, size_t size, struct join_code 
 	read_bytes(&r, code.secret, JOIN_SECRET_SIZE);
 	read_server_addresses(&r, &code.addresses);
 	err = reader_finish(&r);
-	if (err != OK || code.role > ROLE_RELAY || code.addresses.count == 0)
+	if (err != OK || code.role > ROLE_EXIT || code.addresses.count == 0)
 		return ERR_MALFORMED;
 	*ret = code;
 	return OK;

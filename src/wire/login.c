@@ -114,7 +114,7 @@ enum err login_request_decode(struct reader *r, struct login_request *ret)
 	uint64_t seen;
 	enum err err = fields_decode(r, &rules, &m, &seen);
 
-	if (err == OK && m.role > ROLE_RELAY)
+	if (err == OK && m.role > ROLE_EXIT)
 		err = ERR_MALFORMED;
 	if (err == OK)
 		*ret = m;

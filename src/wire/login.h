@@ -15,7 +15,8 @@ enum login_frame_type {
 	FRAME_REFUSAL = 5,
 };
 
-enum login_role { ROLE_NODE = 0, ROLE_COORDINATOR = 1, ROLE_RELAY = 2 };
+/* An exit is a node whose certificate bears the group "exit"; only a code for that role gives it. */
+enum login_role { ROLE_NODE = 0, ROLE_COORDINATOR = 1, ROLE_RELAY = 2, ROLE_EXIT = 3 };
 
 /*
  * proof: Ed25519 signature by identity_key over "ntm login" || role || TLS exporter (32 bytes) || static_key ||

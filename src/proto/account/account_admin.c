@@ -57,11 +57,12 @@ static enum err check_invite_name(struct account *account, const struct account_
 
 static enum err check_invite(struct account *account, const struct account_invite *invite)
 {
-	if (invite->role > ROLE_RELAY || invite->uses == 0 || invite->uses > ACCOUNT_USES_MAX ||
+	if (invite->role > ROLE_EXIT || invite->uses == 0 || invite->uses > ACCOUNT_USES_MAX ||
 	    invite->expires_in_s == 0 || invite->expires_in_s > (uint64_t)ACCOUNT_EXPIRY_MAX_S ||
 	    invite->addresses.count == 0 || invite->addresses.count > SERVER_ADDRESSES_MAX)
 		return ERR_USAGE;
-	if (invite->zone[0] && (invite->role != ROLE_NODE || !zone_is_served(account, invite->zone)))
+	if (invite->zone[0] &&
+	    ((invite->role != ROLE_NODE && invite->role != ROLE_EXIT) || !zone_is_served(account, invite->zone)))
 		return ERR_UNKNOWN;
 	return check_invite_name(account, invite);
 }

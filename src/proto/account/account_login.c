@@ -47,7 +47,9 @@ static bool is_zero(const uint8_t *bytes, size_t size)
 
 static const char *role_text(uint8_t role)
 {
-	return role == ROLE_COORDINATOR ? "a coordinator" : role == ROLE_RELAY ? "a relay" : "a device";
+	static const char *const texts[] = {"a device", "a coordinator", "a relay", "an exit"};
+
+	return role <= ROLE_EXIT ? texts[role] : "nobody";
 }
 
 static __attribute__((format(printf, 3, 4))) uint8_t refuse(struct attempt *a, uint8_t reason, const char *format, ...)
@@ -67,7 +69,7 @@ static uint8_t check_proof(struct attempt *a, const uint8_t exporter[ACCOUNT_EXP
 	uint8_t text[ACCOUNT_PROOF_TEXT_SIZE];
 
 	account_proof_text(request->role, exporter, request->static_key, request->identity_key, text);
-	if (request->role > ROLE_RELAY || is_zero(request->static_key, KEY_SIZE) ||
+	if (request->role > ROLE_EXIT || is_zero(request->static_key, KEY_SIZE) ||
 	    sign_verify(request->identity_key, text, sizeof(text), request->proof) != OK)
 		return refuse(a, LOGIN_BAD_PROOF, "the proof of the identity key does not verify");
 	return 0;
@@ -89,6 +91,18 @@ static void count_use(struct attempt *a)
 {
 	a->code->uses++;
 	account_touch(a->account, &a->code->entry);
+}
+
+/* The only way to that group: a code that was made for an exit. What a request calls itself gives nothing. */
+static void grant_role(struct attempt *a, struct account_node *node)
+{
+	static const char group[] = "exit";
+	struct certificate *certificate = &node->certificate;
+
+	if (!a->code || a->code->role != ROLE_EXIT)
+		return;
+	certificate->group_count = 1;
+	memcpy(certificate->groups[0], group, sizeof(group));
 }
 
 /* Signs what the certificate says by now. */
@@ -153,6 +167,7 @@ static uint8_t admit_new_node(struct attempt *a, const struct node_id *id)
 		mem_free(node);
 		return refuse(a, LOGIN_FULL, "this network is full (%u devices)", account->nodes_max);
 	}
+	grant_role(a, node);
 	certify(a, node);
 	count_use(a);
 	a->answer->node = node;
@@ -178,6 +193,7 @@ static uint8_t admit_known_node(struct attempt *a, struct account_node *node)
 			return reason;
 		memcpy(node->code_hash, a->code->hash, HASH_SIZE);
 		count_use(a);
+		grant_role(a, node);
 	}
 	certify(a, node);
 	return 0;
@@ -293,7 +309,7 @@ static uint8_t judge(struct attempt *a, const uint8_t exporter[ACCOUNT_EXPORTER_
 			return refuse(a, LOGIN_BAD_CODE, "this join code is for %s, not for %s",
 				      role_text(a->code->role), role_text(request->role));
 	}
-	return request->role == ROLE_NODE ? admit_node(a) : admit_server(a);
+	return request->role == ROLE_NODE || request->role == ROLE_EXIT ? admit_node(a) : admit_server(a);
 }
 
 /* Judges at once, so that a code is used up before anybody else is looked at; the answer waits for the disk. */

@@ -44,13 +44,13 @@ struct answered {
 /* What has come of the peer's data, and when it is told (liveness.c). */
 struct receiving {
 	struct receipt seen;
-	struct time_us due; /* TIME_NEVER: all is told */
-	size_t bytes;	    /* not told yet */
+	struct time_us due;   /* TIME_NEVER: all is told */
+	size_t bytes;	      /* not told yet */
 	struct time_us heard; /* the last of it */
 	int64_t pause_us;     /* usual time between two, smoothed */
 	struct time_us quiet; /* when to ask why nothing comes; TIME_NEVER: not */
 	struct time_us asked; /* when that was last done */
-	struct route route; /* where the last of it came from */
+	struct route route;   /* where the last of it came from */
 };
 
 /* A move in progress: until the first packet from the peer on a new path. */

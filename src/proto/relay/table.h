@@ -19,12 +19,12 @@ struct pair {
 	uint32_t generation[2]; /* bound, or last bound; 0 before */
 	uint32_t candidate_generation[2];
 	uint32_t burst_generation[2]; /* the newest that E5's burst was given to */
-	uint32_t binds[2];     /* how often the leg was bound: makes every cookie good for one of them */
-	uint32_t prev, next;   /* in its list; next also in the free list */
-	uint64_t coordinator;  /* keyed hash of who sealed the ticket */
-	uint64_t not_before_s; /* of the ticket: only a newer one replaces the keys */
-	struct time_us check;  /* when its list looks at it again */
-	uint8_t list;	       /* enum pair_list */
+	uint32_t binds[2];	      /* how often the leg was bound: makes every cookie good for one of them */
+	uint32_t prev, next;	      /* in its list; next also in the free list */
+	uint64_t coordinator;	      /* keyed hash of who sealed the ticket */
+	uint64_t not_before_s;	      /* of the ticket: only a newer one replaces the keys */
+	struct time_us check;	      /* when its list looks at it again */
+	uint8_t list;		      /* enum pair_list */
 	bool used;
 };
 

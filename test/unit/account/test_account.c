@@ -241,6 +241,30 @@ static void proof_binds_key_role_and_connection(void **state)
 	assert_false(submit(f, &good)->refused);
 }
 
+/* Nodes use whoever bears the group "exit" for everything that leaves the overlay: nobody gets it in another way. */
+static void only_a_code_for_exits_makes_an_exit(void **state)
+{
+	struct fixture *f = *state;
+	struct join_code node = invite(f, ROLE_NODE, "", 2), exit = invite(f, ROLE_EXIT, "", 1);
+	struct login_request request;
+	struct certificate certificate = certificate_of(f, join(f, 1, "laptop", &node));
+
+	assert_int_equal(certificate.group_count, 0);
+	request = request_of(1, ROLE_EXIT, "", NULL); /* a renewal that calls itself an exit */
+	assert_int_equal(certificate_of(f, submit(f, &request)).group_count, 0);
+	request = request_of(2, ROLE_EXIT, "", node.secret);
+	assert_refused(submit(f, &request), LOGIN_BAD_CODE);
+	request = request_of(2, ROLE_NODE, "", exit.secret);
+	assert_refused(submit(f, &request), LOGIN_BAD_CODE);
+	certificate = certificate_of(f, join(f, 3, "exit", &exit));
+	assert_string_equal(certificate.fqdn, "exit.ntm.internal");
+	assert_int_equal(certificate.group_count, 1);
+	assert_string_equal(certificate.groups[0], "exit");
+	restart(f);
+	request = request_of(3, ROLE_EXIT, "", NULL);
+	assert_int_equal(certificate_of(f, submit(f, &request)).group_count, 1);
+}
+
 static void code_is_for_one_role(void **state)
 {
 	struct fixture *f = *state;
@@ -301,7 +325,7 @@ static void bad_invites_are_refused(void **state)
 	memcpy(bad.name, "Bad Name", 9);
 	assert_int_equal(account_invite(f->account, f->now, &bad, &code), ERR_USAGE);
 	bad = good;
-	bad.role = 3;
+	bad.role = ROLE_EXIT + 1;
 	assert_int_equal(account_invite(f->account, f->now, &bad, &code), ERR_USAGE);
 	bad = good;
 	memcpy(bad.zone, "elsewhere", 10);
@@ -708,6 +732,7 @@ int main(void)
 		T(node_is_certified),
 		T(unknown_used_and_expired_codes_are_told_apart),
 		T(proof_binds_key_role_and_connection),
+		T(only_a_code_for_exits_makes_an_exit),
 		T(code_is_for_one_role),
 		T(names_are_checked_and_derived),
 		T(code_can_fix_the_name),

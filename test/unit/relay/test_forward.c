@@ -229,7 +229,8 @@ static void test_move(void **state)
 	fixture_finish(&f);
 }
 
-/* An attacker who is first with a stolen higher Bind gains its size and E5's burst, once; the node's own Answer decides.
+/* An attacker who is first with a stolen higher Bind gains its size and E5's burst, once; the node's own Answer
+ * decides.
  */
 static void test_stolen_move_gains_a_burst_once(void **state)
 {

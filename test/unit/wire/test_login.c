@@ -133,7 +133,7 @@ static void test_login_request_rules(void **state)
 	field_put_addr(&w, FIELD_SERVER_ADDRESS, &addr); /* one too many */
 	r = reader_over(frame + 5, w.at - 5);
 	assert_int_equal(login_request_decode(&r, &got), ERR_MALFORMED);
-	m.role = ROLE_RELAY + 1;
+	m.role = ROLE_EXIT + 1;
 	w = writer_over(frame, sizeof frame);
 	login_request_encode(&m, &w);
 	r = reader_over(frame + 5, w.at - 5);
@@ -214,7 +214,7 @@ static void test_join_code_limits(void **state)
 	m.addresses.count = SERVER_ADDRESSES_MAX + 1;
 	assert_int_equal(join_code_format(&m, text), ERR_MALFORMED);
 	m.addresses.count = 1;
-	m.role = ROLE_RELAY + 1;
+	m.role = ROLE_EXIT + 1;
 	assert_int_equal(join_code_format(&m, text), ERR_MALFORMED);
 	memset(endless, 'A', sizeof endless - 1);
 	memcpy(endless, "ntm1-", 5);
