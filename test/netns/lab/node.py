@@ -23,9 +23,18 @@ class Node(Host):
             if letter in lab.nats:
                 self.links[label] = lab.nats[letter]
                 lab.nats[letter].add_port(self, label)
+                self.know_router(label)
         self.at, self.number = None, HOST_NUMBER[name]
         self.daemon = self.events = None
         self.state, self.socket_path = lab.path(f"{name}-state"), lab.socket_name(name)
+
+    def know_router(self, label):
+        """It and its router know each other's IPv6 neighbour entry: an address that was just added is answered for, but not yet answered to
+        (the kernel puts its local route in place a little later), and a lost answer is asked for again after 1 s."""
+        nat, mac = self.links[label], f"02:00:5e:00:{HOST_NUMBER[self.name]:02d}:{ord(self.links[label].letter):02x}"
+        if nat.has6:
+            self.ip(f"link set {label} address {mac}", f"neigh add {nat.gateway6} lladdr {nat.mac} dev {label} nud permanent")
+            nat.ip(f"neigh add {nat.config['inside6']}:{HOST_NUMBER[self.name]} lladdr {mac} dev lan nud permanent")
 
     def labels(self):
         """Which of its interfaces leads to which network."""
