@@ -2,6 +2,7 @@
 import atexit
 import contextlib
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -83,7 +84,7 @@ class Download:
 
     def wait_bytes(self, count, seconds=60):
         def reached():
-            demand(self.process.running() or self.bytes() >= count, f"curl ended ({self.process.child.poll()}): {self.process.output()[-300:]}")
+            demand(self.process.running() or self.bytes() >= count, f"{self.process.name} ended ({self.process.child.poll()}): {self.process.output()[-300:]}")
             return self.bytes() >= count
         wait_for(f"{count} bytes at {self.host.name}, {self.bytes()} are there", reached, seconds)
 
@@ -94,7 +95,7 @@ class Download:
     def finish(self, digest, seconds=120):
         """Ended well, and every byte is what it was."""
         code = self.process.wait(seconds)
-        demand(code == 0, f"curl ended with {code}: {self.process.output()[-300:]}")
+        demand(code == 0, f"{self.process.name} ended with {code}: {self.process.output()[-300:]}")
         demand(self.bytes() == self.size_bytes, f"{self.size_bytes - self.bytes()} bytes are missing")
         demand(sha256_of(self.path) == digest, "the SHA-256 differs")
 
@@ -113,12 +114,13 @@ class Shell:
                 subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{here}/{name}"], check=True)
         with open(f"{here}/sshd_config", "w", encoding="utf-8") as file:
             file.write(f"HostKey {here}/host\nAuthorizedKeysFile {here}/user.pub\nPidFile none\nStrictModes no\nUsePAM no\n"
-                       "PasswordAuthentication no\nPermitRootLogin prohibit-password\nPrintMotd no\n")
+                       "PasswordAuthentication no\nPermitRootLogin prohibit-password\nPrintMotd no\nSubsystem sftp internal-sftp\n")
         self.server = server.start("sshd", "/usr/sbin/sshd", "-D", "-e", "-f", f"{here}/sshd_config")
         self.server.wait_line("listening on")
-        self.process = client.start(
-            "ssh", "ssh", "-i", f"{here}/user", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-            "-o", "ServerAliveInterval=5", f"root@{server.fqdn.rstrip('.')}", "ping -n -i 0.2 127.0.0.1")
+        self.client = client
+        self.options = ["-i", f"{here}/user", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+                        "-o", "ServerAliveInterval=5"]
+        self.process = client.start("ssh", "ssh", *self.options, f"root@{server.fqdn.rstrip('.')}", "ping -n -i 0.2 127.0.0.1")
         self.process.wait_line("icmp_seq=2", 20)
 
     def numbers(self):
@@ -131,3 +133,56 @@ class Shell:
         numbers = self.numbers()
         demand(numbers == list(range(1, len(numbers) + 1)), "ssh lost output")
         demand(self.process.running(), "ssh ended")
+
+
+class Ftp:
+    """vsftpd on a host, giving a directory to everybody, a connection at so many bytes a second."""
+
+    def __init__(self, host, directory, rate_bytes):
+        config = host.lab.path(f"{host.name}-vsftpd.conf")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write("\n".join((
+                "background=NO", "listen=NO", "listen_ipv6=YES", "anonymous_enable=YES", "no_anon_password=YES", f"anon_root={directory}",
+                "run_as_launching_user=YES", "seccomp_sandbox=NO", f"anon_max_rate={rate_bytes}", "connect_from_port_20=YES",
+                "pasv_enable=YES", "port_enable=YES", "xferlog_enable=YES", f"xferlog_file={host.lab.path(host.name + '-vsftpd-transfers.log')}",
+            )) + "\n")
+        self.process = host.start("vsftpd", "/usr/sbin/vsftpd", config, kind=Detached)
+        wait_for(f"vsftpd on {host.name}", lambda: host.run("curl", "-sf", "ftp://127.0.0.1/").returncode == 0)
+
+
+class FtpDownload(Download):
+    """The BSD ftp client on a host: in active mode the server connects back to it, in passive mode it makes both connections."""
+
+    def __init__(self, host, url, size_bytes, active):
+        self.host, self.size_bytes = host, size_bytes
+        self.path = host.lab.path(f"{host.name}-ftp-{'active' if active else 'passive'}")
+        self.process = host.start("ftp", "ftp", "-v", "-n", "-A" if active else "-p", "-o", self.path, url)
+        self.started = time.monotonic()
+
+
+class Copy(Download):
+    """scp from a host, with the keys of a shell."""
+
+    def __init__(self, shell, source, remote_path, size_bytes):
+        self.host, self.size_bytes = shell.client, size_bytes
+        self.path = self.host.lab.path(f"{self.host.name}-scp")
+        self.process = self.host.start("scp", "scp", "-l", "50000", *shell.options, f"root@{source.fqdn.rstrip('.')}:{remote_path}", self.path)
+        self.started = time.monotonic()
+
+
+class Speed:
+    """iperf3 between two hosts at full speed, for so many seconds, and what it says in the end."""
+
+    def __init__(self, client, server, address, *options, seconds=4):
+        self.server = server.start("iperf3-server", "iperf3", "-s", "-1", "-J")
+        wait_for(f"iperf3 on {server.name}", lambda: ":5201" in server.run("ss", "-Hltn").stdout, 10)
+        self.client = client.start("iperf3", "iperf3", "-J", "-c", address, "-t", str(seconds), *options)
+
+    def result(self, seconds=40):
+        """Both ends have ended well. Returns what the client says in the end."""
+        codes = self.client.wait(seconds), self.server.wait(seconds)
+        text = self.client.output()
+        demand(codes == (0, 0), f"iperf3 ended with {codes}: {text[-300:]}")
+        document = json.loads(text)
+        demand("error" not in document, f"iperf3: {document.get('error')}")
+        return document["end"]
