@@ -41,13 +41,13 @@ def one_round(contender, world):
     return made
 
 
-def child(name, rounds):
+def child(name, rounds, topology):
     """All rounds of one contender in one world; the others have their turns in between. A failed round is said and left out."""
     laboratory.end_on_signals()
     os.nice(children.PRIORITY)
     contender, turn = all_contenders()[name](), Turn(children.TURNS, True)
     try:
-        with laboratory_world.World(contender.__module__.rsplit(".", maxsplit=1)[-1], contender.public) as world:
+        with laboratory_world.World(contender.__module__.rsplit(".", maxsplit=1)[-1], contender.public, topology) as world:
             contender.start(world)
             for number in range(rounds):
                 child_round(contender, world, turn, number)
@@ -98,10 +98,11 @@ def main():
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--contender", nargs="+", choices=NAMES, default=list(NAMES))
+    parser.add_argument("--topology", choices=laboratory_world.TOPOLOGIES, default="plain")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        return child(arguments.child, arguments.rounds)
+        return child(arguments.child, arguments.rounds, arguments.topology)
     lacks = laboratory.missing_capability()
     if lacks:
         print(f"bench: {lacks}", file=sys.stderr)
@@ -116,7 +117,7 @@ def main():
             results.extend([said["contender"], *one] for one in said["made"])
             told = "  ".join(f"{case} {measure} {value:.1f}" for case, measure, value in said["made"])
             print(f"{said['contender']:26} {said['round']:3} {told}", flush=True)
-    own = [sys.executable, os.path.abspath(__file__), "--rounds", str(arguments.rounds), "--child"]
+    own = [sys.executable, os.path.abspath(__file__), "--rounds", str(arguments.rounds), "--topology", arguments.topology, "--child"]
     try:
         children.Children(lambda name: [*own, name], take).run(peers.those_at_hand(arguments.contender))
     finally:
@@ -124,7 +125,7 @@ def main():
     made = rows(results)
     show(made)
     if arguments.json:
-        table.write_rows(arguments.json, "contact", "plain", made)
+        table.write_rows(arguments.json, "contact", arguments.topology, made)
     return 0 if made else 1
 
 

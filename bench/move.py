@@ -125,7 +125,8 @@ def measure(world, contender, case, turn, story):
         end_ns = time.monotonic_ns()
         result = outcome(pairs, case, at_ns, end_ns)
         result.update(back=back, load=round(os.getloadavg()[0], 2), namespaces=difference(namespace_counters(world), before),
-                      sockets=difference(socket_counters(pairs), before_own), void=world.emulator.void(), late_us=world.emulator.stats()["late_us"])
+                      sockets=difference(socket_counters(pairs), before_own), void=world.emulator.void(),
+                      late_us=world.emulator.stats()["late_us"])
         if story and "udp" in pairs:
             result["story"] = {way: flow.story(at_ns) for way, flow in flows(pairs, case, "udp").items()}
         case.after(world)

@@ -3,7 +3,7 @@
     M (a): home behind NAT A, cell behind NAT C, 10 ms from the middle      K, one of two:  b: home behind NAT B, away behind NAT E, 20 ms
     S (s): in the middle, public: coordination, relay, hub                                  p: public behind a plain router, 20 ms
 
-So one way is M-S 10, K-S 20, M-K 30 ms. The NATs masquerade: endpoint-independent mapping, address- and port-dependent filtering.
+So one way is M-S 10, K-S 20, M-K 30 ms; or the papers' distances, where K has a coordinator of its own, S2. The NATs masquerade: endpoint-independent mapping, address- and port-dependent filtering.
 """
 import json
 import os
@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.join(ROOT, "test", "netns"))
 sys.dont_write_bytecode = True
 import lab as laboratory  # noqa: E402
 from lab import Lab, sh  # noqa: E402
+from lab.places import MEMBERS, PROFILES, spread  # noqa: E402
 from lab.topology import HOST_NUMBER  # noqa: E402
 
 PEERS = os.environ.get("NTM_PEERS", os.path.join(ROOT, "build", "peers"))
@@ -25,14 +26,13 @@ laboratory.NETWORKS.update({
 })
 laboratory.NODES.update({"a": {"home": "A", "cell": "C"}, "b": {"home": "B", "away": "E"}, "p": {"home": "P"}})
 HOST_NUMBER["p"] = 40
-# One way, by network. "papers": the distances of the relay there, MN-RS 22 and CN-RS 162 ms there and back, edge 15 and 116; every
-# server is at S.
-TOPOLOGIES = {
-    "plain": {"A": 10, "C": 10, "B": 20, "E": 20, "P": 20},
-    "papers": {"A": 11, "C": 11, "B": 81, "E": 81, "P": 81},
-    "edge": {"A": 7.5, "C": 7.5, "B": 58, "E": 58, "P": 58},
-}
-ROUND_TRIPS_MS = {name: {"m-k": 2 * (d["A"] + d["B"]), "m-s": 2 * d["A"], "k-s": 2 * d["B"]} for name, d in TOPOLOGIES.items()}
+PLAIN_MS = {"A": 10, "C": 10, "B": 20, "E": 20, "P": 20}  # one way, by network
+# Of the papers' distances (lab/places.py): M is at home with its coordinator S, K with its own, S2; the rest stands at S.
+PLACES = {**MEMBERS, "cn": (*MEMBERS["cn"], "P")}
+TRIPS = {"m-k": "mn-cn", "m-s": "mn-dc1", "k-s": "cn-dc1", "s-s2": "dc1-dc2", "k-s2": "cn-dc2"}
+ROUND_TRIPS_MS = {"plain": {"m-k": 60, "m-s": 20, "k-s": 40},
+                  **{name: {key: trips[pair] for key, pair in TRIPS.items()} for name, trips in PROFILES.items()}}
+TOPOLOGIES = tuple(ROUND_TRIPS_MS)
 PORTS = ("20000-29999", "30000-39999")
 
 
@@ -47,13 +47,16 @@ class World(Lab):
     def __init__(self, name, public=False, topology="plain"):
         self.public, self.topology = public, topology
         letters = ("A", "C", "P") if public else ("A", "C", "B", "E")
-        delays = {letter: TOPOLOGIES[topology][letter] for letter in letters}
-        super().__init__(f"bench-{name}{'-public' if public else ''}", nodes=("a", "p" if public else "b"), delays=delays)
+        delays = {letter: PLAIN_MS[letter] for letter in letters} if topology == "plain" else None
+        super().__init__(f"bench-{name}{'-public' if public else ''}", nodes=("a", "p" if public else "b"), delays=delays,
+                         servers=("s",) if topology == "plain" else ("s", "s2"))
         self.logs_made = 0
         self.ports_turn = {}
 
     def build(self):
         super().build()
+        if self.topology != "plain":
+            spread(self, self.topology, PLACES)
         self.m, self.k = self.a, self.p if self.public else self.b
         for process in self.processes:  # the wires: they must not wait for what is sent over them
             sh(["chrt", "-f", "-p", "40", str(process.pid)])

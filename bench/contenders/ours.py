@@ -3,6 +3,8 @@ import probe
 from contenders import GREET_PORT, Contender
 from lab import demand, wait_for
 
+ZONE = "two.ntm.internal"
+
 
 class Ours(Contender):
     name = "ours"
@@ -10,10 +12,15 @@ class Ours(Contender):
 
     def start(self, world):
         world.s.serve()
+        zone = ()
+        if world.topology != "plain":
+            world.s2.serve_zone(world.s.invite("--role", "coordinator", "--name", ZONE))
+            world.s.daemon.wait_line("other zone linked")
+            zone = ("--zone", ZONE)
         world.m.join(world.s.invite("--name", "m"))
-        world.k.join(world.s.invite("--name", "k"))
+        world.k.join(world.s.invite("--name", "k", *zone))
         self.m_address, self.k_address = world.m.v4, world.k.v4
-        wait_for("K to answer", lambda: world.m.ntm("ping", "k", "-c", "1").returncode == 0, 20, 0.2)
+        wait_for("K to answer", lambda: world.m.ntm("ping", world.k.fqdn.rstrip("."), "-c", "1").returncode == 0, 20, 0.2)
 
     def forget(self, world):
         for node in (world.k, world.m):
