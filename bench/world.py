@@ -3,7 +3,8 @@
     M (a): home behind NAT A, cell behind NAT C, 10 ms from the middle      K, one of two:  b: home behind NAT B, away behind NAT E, 20 ms
     S (s): in the middle, public: coordination, relay, hub                                  p: public behind a plain router, 20 ms
 
-So one way is M-S 10, K-S 20, M-K 30 ms; or the papers' distances, where K has a coordinator of its own, S2. The NATs masquerade: endpoint-independent mapping, address- and port-dependent filtering.
+So one way is M-S 10, K-S 20, M-K 30 ms; or it is the papers' distances, where K has a coordinator of its own, S2. The NATs masquerade:
+endpoint-independent mapping, address- and port-dependent filtering.
 """
 import json
 import os
