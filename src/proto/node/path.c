@@ -207,8 +207,10 @@ static void suggest(struct node *node, struct peer *peer, struct time_us now, co
 
 	if (!path)
 		return;
-	path->is_suggested = true;
+	path->is_suggested = path->was_heard = true; /* and asked in this instant: E6 */
+	path->next_challenge = TIME_NEVER;
 	path_challenge(node, peer, path, now);
+	path->probes_left = 0; /* asked again only when more has come from there: E5 */
 	if (peer->active >= 0)
 		path_challenge(node, peer, &peer->paths[peer->active], now);
 }

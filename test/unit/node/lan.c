@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proto/session/trust.h"
+#include "wire/header.h"
 #include "wire/inner.h"
 
 enum { WALL_S = 1700000000 };
@@ -191,6 +192,12 @@ static void put(struct lan *lan, int64_t delay_us, const struct addr *from, cons
 	assert(lan->queue_size < LAN_QUEUE && size <= LAN_DATAGRAM);
 	*d = (struct lan_datagram){.at = time_add(lan->now, delay_us), .from = *from, .to = *to, .size = size};
 	memcpy(d->bytes, bytes, size);
+	if (!addr_equal(to, &lan->watched))
+		return;
+	lan->watched_packets++;
+	lan->watched_bytes += size;
+	if ((bytes[0] & PACKET_SEALED) && !(bytes[0] & SEALED_CONTROL))
+		lan->watched_data += size;
 }
 
 /* The stranger sees A's packets and is faster; what B sends to the stranger it passes on to A, and A's answers back. */
@@ -224,6 +231,26 @@ void lan_strange(struct lan *lan, int to, const void *bytes, size_t size)
 	struct addr stranger = parse("192.0.2.66:666");
 
 	put(lan, lan->delay_us, &stranger, &lan->nodes[to].addr, bytes, size);
+}
+
+void lan_inject(struct lan *lan, const struct addr *from, int to, const void *bytes, size_t size)
+{
+	put(lan, lan->delay_us, from, &lan->nodes[to].addr, bytes, size);
+}
+
+bool lan_take(struct lan *lan, const struct addr *from, const struct addr *to, struct lan_datagram *ret)
+{
+	for (size_t i = lan->queue_size; i > 0; i--) {
+		struct lan_datagram *d = &lan->queue[i - 1];
+
+		if (!addr_equal(&d->from, from) || !addr_equal(&d->to, to))
+			continue;
+		*ret = *d;
+		memmove(d, d + 1, (lan->queue_size - i) * sizeof *d);
+		lan->queue_size--;
+		return true;
+	}
+	return false;
 }
 
 static void drain_node(struct lan *lan, struct lan_node *node)

@@ -50,6 +50,8 @@ struct lan {
 	bool forwards; /* a stranger copies what A and B say to each other, faster, from an address of its own */
 	struct addr forwarder;
 	uint64_t forwarder_got; /* bytes of sealed packets that B sent to it */
+	struct addr watched;	/* what goes there is counted, arrived or not */
+	size_t watched_packets, watched_bytes, watched_data;
 	uint64_t sent_directly, sent_by_relay, duplicates_sealed;
 	uint32_t random;
 };
@@ -68,6 +70,10 @@ void lan_send(struct lan *lan, int from, const void *payload, size_t size);
 void lan_restart(struct lan *lan, int node);
 /* Bytes from an address that nobody knows. */
 void lan_strange(struct lan *lan, int to, const void *bytes, size_t size);
+/* Bytes with this source, right or wrong, one way later. */
+void lan_inject(struct lan *lan, const struct addr *from, int to, const void *bytes, size_t size);
+/* Takes the youngest datagram from one address to another off the wire; false: there is none. */
+bool lan_take(struct lan *lan, const struct addr *from, const struct addr *to, struct lan_datagram *ret);
 /* Did this node report such an event? */
 bool lan_had_event(const struct lan *lan, int node, enum node_event_type type);
 const struct node_event *lan_last_event(const struct lan *lan, int node, enum node_event_type type);
