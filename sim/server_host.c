@@ -29,8 +29,7 @@ static void server_run(struct server_host *s)
 	host_turn(s->host);
 }
 
-/* Strict: nothing for free to anybody who has not authenticated himself from there, but what E5 gives to a moved leg.
- */
+/* Strict: nothing for free to anybody not authenticated from there, but what E5 gives to a moved leg. */
 static uint64_t allowance(const void *m, const struct addr *remote)
 {
 	const struct server_host *s = m;
