@@ -21,6 +21,7 @@ CAPTIONS = {
     "a-relay": "a, by relay only", "d-relay": "d, by relay only", "idle": "idle: nothing happens",
 }
 PROCESSING_MS = 2
+README_CASES = ("a", "a-silent (K public)", "c", "d")
 
 
 def base(case):
@@ -145,14 +146,21 @@ def goal_table(document):
     return lines
 
 
+def panels_of(document, cases):
+    rows = [(case, find(document, case, "gap-to-m")) for case in cases]
+    return [(caption(case), row["samples"]) for case, row in rows if row]
+
+
 def plots(document, name):
     """The gap toward M, as cumulative distributions, and one move probe by probe."""
     cases = ("a", "a (K public)", "a-silent (K public)", "b", "c", "d", "e", "a-relay")
     cases = [case for case in cases if find(document, case, "gap-to-m")]
     wanted = dict((case, goal) for case, goal, _ in goals(ROUND_TRIPS_MS[document["topology"]], idle_gap(document)))
-    panels = [(caption(case), find(document, case, "gap-to-m")["samples"]) for case in cases]
     lines = dict((caption(case), wanted.get(case)) for case in cases)
-    svg.cumulative(os.path.join(FOLDER, f"{name}-gap.svg"), "Moves whose gap toward M was no longer than; dashed: our goal", panels, lines)
+    svg.cumulative(os.path.join(FOLDER, f"{name}-gap.svg"), "Moves whose gap toward M was no longer than; dashed: our goal",
+                   panels_of(document, cases), lines)
+    if name == "handover-plain":
+        svg.cumulative(os.path.join(FOLDER, "gap.svg"), "Moves whose gap toward M was no longer than", panels_of(document, README_CASES), lines)
     stories = [story for story in document["stories"] if story["case"] == "a" and "to_m" in story["story"]]
     told = {story["contender"]: story["story"]["to_m"] for story in stories}
     chosen = [(who, told[who]) for who in ("ours", "wireguard-go (hub at S)", "iroh", "Tailscale") if who in told]
