@@ -20,7 +20,7 @@ interfaces from the start, up and without an address: a move is one `ip -batch`,
 kernel's link watch. Namespaces are called ntm-RUN-HOST and are removed at the end, also after a failure; what an aborted run left is
 removed by the next one.
 """
-from .ground import BUILD, LABS, ROOT, LabError, demand, program, run_name, sh, wait_for
+from .ground import BUILD, LABS, ROOT, LabError, demand, long_form, program, run_name, sh, wait_for
 from .host import Host
 from .internet import Lab
 from .leftovers import clean_up_old_runs, end_on_signals, missing_capability, only_one_at_a_time
@@ -32,6 +32,6 @@ from .topology import GENERALS, NETWORKS, NODES, SERVERS
 
 __all__ = [
     "BUILD", "GENERALS", "LABS", "NAT_KINDS", "NETWORKS", "NODES", "ROOT", "SERVERS", "Detached", "Events", "General", "Host", "Inside",
-    "Lab", "LabError", "Nat", "Node", "Process", "Server", "clean_up_old_runs", "demand", "end_on_signals", "missing_capability",
+    "Lab", "LabError", "Nat", "Node", "Process", "Server", "clean_up_old_runs", "demand", "end_on_signals", "long_form", "missing_capability",
     "only_one_at_a_time", "program", "run_name", "sh", "wait_for",
 ]

@@ -51,3 +51,9 @@ def wait_for(what, condition, seconds=10.0, every=0.02):
 def demand(holds, what):
     if not holds:
         raise LabError(what)
+
+
+def long_form(test):
+    """Marks a test that only the long form of the test run includes."""
+    test.long_form = True
+    return test

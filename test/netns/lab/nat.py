@@ -170,6 +170,14 @@ class Nat(Host):
         self.nft("table ip nat\ndelete table ip nat\n" + nat_rules(kind, self.public, self.inside_prefix))
         self.run("conntrack", "-F", check=True)
 
+    def renumber(self, public):
+        """The provider gives another address: the old one is gone, and with it every mapping."""
+        old, self.public = self.public, public
+        self.lab.inet.ip(f"route add {public}/32 dev {self.port}", f"route del {old}/32 dev {self.port}")
+        self.ip(f"addr add {public}/32 dev out", f"route replace 203.0.113.1/32 dev out src {public}",
+                f"route replace default via 203.0.113.1 dev out src {public}", f"addr del {old}/32 dev out")
+        self.forget()
+
     def forget(self):
         """The NAT restarts: every mapping is gone, the next packet gets a new one."""
         self.run("conntrack", "-F", check=True)

@@ -1,0 +1,170 @@
+"""Beyond the papers: moves at bad moments, NATs and servers that fail, links that lie."""
+import os
+import signal
+
+from lab import demand, long_form, wait_for
+from services import Web
+from talk import Talks, both_families
+from test_join import two_joined
+from test_patterns import active_path, wait_route
+
+SECOND = 50       # datagrams of a conversation: it sends one every 20 ms
+BUFFERED = None   # what is longer than a retransmission timer of TCP runs it out: bytes are asked for, timers are not
+
+
+def packets_sent(node, label):
+    with node.inside(), open("/proc/thread-self/net/dev", encoding="utf-8") as file:
+        return next(int(line.split()[10]) for line in file if line.strip().startswith(label + ":"))
+
+
+def other(node):
+    return "cell" if node.at == "home" else "home"
+
+
+def test_mishap_move_during_contact(new_lab):
+    """A node moves after the first, second, third or fifth packet of a contact, be it the name, the direction or the handshake: the page comes."""
+    with new_lab(delays={"A": 10, "B": 10, "C": 10}) as lab:
+        two_joined(lab)
+        os.makedirs(lab.path("www"))
+        Web(lab.b, lab.path("www"))
+        for after in (1, 2, 3, 5):
+            lab.a.daemon.stop()
+            lab.a.start_daemon()
+            lab.a.wait_up()
+            sent, label = packets_sent(lab.a, lab.a.at), lab.a.at
+            curl = lab.a.start("curl", "curl", "-sS", "--max-time", "25", f"http://{lab.b.fqdn.rstrip('.')}/hello")
+            wait_for(f"packet {after} of the contact", lambda s=sent, n=after, at=label: packets_sent(lab.a, at) >= s + n, 10, 0.001)
+            lab.a.move(other(lab.a))
+            demand(curl.wait(40) == 0 and "I am b" in curl.output(), f"moved after packet {after}: curl: {curl.output()[-200:]}")
+
+
+def test_mishap_move_during_move(new_lab):
+    """Two moves without a pause between them, at one end and then at both."""
+    with new_lab(networks="ABCK") as lab:
+        two_joined(lab)
+        with Talks(lab, *both_families(lab.a, lab.b)) as talks:
+            talks.wait_on(talks.mark())
+            talks.moved("a twice", lambda: (lab.a.move("cell"), lab.a.move("cell2")))
+            talks.moved("a back", lambda: lab.a.move("home"))
+            talks.moved("both twice", lambda: (lab.move_together((lab.a, "cell"), (lab.b, "cell2")), lab.move_together((lab.a, "cell2"), (lab.b, "cell"))))
+            talks.finish(BUFFERED)
+
+
+def test_mishap_flapping(new_lab):
+    """Ten moves in three seconds between two networks."""
+    with new_lab() as lab:
+        two_joined(lab)
+        with Talks(lab, *both_families(lab.a, lab.b)) as talks:
+            talks.wait_on(talks.mark())
+            for _ in range(10):
+                lab.a.move(other(lab.a))
+                talks.all[0].wait_voices(15)
+            talks.wait_on(talks.mark())
+            wait_route(lab.a, lab.b, "direct")
+            talks.finish(BUFFERED)
+
+
+def test_mishap_silent_mover(new_lab):
+    """Only the other end has something to say: it must learn of a move all the same."""
+    with new_lab() as lab:
+        two_joined(lab)
+        with Talks(lab, *both_families(lab.a, lab.b), quiet=True) as talks:
+            talks.wait_on(talks.mark())
+            for label in ("cell", "home"):
+                talks.moved(f"to {label}", lambda at=label: lab.a.move(at))
+            talks.finish()
+
+
+def test_mishap_nat_rebinds(new_lab):
+    """A's NAT gives other ports, then has another address, then restarts and is away for a second."""
+    with new_lab(nats={"A": "endpoint-independent-any-port"}) as lab:
+        two_joined(lab)
+        with Talks(lab, *both_families(lab.a, lab.b)) as talks:
+            talks.wait_on(talks.mark())
+            nat = lab.nats["A"]
+            talks.moved("other ports", nat.forget)
+            talks.moved("another address", lambda: nat.renumber("203.0.113.12"))
+            talks.moved("a restart", lambda: restart(nat, talks))
+            talks.finish(BUFFERED)
+
+
+def restart(nat, talks):
+    nat.silence()
+    nat.forget()
+    talks.all[0].wait_voices(SECOND)
+    nat.speak()
+
+
+def silent_death(new_lab, way):
+    """A's router lets nothing through one way or both; the links stay up; another network is there."""
+    with new_lab() as lab:
+        two_joined(lab)
+        with Talks(lab, *both_families(lab.a, lab.b)) as talks:
+            lab.a.attach("cell")
+            talks.wait_on(talks.mark())
+            talks.moved(f"silence {way}", lambda: lab.nats["A"].silence(way))
+            demand(active_path(lab.a, lab.b)["local"].startswith("100.64."), "a does not use the network that works")
+            lab.nats["A"].speak()
+            talks.wait_on(talks.mark())
+            talks.finish(BUFFERED)
+
+
+def test_mishap_silent_death(new_lab):
+    """A router drops everything, and its links stay up: traffic is on the other network soon."""
+    silent_death(new_lab, "both")
+
+
+@long_form
+def test_mishap_silent_death_of_one_way(new_lab):
+    """The same where only one direction dies, for each."""
+    silent_death(new_lab, "in")
+    silent_death(new_lab, "out")
+
+
+@long_form
+def test_mishap_mtu_shrinks(new_lab):
+    """The uplink carries less than before, and says so or not; then more again: full-sized TCP goes on."""
+    with new_lab() as lab:
+        two_joined(lab)
+        with Talks(lab, *both_families(lab.a, lab.b)) as talks:
+            talks.wait_on(talks.mark())
+            talks.moved("1400", lambda: lab.nats["A"].set_mtu(lab.inet, 1400), seconds=60)
+            lab.nats["B"].nft("table inet mute {\n chain mute { type filter hook prerouting priority -400;\n  icmp type destination-unreachable drop\n }\n}\n")
+            talks.moved("1360, and a black hole", lambda: lab.nats["B"].set_mtu(lab.inet, 1360), seconds=60)
+            talks.moved("1500", lambda: [lab.nats[name].set_mtu(lab.inet, 1500) for name in "AB"])
+            talks.finish(BUFFERED)
+
+
+def test_mishap_daemon_stands_still(new_lab):
+    """The machine sleeps for two seconds, wakes up in the same network, sleeps again and wakes up in another one."""
+    with new_lab() as lab:
+        two_joined(lab)
+        with Talks(lab, *both_families(lab.a, lab.b)) as talks:
+            talks.wait_on(talks.mark())
+            talks.moved("slept", lambda: sleep(lab.a, talks))
+            talks.moved("slept and moved", lambda: sleep(lab.a, talks, "cell"))
+            talks.finish(BUFFERED)
+
+
+def sleep(node, talks, label=None, seconds=2):
+    node.daemon.signal(signal.SIGSTOP)
+    if label:
+        node.move(label)
+    talks.all[0].wait_voices(seconds * SECOND)
+    node.daemon.signal(signal.SIGCONT)
+
+
+def test_mishap_no_servers(new_lab):
+    """All servers are gone, and both move, one after the other, where they can reach each other: nobody else is needed."""
+    with new_lab(networks="ABCFGH", at={"a": "open", "b": "home"}) as lab:
+        two_joined(lab)
+        with Talks(lab, *both_families(lab.a, lab.b)) as talks:
+            talks.wait_on(talks.mark())
+            wait_route(lab.a, lab.b, "direct")
+            lab.s.daemon.kill()
+            talks.moved("b", lambda: lab.b.move("cell"))
+            talks.moved("b into the world", lambda: lab.b.move("dualopen"))
+            talks.moved("a", lambda: lab.a.move("open2"))
+            talks.moved("a behind a NAT", lambda: lab.a.move("home"))
+            wait_route(lab.a, lab.b, "direct")
+            talks.finish()
