@@ -8,8 +8,9 @@ enum { CONTROL_PADDED_MAX = 2048 }; /* challenges are padded to the path's MTU *
 
 /* What a train of datagrams told about its path: said once, after the last. */
 struct heard {
-	struct peer *peer;
+	struct peer *peer; /* NULL: no data of anybody */
 	bool highest;
+	size_t bytes;
 };
 
 /* Inner source and destination must be exactly what peer and we hold (T12). */
@@ -79,7 +80,7 @@ static enum err open_control(struct node *node, struct peer *peer, struct time_u
 		count_failure(node, err);
 		return err;
 	}
-	path_heard(node, peer, now, route, opened.highest);
+	path_heard(node, peer, now, route, size, opened.highest);
 	control_received(node, peer, now, route, plaintext, opened.size);
 	return OK;
 }
@@ -100,8 +101,7 @@ static void receive_sealed(struct node *node, struct peer *peer, struct time_us 
 	}
 	if (open_data(node, peer, now, bytes, size, &opened) != OK)
 		return;
-	heard->peer = peer;
-	heard->highest |= opened.highest;
+	*heard = (struct heard){.peer = peer, .highest = opened.highest, .bytes = size};
 }
 
 /* A leg is bound to one address of ours: what leaves from the one before is no longer forwarded. */
@@ -179,11 +179,12 @@ static void receive_one(struct node *node, struct time_us now, const struct rout
 		node->counters.dropped_malformed++;
 }
 
-static void tell_heard(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
-		       bool highest)
+static void tell_heard(struct node *node, struct time_us now, const struct route *route, const struct heard *heard)
 {
-	path_heard(node, peer, now, route, highest);
-	liveness_heard(node, peer, now, route);
+	if (!heard->peer)
+		return;
+	path_heard(node, heard->peer, now, route, heard->bytes, heard->highest);
+	liveness_heard(node, heard->peer, now, route);
 }
 
 /* Segment by segment; what was heard is told when the peer changes and at the end. */
@@ -194,14 +195,20 @@ void inbound_datagram(struct node *node, struct time_us now, const struct datagr
 
 	for (size_t at = 0; at < datagram->size; at += step) {
 		size_t size = datagram->size - at < step ? datagram->size - at : step;
-		struct peer *before = heard.peer;
+		struct heard one = {0};
 
-		receive_one(node, now, &datagram->route, datagram->bytes + at, size, &heard);
-		if (before && heard.peer != before)
-			tell_heard(node, before, now, &datagram->route, false);
+		receive_one(node, now, &datagram->route, datagram->bytes + at, size, &one);
+		if (!one.peer)
+			continue;
+		if (heard.peer && heard.peer != one.peer) {
+			tell_heard(node, now, &datagram->route, &heard);
+			heard = (struct heard){0};
+		}
+		heard.peer = one.peer;
+		heard.highest |= one.highest;
+		heard.bytes += one.bytes;
 	}
-	if (heard.peer)
-		tell_heard(node, heard.peer, now, &datagram->route, heard.highest);
+	tell_heard(node, now, &datagram->route, &heard);
 }
 
 /* Answers that the node itself gives to programs on this machine. */

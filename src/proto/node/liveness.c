@@ -185,8 +185,7 @@ static void ask_others(struct node *node, struct peer *peer, struct path *path, 
 {
 	path->asked_others = true;
 	if (peer->has_relay)
-		leg_move(&peer->leg,
-			 now); /* as for a move: the relay forwards what follows, even if our NAT has rebound */
+		leg_move(&peer->leg, now); /* as for a move: if our NAT has rebound, what follows passes all the same */
 	peer_run_leg(node, peer, now);
 	link_ask(node, now);
 }

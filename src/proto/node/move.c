@@ -13,13 +13,11 @@
 void move_replay(struct node *node, struct peer *peer, struct time_us now, struct path *path, struct time_us since,
 		 bool is_loss)
 {
-	bool is_limited = !path->valid && !path->is_known && path->kind == PATH_DIRECT;
-	size_t bytes_left = is_limited ? peer->burst_left : SIZE_MAX;
+	size_t unlimited = SIZE_MAX, *budget = path_budget(peer, path);
 	uint32_t lost, replayed;
 
-	replayed = outbox_replay(&node->outbox, now, &peer->sending, since, &path->route, &bytes_left, &lost);
-	if (is_limited)
-		peer->burst_left = (uint32_t)bytes_left;
+	replayed = outbox_replay(&node->outbox, now, &peer->sending, since, &path->route, budget ? budget : &unlimited,
+				 &lost);
 	if (!is_loss)
 		return;
 	node->counters.replayed += replayed;
@@ -83,6 +81,8 @@ void move_heard(struct node *node, struct peer *peer, struct time_us now, struct
 	}
 	if (peer->active >= 0 && peer->active != index && peer->paths[peer->active].valid && !path->valid)
 		return; /* make before break: not before the new way is proved */
+	if (moving->kept && peer->active != index)
+		return; /* ... and chosen */
 	moving->active = false;
 	if (moving->heard_before.us > start.us || moving->report.by_peer)
 		start = moving->heard_before;
@@ -158,15 +158,15 @@ static bool is_from_here(const struct node *node, const struct path *path)
 }
 
 /* Tells the peer where we are, on every way at once, and until it has heard. */
-static void send_move(struct node *node, struct peer *peer, struct time_us now)
+static void send_move(struct node *node, struct peer *peer, struct time_us now, bool kept)
 {
 	uint8_t plaintext[CONTROL_MAX];
 	struct writer w = writer_over(plaintext, sizeof plaintext);
-	struct move move = {.move_epoch = node->move_epoch}; /* observed: what we knew is of the old network */
+	struct move move = {.move_epoch = node->move_epoch,
+			    .kept = kept}; /* observed: what we knew is of the old network */
 	uint32_t transaction = ++node->transaction;
 	size_t size;
 
-	move.kept = peer->active >= 0 && peer->paths[peer->active].valid;
 	node_candidates(node, &move.candidates);
 	message_header_encode(MESSAGE_MOVE, transaction, &w);
 	move_encode(&move, &w);
@@ -219,8 +219,8 @@ static void leave_silent_paths(struct node *node, struct peer *peer, struct time
 }
 
 /* Data takes the best guess and the relay until the peer is heard on either; the replay windows drop what arrives
- * twice. */
-static void choose_ways(struct node *node, struct peer *peer, struct time_us now)
+ * twice. True when the old network is still there. */
+static bool choose_ways(struct node *node, struct peer *peer, struct time_us now)
 {
 	const struct handover *report = &peer->moving.report;
 	struct path *relay = move_leg(node, peer, now), *guess = NULL;
@@ -231,17 +231,18 @@ static void choose_ways(struct node *node, struct peer *peer, struct time_us now
 		guess->is_known = peer->moving.was_known;
 	path_add_all(node, peer, now);
 	if (peer->active >= 0 && peer->paths[peer->active].valid)
-		return; /* the old network is still there: it carries data until a new path is valid */
+		return true; /* it carries data until a new path is valid */
 	peer->active = guess ? (int)(guess - peer->paths) : relay ? (int)(relay - peer->paths) : -1;
 	peer->second = guess && relay ? (int)(relay - peer->paths) : -1;
 	peer->route_tag++;
+	return false;
 }
 
 /* Data leaves from an address that stays; the peer may still be sending to one that does not. */
 static void move_unconcerned(struct node *node, struct peer *peer, struct time_us now)
 {
 	if (drop_dead_paths(node, peer))
-		send_move(node, peer, now);
+		send_move(node, peer, now, false);
 	if (!leg_is_bound(&peer->leg))
 		(void)move_leg(node, peer, now); /* what it has sent may not have left: a neighbour needs no route */
 	path_add_all(node, peer, now);		 /* there may be a better way now */
@@ -249,6 +250,8 @@ static void move_unconcerned(struct node *node, struct peer *peer, struct time_u
 
 static void move_one(struct node *node, struct peer *peer, struct time_us now, enum path_cause cause)
 {
+	bool kept;
+
 	if (!is_concerned(node, peer)) {
 		move_unconcerned(node, peer, now);
 		return;
@@ -258,9 +261,9 @@ static void move_one(struct node *node, struct peer *peer, struct time_us now, e
 	if (cause == CAUSE_SILENT)
 		leave_silent_paths(node, peer, now);
 	peer->held_until = (struct time_us){0};
-	choose_ways(node, peer, now);
-	send_move(node, peer, now);
-	if (peer->active >= 0 && !peer->paths[peer->active].valid)
+	kept = choose_ways(node, peer, now);
+	send_move(node, peer, now, kept);
+	if (peer->active >= 0 && !kept)
 		replay_all(node, peer, now, &peer->paths[peer->active]);
 	if (peer->second >= 0)
 		replay_all(node, peer, now, &peer->paths[peer->second]);

@@ -44,20 +44,9 @@ static size_t pad(uint8_t *bytes, size_t size, size_t mtu)
 	return padded;
 }
 
-/* What the last packets may go to: E5's budget counts for an address that has not answered. */
-static bool within_budget(struct peer *peer, const struct path *path, size_t size)
-{
-	if (path->valid || path->is_known || path->kind == PATH_RELAY)
-		return true;
-	if (peer->burst_left < size)
-		return false;
-	peer->burst_left -= (uint32_t)size;
-	return true;
-}
-
 /* Where data goes now: nowhere while a move has left us without an address, or an upgrade holds it back; then it is
  * sealed and kept for the replay. */
-static uint8_t get_routes(const struct peer *peer, struct route ret[OUTBOX_ROUTES])
+static uint8_t get_routes(struct peer *peer, size_t bytes, struct route ret[OUTBOX_ROUTES])
 {
 	uint8_t count = 0;
 
@@ -65,7 +54,7 @@ static uint8_t get_routes(const struct peer *peer, struct route ret[OUTBOX_ROUTE
 		return 0;
 	if (peer->active >= 0)
 		ret[count++] = peer->paths[peer->active].route;
-	if (peer->second >= 0)
+	if (peer->second >= 0 && path_may_send(peer, &peer->paths[peer->second], bytes))
 		ret[count++] = peer->paths[peer->second].route;
 	return count;
 }
@@ -75,9 +64,11 @@ static void send_packet(struct node *node, struct peer *peer, struct time_us now
 			const struct inner *inner, struct path *path)
 {
 	struct route routes[OUTBOX_ROUTES];
-	uint8_t route_count = get_routes(peer, routes), flags = packet->checksum_partial ? SEALED_PARTIAL : 0;
+	uint8_t route_count = get_routes(peer, packet->size, routes),
+		flags = packet->checksum_partial ? SEALED_PARTIAL : 0;
 	uint8_t number = path_number(path ? path->kind : PATH_DIRECT);
 	size_t mtu = path ? path->mtu : MTU_WITHOUT_PATH, size;
+	uint64_t tag = peer->route_tag * (OUTBOX_ROUTES + 1) + route_count; /* a train has one set of routes */
 	struct cut cut;
 	uint8_t *segment;
 
@@ -87,14 +78,13 @@ static void send_packet(struct node *node, struct peer *peer, struct time_us now
 	}
 	while (cut_next(&cut, &segment, &size)) {
 		size_t padded = packet->gso == PACKET_GSO_NONE ? pad(segment, size, mtu) : size;
-		uint8_t *room =
-			outbox_reserve(&node->outbox, now, padded + OVERHEAD_SIZE, &peer->sending, peer->route_tag);
+		uint8_t *room = outbox_reserve(&node->outbox, now, padded + OVERHEAD_SIZE, &peer->sending, tag);
 
 		if (!room || session_seal(peer->session, number, flags, segment, padded, room) != OK) {
 			node->counters.dropped_queue_full++;
 			return;
 		}
-		outbox_commit(&node->outbox, now, routes, route_count, &peer->sending, peer->route_tag);
+		outbox_commit(&node->outbox, now, routes, route_count, &peer->sending, tag);
 		peer->tx_packets++;
 		peer->tx_bytes += size;
 		node->counters.tx_packets++;
@@ -216,7 +206,7 @@ void outbound_packet(struct node *node, struct time_us now, struct packet *packe
 	}
 	path = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
 	peer->last_data = now;
-	if (path && !within_budget(peer, path, packet->size)) {
+	if (path && !path_may_send(peer, path, packet->size)) {
 		path_select(node, peer, now, CAUSE_NONE); /* a valid one if there is any */
 		path = &peer->paths[peer->active];
 		if (!path->valid) {

@@ -148,6 +148,27 @@ static void measure(struct path *path, int64_t rtt_us)
 	path->rtt_us += (rtt_us - path->rtt_us) / 8;
 }
 
+/* Where the peer says that it moved to a burst, once; where it is only seen no more than came from there. */
+size_t *path_budget(struct peer *peer, struct path *path)
+{
+	if (path->valid || path->is_known || path->kind == PATH_RELAY)
+		return NULL;
+	return path->is_suggested ? &path->credit : &peer->burst_left;
+}
+
+/* Spends. */
+bool path_may_send(struct peer *peer, struct path *path, size_t bytes)
+{
+	size_t *budget = path_budget(peer, path);
+
+	if (!budget)
+		return true;
+	if (*budget < bytes)
+		return false;
+	*budget -= bytes;
+	return true;
+}
+
 /*
  * Packets came from an address that the peer has not named, it has been validated, and the active path, asked in the
  * same instant, should have answered by now. A NAT that rebound looks like that, and so does a stranger who forwards
@@ -200,29 +221,38 @@ void path_set_valid(struct node *node, struct peer *peer, struct path *path, str
 	}
 }
 
-/* E1 and E2: an unknown address is probed, and so is the one in use. Nothing is switched here. */
-static void suggest(struct node *node, struct peer *peer, struct time_us now, const struct route *route)
+/*
+ * E1 and E2: an unknown address is probed, and so is the one in use. Nothing is switched here. If it was a NAT that
+ * rebound, data sent the old way is lost: until one of the two answers as much as came from the new address goes there
+ * as well, which is no more than one who forwards could have thrown away himself.
+ */
+static void suggest(struct node *node, struct peer *peer, struct time_us now, const struct route *route, size_t bytes)
 {
 	struct path *path = path_add(node, peer, now, PATH_DIRECT, route);
 
 	if (!path)
 		return;
 	path->is_suggested = path->was_heard = true; /* and asked in this instant: E6 */
+	path->credit = bytes;
 	path->next_challenge = TIME_NEVER;
 	path_challenge(node, peer, path, now);
 	path->probes_left = 0; /* asked again only when more has come from there: E5 */
-	if (peer->active >= 0)
-		path_challenge(node, peer, &peer->paths[peer->active], now);
+	if (peer->active < 0)
+		return;
+	path_challenge(node, peer, &peer->paths[peer->active], now);
+	if (peer->second < 0 && !peer->moving.active && peer->paths[peer->active].challenge_open)
+		path_overlap(node, peer, path, now);
 }
 
 /* Once per datagram or train. */
-void path_heard(struct node *node, struct peer *peer, struct time_us now, const struct route *route, bool highest)
+void path_heard(struct node *node, struct peer *peer, struct time_us now, const struct route *route, size_t bytes,
+		bool highest)
 {
 	struct path *path = path_find(peer, route);
 
 	if (!path) {
 		if (highest && !peer_is_relay(peer, &route->remote))
-			suggest(node, peer, now, route);
+			suggest(node, peer, now, route, bytes);
 		return;
 	}
 	path->route.ifindex = route->ifindex;
@@ -231,6 +261,7 @@ void path_heard(struct node *node, struct peer *peer, struct time_us now, const 
 		move_heard(node, peer, now, path);
 	if (path->valid)
 		return;
+	path->credit += bytes;
 	if (!path->was_heard)
 		path->challenge_at =
 			(struct time_us){0}; /* what was sent before met a closed NAT: ask at once, this once */
@@ -309,6 +340,7 @@ void path_challenge(struct node *node, struct peer *peer, struct path *path, str
 	pad_challenge(&w, slot->proves);
 	if (writer_finish(&w, &size) != OK || !peer_send(node, peer, now, &path->route, (struct blob){plaintext, size}))
 		return;
+	path->credit -= path->credit < size + OVERHEAD_SIZE ? path->credit : size + OVERHEAD_SIZE;
 	slot->open = path->challenge_open = true;
 	slot->at = path->challenge_at = now;
 	path->challenges_tx++;

@@ -30,6 +30,7 @@ struct path {
 	bool asked_others;    /* in this doubt: whether the local address is to blame */
 	bool was_heard;	      /* since it is probed */
 	bool is_suggested;    /* by a packet that came from there; the active path is being asked */
+	size_t credit;	      /* bytes that came from there while it is not valid, less those sent (E5) */
 	bool is_known;	      /* the peer was there before and did not say that it moved: not E5's case */
 	int64_t rtt_us;	      /* smoothed (RFC 6298); -1: not known */
 	int64_t rtt_var_us;   /* its mean deviation */
@@ -62,8 +63,13 @@ void path_add_all(struct node *node, struct peer *peer, struct time_us now);
 void path_add_spares(struct node *node, struct peer *peer, struct time_us now);
 void path_drop(struct node *node, struct peer *peer, struct path *path, struct time_us now);
 
-/* An authentic packet came over `route`; highest: it may suggest an address (E1). */
-void path_heard(struct node *node, struct peer *peer, struct time_us now, const struct route *route, bool highest);
+/* Authentic packets of so many bytes came over `route`; highest: they may suggest an address (E1). */
+void path_heard(struct node *node, struct peer *peer, struct time_us now, const struct route *route, size_t bytes,
+		bool highest);
+/* How many bytes of data may still go to an address that has not been validated (E5); NULL: it has, no limit. */
+size_t *path_budget(struct peer *peer, struct path *path);
+/* May so many go there now? Spends them. */
+bool path_may_send(struct peer *peer, struct path *path, size_t bytes);
 /* A challenge of ours came back. */
 void path_answered(struct node *node, struct peer *peer, struct time_us now, const uint8_t challenge[CHALLENGE_SIZE]);
 /* Sends a challenge now unless one was sent less than CHALLENGE_INTERVAL_US ago (E6). */

@@ -82,7 +82,7 @@ struct peer {
 	struct candidates candidates; /* the peer's, from its coordinator or itself */
 	struct addr observed;
 	uint32_t move_epoch; /* the peer's, highest authenticated */
-	uint32_t burst_left; /* E5: bytes that may still go to an unvalidated address */
+	size_t burst_left;   /* E5: bytes that may still go to an unvalidated address */
 
 	struct path paths[NODE_PATHS_MAX];
 	int active, second;    /* indices of paths that data takes; -1: none. second: only during moves and doubts */

@@ -5,14 +5,24 @@
 #define HYSTERESIS_US 2000
 #define HOLD_MAX_US (100 * USEC_PER_MSEC)
 
-/* Did the peer, or the coordinator that sees it, name this address? Others were only seen on packets, which a stranger
- * may have forwarded. */
-static bool is_listed(const struct peer *peer, const struct addr *remote)
+/*
+ * 0: where the peer prefers to be or its coordinator sees it; 1: another address that it has named; 2: one that was
+ * only seen on packets, which a stranger may have forwarded.
+ */
+static int strangeness_of(const struct peer *peer, const struct addr *remote)
 {
-	for (int i = 0; i < peer->candidates.count; i++)
-		if (addr_equal(&peer->candidates.list[i], remote))
-			return true;
-	return addr_equal(&peer->observed, remote);
+	bool has_first = false;
+
+	if (addr_equal(&peer->observed, remote))
+		return 0;
+	for (int i = 0; i < peer->candidates.count; i++) {
+		const struct addr *candidate = &peer->candidates.list[i];
+
+		if (addr_equal(candidate, remote))
+			return has_first ? 1 : 0;
+		has_first |= candidate->ip.family == remote->ip.family;
+	}
+	return 2;
 }
 
 static bool is_from_best_local(const struct node *node, const struct path *path)
@@ -25,13 +35,9 @@ static bool is_from_best_local(const struct node *node, const struct path *path)
 /* Smaller is better; among equals the RTT decides. */
 static int rank_of(const struct node *node, const struct peer *peer, const struct path *path)
 {
-	int rank = path->kind == PATH_RELAY ? 4 : 0;
+	int rank = path->kind == PATH_RELAY ? 8 : strangeness_of(peer, &path->route.remote);
 
-	if (path->kind == PATH_DIRECT && !is_listed(peer, &path->route.remote))
-		rank += 1;
-	if (!is_from_best_local(node, path))
-		rank += 2;
-	return rank;
+	return rank + (is_from_best_local(node, path) ? 0 : 4);
 }
 
 /* An unknown RTT is worse than any known one. */
@@ -51,7 +57,8 @@ static bool is_better(const struct node *node, const struct peer *peer, const st
 		return rank < other;
 	if (!is_active)
 		return rtt_of(path) < rtt_of(than);
-	return is_listed(peer, &path->route.remote) && rtt_of(path) < rtt_of(than) - rtt_of(than) / 5 - HYSTERESIS_US;
+	return strangeness_of(peer, &path->route.remote) < 2 &&
+	       rtt_of(path) < rtt_of(than) - rtt_of(than) / 5 - HYSTERESIS_US;
 }
 
 /* Told by the paths themselves where the occasion does not tell it. */
