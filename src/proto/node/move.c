@@ -344,6 +344,7 @@ void move_peer(struct node *node, struct peer *peer, struct time_us now, const s
 	path_add_all(node, peer, now);
 	if (!path)
 		return;
+	path->is_suggested = false; /* the peer itself says so */
 	peer->burst_left = UNVALIDATED_BURST_BYTES;
 	path_challenge(node, peer, path, now);
 	if (move->kept && old && old->valid && !old->doubtful) {
