@@ -15,10 +15,10 @@ enum { NODE_UNPROVEN_BYTES = UNVALIDATED_BURST_BYTES + 64 * 1024 };
 static void on_event(void *ctx, const struct node_event *event)
 {
 	static const char *const texts[NODE_EVENT_TYPES] = {
-		"addressed",	 "lease",	  "coordinator up",  "coordinator down",
-		"refused",	 "address added", "address removed", "peer up",
-		"peer down",	 "peer refused",  "path up",	     "path down",
-		"path selected", "handover",	  "rekey",	     "echo"};
+		"addressed",	"lease",	 "coordinator up",  "coordinator down", "network",
+		"refused",	"address added", "address removed", "peer up",		"peer down",
+		"peer refused", "path up",	 "path down",	    "path selected",	"handover",
+		"rekey",	"echo"};
 	struct node_host *n = ctx;
 	char remote[ADDR_TEXT_MAX];
 

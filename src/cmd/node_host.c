@@ -172,6 +172,8 @@ static void node_event(void *ctx, const struct node_event *event)
 		host->setup_pending = true;
 	if (event->type == NODE_EVENT_ADDRESSED || event->type == NODE_EVENT_LEASE)
 		host->lease_pending = true;
+	if (event->type == NODE_EVENT_NETWORK)
+		host->network_pending = true;
 	tally_event(&host->tally, event);
 	host_control_event(host, event);
 }
@@ -347,6 +349,32 @@ static void save_lease(struct host *host)
 		log_print(LOG_SEVERITY_WARNING, "lease", "lease: %s", error);
 }
 
+/* The next start begins with it; routes and search domains follow at once. */
+static void take_network(struct host *host)
+{
+	struct membership *membership = &host->membership;
+	struct writer w = writer_over(membership->network_bytes, sizeof membership->network_bytes);
+	struct node_status status;
+	char error[HOST_ERROR_MAX] = "too large";
+	bool repaired;
+
+	host->network_pending = false;
+	membership->network = *node_get_network(host->node);
+	network_encode(&membership->network, &w);
+	if (writer_finish(&w, &membership->network_size) != OK ||
+	    membership_save(host->settings.state, membership, error) != OK)
+		log_print(LOG_SEVERITY_WARNING, "network", "network document: %s", error);
+	log_print(LOG_SEVERITY_INFO, "network", "network: epoch %llu, %u zones, %u relays",
+		  (unsigned long long)membership->network.epoch, membership->network.coordinator_count,
+		  membership->network.relay_count);
+	if (!host->is_set_up)
+		return;
+	node_get_status(host->node, now_of(host), &status);
+	host->setup = make_setup(host, &status);
+	if (net_setup_check(&host->setup, &repaired, error) != OK)
+		log_print(LOG_SEVERITY_WARNING, "routes", "%s", error);
+}
+
 /* Outside of any call into the node. */
 static void do_pending(struct host *host)
 {
@@ -356,6 +384,8 @@ static void do_pending(struct host *host)
 		tally_count(&host->tally, host->node, now_of(host));
 	if (host->lease_pending)
 		save_lease(host);
+	if (host->network_pending)
+		take_network(host);
 	if (host->setup_pending)
 		set_up(host);
 	if (host->announced || !host->is_set_up)

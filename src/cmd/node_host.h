@@ -63,7 +63,7 @@ struct host {
 	struct net_watch *watch;
 	struct net_setup setup;
 	bool is_set_up; /* addresses and routes are in the kernel */
-	bool setup_pending, lease_pending;
+	bool setup_pending, lease_pending, network_pending;
 	struct stream_server *stream;
 	struct node_stub *stub;
 	struct aead_provider *aead;

@@ -51,7 +51,9 @@ enum field_type {
 	FIELD_KEPT = 0x22,	    /* empty: the address that the sender had before still works */
 	FIELD_LEG_KEY = 0x23,	    /* of leg 1, beside a grant for leg 0: one coordinator to another */
 	FIELD_NETWORK_EPOCH = 0x24, /* u64: of the network document that the sender has */
-	FIELD_FIRST_FREE = 0x25,    /* next number to give away; beyond 0x3f fields_decode needs a wider mask */
+	FIELD_OFFSET = 0x25,	    /* u16: in the network document */
+	FIELD_SIZE = 0x26,	    /* u16: of the network document */
+	FIELD_FIRST_FREE = 0x27,    /* next number to give away; beyond 0x3f fields_decode needs a wider mask */
 	FIELD_TOLERANCE = 0x60,	    /* 0x60..0x7f never get a meaning: sent so that skipping stays tested */
 };
 

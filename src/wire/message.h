@@ -28,6 +28,9 @@ enum message_type {
 	MESSAGE_NODE_INFORMATION_RESPONSE = 0x0c,
 	MESSAGE_LINK_REQUEST = 0x0d, /* payload of the handshake between coordinators */
 	MESSAGE_LINK_RESPONSE = 0x0e,
+	/* node - coordinator */
+	MESSAGE_NETWORK_REQUEST = 0x0f, /* a piece of the network document */
+	MESSAGE_NETWORK_RESPONSE = 0x10,
 	/* node - node */
 	MESSAGE_TUNNEL_REQUEST = 0x20,
 	MESSAGE_TUNNEL_RESPONSE = 0x21,

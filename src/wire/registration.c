@@ -144,6 +144,8 @@ void update_response_encode(const struct update_response *m, struct writer *w)
 {
 	field_put_addr(w, FIELD_OBSERVED, &m->observed);
 	field_put_u64(w, FIELD_NETWORK_TIME, m->network_time_s);
+	if (m->network_epoch)
+		field_put_u64(w, FIELD_NETWORK_EPOCH, m->network_epoch);
 	field_put_unknown(w, (uint32_t)m->network_time_s);
 }
 
@@ -154,6 +156,7 @@ static bool take_update_response(void *message, uint8_t type, struct reader *val
 	switch (type) {
 	case FIELD_OBSERVED: m->observed = read_addr(value); return true;
 	case FIELD_NETWORK_TIME: m->network_time_s = read_u64(value); return true;
+	case FIELD_NETWORK_EPOCH: m->network_epoch = read_u64(value); return true;
 	default: return false;
 	}
 }

@@ -41,6 +41,7 @@ struct update_request {
 struct update_response {
 	struct addr observed;
 	uint64_t network_time_s;
+	uint64_t network_epoch; /* of the network document that the coordinator has; 0: not told */
 };
 
 void registration_request_encode(const struct registration_request *m, struct writer *w);

@@ -164,6 +164,26 @@ static enum err get_route_update_ack(struct reader *r, void *ret)
 	return route_update_ack_decode(r, ret);
 }
 
+static void put_network_request(const void *message, struct writer *w)
+{
+	network_request_encode(message, w);
+}
+
+static enum err get_network_request(struct reader *r, void *ret)
+{
+	return network_request_decode(r, ret);
+}
+
+static void put_network_response(const void *message, struct writer *w)
+{
+	network_response_encode(message, w);
+}
+
+static enum err get_network_response(struct reader *r, void *ret)
+{
+	return network_response_decode(r, ret);
+}
+
 static void put_tunnel_hello(const void *message, struct writer *w)
 {
 	tunnel_hello_encode(message, w);
@@ -433,6 +453,10 @@ const struct codec codecs[] = {
 	 sample_node_information_response, put_node_information_response, get_node_information_response},
 	{"route_update_ack", false, sizeof(struct route_update_ack), 1, sample_route_update_ack, put_route_update_ack,
 	 get_route_update_ack},
+	{"network_request", false, sizeof(struct network_request), 1, sample_network_request, put_network_request,
+	 get_network_request},
+	{"network_response", false, sizeof(struct network_response), 1, sample_network_response, put_network_response,
+	 get_network_response},
 	{"tunnel_hello", false, sizeof(struct tunnel_hello), 1, sample_tunnel_hello, put_tunnel_hello,
 	 get_tunnel_hello},
 	{"move", false, sizeof(struct move), 2, sample_move, put_move, get_move},

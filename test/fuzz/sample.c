@@ -314,6 +314,28 @@ void sample_route_update_ack(unsigned index, void *message)
 	((struct route_update_ack *)message)->path_id = UINT64_C(0x1122334455667788);
 }
 
+/* There is only one shape. */
+void sample_network_request(unsigned index, void *message)
+{
+	struct network_request *m = message;
+
+	(void)index;
+	m->epoch = 8;
+	m->offset = 1000;
+}
+
+/* There is only one shape. */
+void sample_network_response(unsigned index, void *message)
+{
+	struct network_response *m = message;
+
+	(void)index;
+	m->epoch = 8;
+	m->offset = 1000;
+	m->size = 1000 + sizeof opaque;
+	m->data = (struct blob){opaque, sizeof opaque};
+}
+
 /* Padded as nodes do. */
 void sample_tunnel_hello(unsigned index, void *message)
 {

@@ -3,6 +3,7 @@
 
 #include "wire/information.h"
 #include "wire/login.h"
+#include "wire/network_part.h"
 #include "wire/relay.h"
 #include "wire/tunnel.h"
 
@@ -25,6 +26,8 @@ void sample_link_response(unsigned index, void *message);
 void sample_node_information_request(unsigned index, void *message);
 void sample_node_information_response(unsigned index, void *message);
 void sample_route_update_ack(unsigned index, void *message);
+void sample_network_request(unsigned index, void *message);
+void sample_network_response(unsigned index, void *message);
 void sample_tunnel_hello(unsigned index, void *message);
 void sample_move(unsigned index, void *message);
 void sample_receipt(unsigned index, void *message);

@@ -55,6 +55,25 @@ def test_zones_contact(new_lab):
         demand(lab.everywhere("clear") == 0, "a virtual address was seen in clear")
 
 
+def test_zones_late(new_lab):
+    """A zone that is founded later: nodes that joined before learn of it from their coordinator, and keep that over a restart."""
+    with new_lab(servers=("s", "s2")) as lab:
+        lab.s.serve()
+        lab.a.join(lab.s.invite("--name", "a"))
+        lab.s2.serve_zone(lab.s.invite("--role", "coordinator", "--name", ZONE))
+        lab.s2.daemon.wait_line("other zone linked")
+        lab.b.join(lab.s.invite("--name", "b", "--zone", ZONE))
+        name = lab.b.fqdn.rstrip(".")
+        wait_for("a to reach a node of the new zone", lambda: lab.a.ntm("ping", name, "-c", "1").returncode == 0, 30, 0.2)
+        lab.a.daemon.wait_line("network: epoch [0-9]+, 2 zones")
+        lab.a.run("ping", "-4", "-c", "1", "-W", "5", lab.b.v4, check=True)
+        lab.a.daemon.stop()
+        lab.a.start_daemon()
+        lab.a.wait_up()
+        lab.a.run("ping", "-6", "-c", "3", "-i", "0.2", "-W", "5", lab.b.v6, check=True)
+        demand("network: epoch" not in lab.a.daemon.output(), "a had forgotten the new zone")
+
+
 def test_zones_moves(new_lab):
     """A download goes on while each end moves, then both at the same instant; at the end the coordinators die, one after the other."""
     with new_lab(servers=("s", "s2")) as lab:

@@ -177,6 +177,9 @@ static void answer_update(struct coordinator *c, struct channel *channel, uint8_
 	struct writer w = writer_over(bytes, sizeof bytes);
 	struct update_response response = {.observed = channel->route.remote, .network_time_s = coordinator_wall_s(c)};
 
+	if (channel->is_proven && c->network) /* the budget of an unproven address has no room for it */
+		response.network_epoch = c->network->epoch;
+
 	message_header_encode(type, transaction, &w);
 	update_response_encode(&response, &w);
 	channel_send(c, channel, &w, true);
@@ -308,6 +311,33 @@ static enum err input_response(struct coordinator *c, struct channel *channel, u
 	return OK;
 }
 
+/* A piece of the network document: much for little, so only where the node has shown that it receives. */
+static enum err input_network(struct coordinator *c, struct channel *channel, uint32_t transaction, struct reader *body)
+{
+	uint8_t bytes[CONTROL_MAX];
+	struct writer w = writer_over(bytes, sizeof bytes);
+	struct network_request request;
+	struct network_response response;
+	size_t left;
+	enum err err = network_request_decode(body, &request);
+
+	if (err)
+		return err;
+	if (!channel->is_proven || request.offset >= c->network_size)
+		return ERR_STATE;
+	left = c->network_size - request.offset;
+	response = (struct network_response){
+		.epoch = c->network->epoch,
+		.offset = request.offset,
+		.size = (uint16_t)c->network_size,
+		.data = {c->network_bytes + request.offset, left < NETWORK_PART_MAX ? left : NETWORK_PART_MAX},
+	};
+	message_header_encode(MESSAGE_NETWORK_RESPONSE, transaction, &w);
+	network_response_encode(&response, &w);
+	channel_send(c, channel, &w, true);
+	return OK;
+}
+
 /* It leaves on purpose. The channel is gone afterwards. */
 static enum err input_close(struct coordinator *c, struct channel *channel, uint32_t transaction, struct reader *body)
 {
@@ -325,14 +355,11 @@ struct handler {
 
 /* All that a member may say (T19); everything else is refused. */
 static const struct handler handlers[] = {
-	{MESSAGE_KEEP_ALIVE, true, input_keep_alive},
-	{MESSAGE_UPDATE_REQUEST, true, input_update},
+	{MESSAGE_KEEP_ALIVE, true, input_keep_alive},	     {MESSAGE_UPDATE_REQUEST, true, input_update},
 	{MESSAGE_DIRECTION_REQUEST, false, direction_input}, /* charged there: it answers "busy" */
-	{MESSAGE_REKEY_REQUEST, true, input_rekey},
-	{MESSAGE_PATH_CHALLENGE, true, input_challenge},
-	{MESSAGE_PATH_RESPONSE, false, input_response},
-	{MESSAGE_ACK, false, input_ack},
-	{MESSAGE_CLOSE, false, input_close},
+	{MESSAGE_REKEY_REQUEST, true, input_rekey},	     {MESSAGE_PATH_CHALLENGE, true, input_challenge},
+	{MESSAGE_PATH_RESPONSE, false, input_response},	     {MESSAGE_ACK, false, input_ack},
+	{MESSAGE_NETWORK_REQUEST, true, input_network},	     {MESSAGE_CLOSE, false, input_close},
 };
 
 /* One authenticated message. */

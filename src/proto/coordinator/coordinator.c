@@ -156,10 +156,15 @@ void coordinator_destroy(struct coordinator *c)
 /* One DH per relay here, none per ticket. */
 void coordinator_set_network(struct coordinator *c, struct time_us now, const struct network *network)
 {
+	struct writer w = writer_over(c->network_bytes, sizeof c->network_bytes);
+
 	enter(c, now);
 	if (!c->network)
 		c->network = mem_alloc(1, sizeof *c->network);
 	*c->network = *network;
+	network_encode(network, &w);
+	if (writer_finish(&w, &c->network_size) != OK)
+		c->network_size = 0;
 	wipe(c->relay_keys, sizeof c->relay_keys);
 	for (size_t i = 0; i < network->relay_count; i++)
 		c->relay_keys[i].is_usable = ticket_key(c->config.static_keys.secret, network->relays[i].static_key,

@@ -10,6 +10,7 @@
 #include "proto/session/trust.h"
 #include "wire/direction.h"
 #include "wire/information.h"
+#include "wire/network_part.h"
 #include "wire/registration.h"
 
 enum {
@@ -183,6 +184,8 @@ struct coordinator {
 	uint64_t seen[SEEN_SLOTS];
 
 	struct network *network; /* copy; NULL before the first */
+	size_t network_size;
+	uint8_t network_bytes[NETWORK_MAX_SIZE]; /* encoded, for nodes whose own is older */
 	struct foreign *foreigns[FOREIGN_MAX];
 	uint32_t foreign_count;
 	struct map by_visitor, by_tunnel, by_inquiry; /* visitors; their pairs by PathID; inquiries by transaction */

@@ -15,6 +15,7 @@ void direction_received(struct node *node, struct time_us now, const struct rout
 	    lease_judge(direction->lease, node->network, &certificate.id, time_s, &lease) != OK ||
 	    node_id_equal(&certificate.id, &node->certificate.id)) {
 		node->counters.dropped_auth++;
+		link_ask_news(node, now); /* a zone that is newer than our network document? */
 		return;
 	}
 	peer = peer_obtain(node, &certificate, &lease);

@@ -27,6 +27,7 @@ enum node_event_type {
 	NODE_EVENT_LEASE,     /* lease renewed: persist */
 	NODE_EVENT_COORDINATOR_UP,
 	NODE_EVENT_COORDINATOR_DOWN,
+	NODE_EVENT_NETWORK,	  /* a newer network document is in force: persist */
 	NODE_EVENT_REFUSED,	  /* the coordinator refused registration: reason */
 	NODE_EVENT_ADDRESS_ADDED, /* address */
 	NODE_EVENT_ADDRESS_REMOVED,

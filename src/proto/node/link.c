@@ -244,6 +244,12 @@ static void request(struct node *node, struct time_us now, uint8_t type, bool re
 		node_plan(node, now);
 }
 
+/* See link.h. */
+void link_request(struct node *node, struct time_us now, uint8_t type, struct writer *w)
+{
+	request(node, now, type, true, w);
+}
+
 static void pad_request(struct writer *w)
 {
 	size_t begun;
@@ -283,6 +289,18 @@ void link_ask(struct node *node, struct time_us now)
 {
 	if (node->link.session && node->link.up)
 		request_keepalive(node, now);
+}
+
+/* See link.h. */
+void link_ask_news(struct node *node, struct time_us now)
+{
+	struct link *link = &node->link;
+
+	if (!link->session || !link->up ||
+	    time_since(time_add(link->next_keepalive, -link->keepalive_us), now) > -USEC_PER_SEC)
+		return;
+	link->next_keepalive = now;
+	node_plan(node, now);
 }
 
 /* At once, from the new address, on the session that is there. */
@@ -339,6 +357,7 @@ static void receive_update_response(struct node *node, struct time_us now, const
 	link->observed = response.observed;
 	node_proved_on(node, now, &route->local.ip);
 	learn_time(link, now, response.network_time_s);
+	document_told(node, now, response.network_epoch);
 }
 
 /* The coordinator makes sure that our new address is ours before it sends much there. */
@@ -416,6 +435,7 @@ static void receive_message(struct node *node, struct time_us now, const struct 
 	case MESSAGE_ROUTE_DIRECTION:
 	case MESSAGE_ROUTE_UPDATE: receive_direction(node, now, &header, &r); break;
 	case MESSAGE_PATH_CHALLENGE: receive_challenge(node, now, header.transaction, &r); break;
+	case MESSAGE_NETWORK_RESPONSE: document_received(node, now, header.transaction, &r); break;
 	case MESSAGE_REKEY_RESPONSE: receive_rekey(node, now, header.transaction, &r); break;
 	case MESSAGE_CLOSE: /* the coordinator goes, or does not want us any more: ask it why by registering */
 		set_up(node, false);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/map.h"
+#include "proto/node/document.h"
 #include "proto/node/join.h"
 #include "proto/node/link.h"
 #include "proto/node/names.h"
@@ -56,6 +57,7 @@ struct node {
 	bool addressed;
 	struct network *network;
 	const struct coordinator_entry *coordinator;
+	struct document document;
 	char zone[ZONE_MAX_SIZE + 1], name[NAME_MAX_SIZE + 1];
 	struct aead_provider *aead;
 	uint16_t listen_port;
@@ -120,6 +122,8 @@ void node_settle_locals(struct node *node);
 /* Is ip one of the virtual addresses of this network? */
 bool node_is_virtual(const struct node *node, const struct ip *ip);
 /* Is it a name of one of the network's zones, or the zone itself? */
+/* Who serves the zone that the name lies in, one label below; NULL. */
+const struct coordinator_entry *node_find_coordinator(const struct network *network, const char *fqdn);
 bool node_has_zone_of(const struct node *node, const char *name, bool *ret_is_apex);
 
 /* spare.c: own addresses that carry no data now. */

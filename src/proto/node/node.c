@@ -9,7 +9,7 @@
 #include "wire/tunnel.h"
 
 /* The coordinator that serves the zone of our own name: one label below it, as zones may lie in each other. */
-static const struct coordinator_entry *find_coordinator(const struct network *network, const char *fqdn)
+const struct coordinator_entry *node_find_coordinator(const struct network *network, const char *fqdn)
 {
 	const char *dot = strchr(fqdn, '.');
 
@@ -36,7 +36,7 @@ static enum err take_identity(struct node *node, const struct node_config *confi
 	memcpy(node->certificate_bytes, config->certificate.data, config->certificate.size);
 	node->certificate_size = config->certificate.size;
 	*node->network = *config->network;
-	node->coordinator = find_coordinator(node->network, node->certificate.fqdn);
+	node->coordinator = node_find_coordinator(node->network, node->certificate.fqdn);
 	if (!node->coordinator)
 		return ERR_DENIED;
 	memcpy(node->zone, node->coordinator->zone, sizeof node->zone);
@@ -114,6 +114,7 @@ void node_destroy(struct node *node)
 		if (node->peers[i])
 			peer_destroy(node, node->peers[i]);
 	link_finish(&node->link);
+	document_finish(&node->document);
 	names_finish(&node->names);
 	outbox_finish(&node->outbox);
 	join_finish(&node->join);

@@ -111,3 +111,5 @@ const struct certificate *node_holder(struct node *node, uint8_t version, const 
 bool node_get_peer(const struct node *node, struct time_us now, size_t index, struct node_peer_status *ret);
 /* The current lease, encoded, for the next start; empty before registration. */
 struct blob node_get_lease(const struct node *node);
+/* The network document in force. */
+const struct network *node_get_network(const struct node *node);

@@ -193,6 +193,12 @@ bool node_get_peer(const struct node *node, struct time_us now, size_t index, st
 	return true;
 }
 
+/* Changes under way of its own: NODE_EVENT_NETWORK tells. */
+const struct network *node_get_network(const struct node *node)
+{
+	return node->network;
+}
+
 /* Encoded, as the coordinator signed it. */
 struct blob node_get_lease(const struct node *node)
 {

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "wire/information.h"
+#include "wire/network_part.h"
 #include "world.h"
 
 struct zones {
@@ -576,6 +577,65 @@ static void test_requests_are_limited(void **state)
 	zones_finish(&z);
 }
 
+/* The document in pieces, for a node that has an older one; only where it is proved to receive. */
+static void test_network_document_is_handed_out(void **state)
+{
+	struct zones z;
+	struct letter letter;
+	uint8_t document[NETWORK_MAX_SIZE];
+	uint64_t epoch = 0;
+	size_t at = 0;
+	uint16_t size = 1;
+	struct network network;
+	struct update_response told;
+	struct reader r;
+
+	(void)state;
+	zones_init(&z);
+	z.one.network.revoked_count = 200; /* several pieces */
+	for (unsigned i = 0; i < 200; i++)
+		z.one.network.revoked[i].bytes[0] = (uint8_t)(i + 1);
+	world_publish(&z.one);
+	fake_keep_alive(&z.one, z.a);
+	letter = fake_take(z.a, MESSAGE_KEEP_ALIVE_ANSWER);
+	r = reader_over(letter.body, letter.size);
+	assert_int_equal(update_response_decode(&r, &told), OK);
+	assert_int_equal(told.network_epoch, 2);
+	while (at < size) {
+		uint8_t bytes[64];
+		struct writer w = writer_over(bytes, sizeof bytes);
+		struct network_response m;
+
+		network_request_encode(&(struct network_request){.epoch = 2, .offset = (uint16_t)at}, &w);
+		assert_int_equal(fake_send(&z.one, z.a, MESSAGE_NETWORK_REQUEST, 3, &w), OK);
+		letter = fake_take(z.a, MESSAGE_NETWORK_RESPONSE);
+		assert_int_equal(letter.type, MESSAGE_NETWORK_RESPONSE);
+		r = reader_over(letter.body, letter.size);
+		assert_int_equal(network_response_decode(&r, &m), OK);
+		assert_int_equal(m.offset, at);
+		memcpy(document + at, m.data.data, m.data.size);
+		at += m.data.size;
+		size = m.size;
+		epoch = m.epoch;
+	}
+	assert_int_equal(at, size);
+	assert_true(size > 3 * NETWORK_PART_MAX);
+	assert_int_equal(epoch, 2);
+	assert_int_equal(network_judge((struct blob){document, size}, z.one.authority.public, &network), OK);
+	assert_int_equal(network.revoked_count, 200);
+	/* From a new address: first the proof. */
+	fake_move_to(z.a, "198.51.100.7:999");
+	{
+		uint8_t bytes[64];
+		struct writer w = writer_over(bytes, sizeof bytes);
+
+		network_request_encode(&(struct network_request){.epoch = 2}, &w);
+		assert_int_equal(fake_send(&z.one, z.a, MESSAGE_NETWORK_REQUEST, 4, &w), ERR_STATE);
+	}
+	assert_int_equal(fake_take(z.a, MESSAGE_NETWORK_RESPONSE).type, 0);
+	zones_finish(&z);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -595,6 +655,7 @@ int main(void)
 		cmocka_unit_test(test_it_speaks_for_its_own_zone_only),
 		cmocka_unit_test(test_strangers_cannot_link),
 		cmocka_unit_test(test_requests_are_limited),
+		cmocka_unit_test(test_network_document_is_handed_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
