@@ -17,7 +17,6 @@ enum {
 	EMULATOR_WIRES_MAX = 32,
 	EMULATOR_CLASSES_MAX = 64, /* of one way of a wire */
 	EMULATOR_NAME_MAX = 16,
-	EMULATOR_SPIN_NSEC = 60000, /* so long before a frame is due sleep ends */
 };
 
 enum { WAY_FORWARD, WAY_REVERSE, WAYS };

@@ -31,22 +31,50 @@ static void end(int number)
 	ended = 1;
 }
 
-/* Sleeps until something comes, or until shortly before the next frame is due; the rest of the time it looks again and
- * again. */
-static int wait_for_any(struct pollfd *polled, nfds_t count, uint64_t due_ns, const sigset_t *during)
+/*
+ * When it works and when it does not. A due time is awaited awake for its last part, since waking takes as long. Who
+ * never sleeps starves the rest of its core, and the kernel then takes the core away for up to 50 ms in a second: so
+ * it rests after each half millisecond, and frames that come meanwhile wait those 50 us. Their due times do not shift:
+ * the kernel stamps arrivals.
+ */
+enum { SPIN_NSEC = 30000, AWAKE_NSEC = 500000, REST_NSEC = 50000 };
+
+struct rhythm {
+	uint64_t awake_since_ns;
+	const sigset_t *during;
+};
+
+static int nap(struct rhythm *rhythm, struct pollfd *polled, nfds_t count, uint64_t wait_ns)
+{
+	struct timespec wait = {(time_t)(wait_ns / NSEC_PER_SEC), (long)(wait_ns % NSEC_PER_SEC)};
+	uint64_t began_ns = clock_now_ns();
+	int ready = ppoll(polled, count, &wait, rhythm->during), saved = errno;
+
+	if (clock_now_ns() - began_ns > REST_NSEC / 2)
+		rhythm->awake_since_ns = clock_now_ns();
+	errno = saved;
+	return ready;
+}
+
+/* Until something comes, or shortly before the next frame is due. */
+static int wait_for_any(struct rhythm *rhythm, struct pollfd *polled, nfds_t count, uint64_t due_ns)
 {
 	uint64_t now_ns = clock_now_ns(), wait_ns = NSEC_PER_SEC;
-	struct timespec wait;
 
+	if (now_ns - rhythm->awake_since_ns > AWAKE_NSEC) {
+		if (nap(rhythm, NULL, 0, REST_NSEC) < 0)
+			return -1;
+		now_ns = clock_now_ns();
+	}
 	if (due_ns != UINT64_MAX)
-		wait_ns = due_ns > now_ns + EMULATOR_SPIN_NSEC ? due_ns - now_ns - EMULATOR_SPIN_NSEC : 0;
-	wait = (struct timespec){(time_t)(wait_ns / NSEC_PER_SEC), (long)(wait_ns % NSEC_PER_SEC)};
-	return ppoll(polled, count, &wait, during);
+		wait_ns = due_ns > now_ns + SPIN_NSEC ? due_ns - now_ns - SPIN_NSEC : 0;
+	return nap(rhythm, polled, count, wait_ns);
 }
 
 static int run(int control, struct emulator *emulator, const sigset_t *during)
 {
 	struct pollfd polled[POLLED_MAX] = {{.fd = control, .events = POLLIN}};
+	struct rhythm rhythm = {clock_now_ns(), during};
 
 	while (!ended) {
 		uint64_t due_ns = emulator_send_due(emulator);
@@ -54,7 +82,7 @@ static int run(int control, struct emulator *emulator, const sigset_t *during)
 
 		for (unsigned i = 0; i < ports; i++)
 			polled[1 + i] = (struct pollfd){emulator->wires[i / WAYS]->ports[i % WAYS].fd, POLLIN, 0};
-		if (wait_for_any(polled, 1 + ports, due_ns, during) < 0) {
+		if (wait_for_any(&rhythm, polled, 1 + ports, due_ns) < 0) {
 			if (errno == EINTR)
 				continue;
 			perror("ntm-link: ppoll");

@@ -92,8 +92,8 @@ class Link:
 
 
 def spare_mac(mac):
-    """Another one, so that no two interfaces of a namespace have the same."""
-    return f"06{mac[2:]}"
+    """Another one: a bare end with the address of its host's port would take that port's packets past the wire."""
+    return ("02" if mac.startswith("06") else "06") + mac[2:]
 
 
 def class_words(source, target):

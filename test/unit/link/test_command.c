@@ -110,6 +110,8 @@ static void test_wrong_words(void **state)
 		{"set A forward delay 1mbit", "1mbit"},
 		{"set A forward delay -1ms", "-1ms"},
 		{"set A forward delay nan", "nan"},
+		{"set A forward delay nanms", "nanms"},
+		{"set A forward delay infms", "infms"},
 		{"set A forward delay 61s", "61s"},
 		{"set A forward loss 101%", "101%"},
 		{"set A forward mtu 65536", "65536"},

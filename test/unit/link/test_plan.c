@@ -212,6 +212,21 @@ static void test_settings_do_not_disturb_each_other(void **state)
 	}
 }
 
+/* With one throw for both, exactly those would be doubled that are lost. */
+static void test_purposes_are_apart(void **state)
+{
+	struct plan_settings settings = {.loss_ppm = 100000, .duplicate_ppm = 100000};
+	struct tally tally = send_all(&settings, SEED, GAP_NSEC);
+
+	(void)state;
+	assert_share(tally.fates[PLAN_LOST], 0.1);
+	assert_share(tally.copies - tally.fates[PLAN_PASSES], 0.09);
+	settings = (struct plan_settings){.duplicate_ppm = 100000, .reorder_ppm = 100000, .reorder_ns = MSEC / 2};
+	tally = send_all(&settings, SEED, GAP_NSEC);
+	assert_share(tally.copies - FRAMES, 0.1);
+	assert_share((unsigned)(tally.sum_ns / settings.reorder_ns), 0.1);
+}
+
 /* A shorter way that is set meanwhile overtakes what is still on the longer one; within one setting order stays. */
 static void test_new_delay_at_once(void **state)
 {
@@ -261,6 +276,7 @@ int main(void)
 		cmocka_unit_test(test_mtu_and_cut),
 		cmocka_unit_test(test_seed_repeats),
 		cmocka_unit_test(test_settings_do_not_disturb_each_other),
+		cmocka_unit_test(test_purposes_are_apart),
 		cmocka_unit_test(test_new_delay_at_once),
 		cmocka_unit_test(test_histogram),
 	};
