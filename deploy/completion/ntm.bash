@@ -18,4 +18,4 @@ _ntm()
 	mapfile -t COMPREPLY < <(compgen -W "$(ntm completion-data "$program" ${verb:+"$verb"} 2>/dev/null)" -- "$cur")
 	[[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace
 }
-complete -F _ntm ntm ntmd ntm-server ntm-as ntm-dc ntm-rs
+complete -F _ntm ntm ntmd ntm-server ntm-as ntm-dc ntm-rs ntm-exit

@@ -12,6 +12,6 @@ function __ntm_words
 	end
 	ntm completion-data $words[1] $verb 2>/dev/null
 end
-for program in ntm ntmd ntm-server ntm-as ntm-dc ntm-rs
+for program in ntm ntmd ntm-server ntm-as ntm-dc ntm-rs ntm-exit
 	complete -c $program -f -a '(__ntm_words)'
 end

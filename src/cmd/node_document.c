@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cmd/exit_host.h"
 #include "cmd/node_host.h"
 #include "cmd/node_portmap.h"
 #include "io/clock.h"
@@ -155,14 +156,14 @@ json_t *document_status(const struct host *host, struct time_us now)
 {
 	struct node_status status;
 	struct node_peer_status peer;
-	json_t *peers = json_array();
+	json_t *peers = json_array(), *document;
 	char since[INSTANT_MAX];
 
 	node_get_status(host->node, now, &status);
 	for (size_t i = 0; i < NODE_PEERS_MAX; i++)
 		if (node_get_peer(host->node, now, i, &peer))
 			json_array_append_new(peers, peer_json(&peer));
-	return json_pack(
+	document = json_pack(
 		"{ss s{ss ss so so so ss ss so so si ss} s{so ss so} so so}", "schema", "ntm.status/1", "node", "name",
 		status.name, "fqdn", status.fqdn, "id", id_json(&status.id), "v4", ip_json(&status.v4), "v6",
 		ip_json(&status.v6), "state", host->is_set_up && status.state == NODE_UP ? "up" : "joining", "since",
@@ -171,6 +172,9 @@ json_t *document_status(const struct host *host, struct time_us now)
 		"address", addr_json(&status.coordinator), "state", status.coordinator_ok ? "ok" : "unreachable",
 		"rtt_us", optional_us(status.coordinator_rtt_us), "peers", peers, "counters",
 		counters_json(&status.counters));
+	if (host->exit)
+		json_object_set_new(document, "exit", exit_report_document(host));
+	return document;
 }
 
 static const char *event_name(enum node_event_type type)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/exit_host.h"
 #include "cmd/metrics_http.h"
 #include "cmd/node_metrics.h"
 #include "cmd/node_portmap.h"
@@ -49,10 +50,27 @@ static void send_datagrams(struct host *host)
 	} while (count == SEND_BATCH);
 }
 
+/* A refusal that goes back through its tunnel may itself be answered, but not without end. */
+static void exit_packets(struct host *host)
+{
+	struct packet packet;
+
+	for (int round = 0; round < 2; round++) {
+		while (node_next_packet(host->node, &packet))
+			exit_host_inner(host, &packet);
+		if (!exit_host_answer(host))
+			return;
+	}
+}
+
 static void write_packets(struct host *host)
 {
 	struct packet packet;
 
+	if (host->exit) {
+		exit_packets(host);
+		return;
+	}
 	while (node_next_packet(host->node, &packet))
 		if (tun_write(host->tun, &packet) != OK)
 			continue; /* counted there: an interface that is down loses packets as any other */
@@ -104,6 +122,8 @@ static void tun_ready(struct source *source, uint32_t events)
 		return;
 	}
 	for (size_t i = 0; i < count; i++) {
+		if (host->exit && !exit_host_outer(host, &packets[i]))
+			continue;
 		node_input_packet(host->node, now_of(host), &packets[i]);
 		write_packets(host);
 	}
@@ -152,7 +172,7 @@ static void routes_changed(void *ctx)
 	char error[NET_ERROR_MAX];
 	bool repaired = false;
 
-	if (!host->is_set_up || time_since(clock_now(), host->repaired_at) < REPAIR_INTERVAL_US)
+	if (!host->is_set_up || host->exit || time_since(clock_now(), host->repaired_at) < REPAIR_INTERVAL_US)
 		return; /* a fight with another program is not won by haste */
 	if (net_setup_check(&host->setup, &repaired, error) != OK)
 		log_print(LOG_SEVERITY_ERROR, "routes", "routes: cannot be repaired: %s", error);
@@ -202,6 +222,7 @@ static enum err open_node(struct host *host, char error[HOST_ERROR_MAX])
 		.certificate = {m->certificate, m->certificate_size},
 		.lease = {m->lease, m->lease_size},
 		.network = &m->network,
+		.is_exit = host->exit != NULL,
 		.join_udp = tun_has_uso(host->tun),
 		.listen_port = udp_port(host->udp),
 		.move_epoch = (uint32_t)clock_wall_s(),
@@ -276,6 +297,8 @@ enum err host_open(struct host *host, char error[HOST_ERROR_MAX])
 		err = open_node(host, error);
 	if (err == OK)
 		err = open_loop(host, error);
+	if (err == OK)
+		err = node_exit_use(host, error);
 	if (err == OK && host->settings.metrics.port != 0)
 		err = node_metrics_open(host, error);
 	if (err == OK)
@@ -300,6 +323,7 @@ static struct net_setup make_setup(const struct host *host, const struct node_st
 		setup.prefixes[setup.prefix_count++] = host->membership.network.coordinators[i].pool4;
 		setup.prefixes[setup.prefix_count++] = host->membership.network.coordinators[i].pool6;
 	}
+	node_exit_routes(&host->settings, &setup);
 	return setup;
 }
 
@@ -317,6 +341,15 @@ static void give_up_privileges(struct host *host)
 		log_print(LOG_SEVERITY_INFO, "privilege", "privileges: this kernel has no seccomp; going on without");
 }
 
+/* An exit's own virtual addresses are nobody's outside the overlay: its device has others. */
+static enum err apply_setup(struct host *host, const struct node_status *status, char error[HOST_ERROR_MAX])
+{
+	if (host->exit)
+		return exit_host_set_up(host, error);
+	host->setup = make_setup(host, status);
+	return net_setup_apply(&host->setup, error);
+}
+
 /* Virtual addresses are known: into the kernel with them. */
 static void set_up(struct host *host)
 {
@@ -325,15 +358,15 @@ static void set_up(struct host *host)
 
 	host->setup_pending = false;
 	node_get_status(host->node, now_of(host), &status);
-	host->setup = make_setup(host, &status);
-	if (net_setup_apply(&host->setup, error) != OK) {
+	if (apply_setup(host, &status, error) != OK) {
 		log_print(LOG_SEVERITY_ERROR, "setup", "%s: %s", tun_name(host->tun), error);
 		spawn_failed(error);
 		host->stop = true;
 		return;
 	}
 	host->is_set_up = true;
-	if (host->settings.dns != DNS_OFF && !host->stub && node_stub_open(host, &host->stub, error) != OK)
+	if (!host->exit && host->settings.dns != DNS_OFF && !host->stub &&
+	    node_stub_open(host, &host->stub, error) != OK)
 		log_print(LOG_SEVERITY_WARNING, "dns", "DNS stub: %s; names will not be answered", error);
 	log_print(LOG_SEVERITY_INFO, "up", "%s: %s, %s, %s", status.fqdn, tun_name(host->tun),
 		  ip_format(&status.v4, v4), ip_format(&status.v6, v6));
@@ -411,6 +444,8 @@ int host_run(struct host *host)
 		do_pending(host);
 		deadline = time_min(host_tasks_run(host, now), metrics_server_run(host->metrics, now));
 		host_drain(host);
+		if (host->exit)
+			deadline = time_min(deadline, exit_host_run(host, now));
 		deadline = time_min(deadline, node_next_deadline(host->node));
 		if (!host->stop && loop_wait(host->loop, now, deadline) != OK) {
 			log_print(LOG_SEVERITY_ERROR, "loop", "event loop: %s", strerror(errno));
@@ -432,7 +467,8 @@ void host_close(struct host *host)
 	node_stub_close(host->stub);
 	node_portmap_close(host);
 	node_metrics_close(host);
-	if (host->is_set_up && net_setup_remove(&host->setup, error) != OK)
+	exit_host_close(host);
+	if (host->is_set_up && host->setup.table && net_setup_remove(&host->setup, error) != OK)
 		log_print(LOG_SEVERITY_WARNING, "setup", "%s", error);
 	net_watch_destroy(host->watch);
 	node_destroy(host->node);

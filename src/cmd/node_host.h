@@ -15,6 +15,7 @@
 #include "proto/node/node.h"
 
 struct portmap_answer;
+struct exit_host;
 
 enum { HOST_ERROR_MAX = 512, HOST_TASKS_MAX = 32, HOST_WATCHERS_MAX = 16 };
 
@@ -70,6 +71,7 @@ struct host {
 	struct node *node;
 	struct metrics_server *metrics;
 	struct node_portmap *portmap; /* NULL: off */
+	struct exit_host *exit;	      /* NULL: an ordinary node */
 	struct tally tally;
 	struct host_task tasks[HOST_TASKS_MAX];
 	uint64_t watchers[HOST_WATCHERS_MAX];
@@ -90,6 +92,13 @@ void membership_renew(const struct settings *settings, const struct server_keys 
 /* Logs in with settings->join and keeps what came of it. Returns an exit code. */
 int membership_join(const struct settings *settings, const struct server_keys *keys, struct membership *ret,
 		    char error[HOST_ERROR_MAX]);
+
+/* node_main.c: the whole of a node program's main. */
+int node_main(enum program program, int argc, char **argv);
+
+/* node_exit.c: what leaves the overlay, as the settings say. */
+must_use enum err node_exit_use(struct host *host, char error[HOST_ERROR_MAX]);
+void node_exit_routes(const struct settings *settings, struct net_setup *setup);
 
 /* node_host.c */
 must_use enum err host_open(struct host *host, char error[HOST_ERROR_MAX]);

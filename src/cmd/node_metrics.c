@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/exit_host.h"
 #include "cmd/metrics_http.h"
 #include "cmd/node_portmap.h"
 #include "io/clock.h"
@@ -176,6 +177,14 @@ static void add_outside(struct page *page, const struct host *host)
 	count(page, "ntm_node_mapped_ports_renewals_total", "Ports opened, or kept open.", renewals);
 }
 
+static void add_exit(void *ctx, const char *key, const char *help, uint64_t value, bool is_total)
+{
+	char name[64];
+
+	snprintf(name, sizeof name, "ntm_exit_%s%s", key, is_total ? "_total" : "");
+	add(ctx, name, is_total ? "counter" : "gauge", help, (double)value);
+}
+
 static size_t write_page(void *ctx, char *text, size_t capacity)
 {
 	struct host *host = ctx;
@@ -190,6 +199,8 @@ static size_t write_page(void *ctx, char *text, size_t capacity)
 	add_tunnels(&page, &host->tally, &status);
 	add_drops(&page, &status.counters);
 	add_outside(&page, host);
+	if (host->exit)
+		exit_report_each(host, &page, add_exit);
 	return page.size;
 }
 

@@ -128,10 +128,15 @@ static bool wants_renewal(const struct membership *membership)
 	       now_s - certificate.not_before_s > (certificate.not_after_s - certificate.not_before_s) / 2;
 }
 
+static uint8_t role_of(const struct settings *settings)
+{
+	return settings->program == PROGRAM_EXIT ? ROLE_EXIT : ROLE_NODE;
+}
+
 /* At start, before the loop: the only moment when nobody waits for us. */
 void membership_renew(const struct settings *settings, const struct server_keys *keys, struct membership *membership)
 {
-	struct login_params params = {.role = ROLE_NODE, .identity = keys->sign, .mark = settings->mark};
+	struct login_params params = {.role = role_of(settings), .identity = keys->sign, .mark = settings->mark};
 	struct login_result *result;
 	char error[HOST_ERROR_MAX];
 	uint8_t reason;
@@ -155,7 +160,7 @@ void membership_renew(const struct settings *settings, const struct server_keys 
 int membership_join(const struct settings *settings, const struct server_keys *keys, struct membership *ret,
 		    char error[HOST_ERROR_MAX])
 {
-	struct login_params params = {.role = ROLE_NODE, .identity = keys->sign, .mark = settings->mark};
+	struct login_params params = {.role = role_of(settings), .identity = keys->sign, .mark = settings->mark};
 	struct login_result *result = calloc(1, sizeof *result);
 	uint8_t reason = 0;
 	enum err err;

@@ -37,6 +37,8 @@ enum program {
 	PROGRAM_AS = 1 << 3,
 	PROGRAM_DC = 1 << 4,
 	PROGRAM_RS = 1 << 5,
+	PROGRAM_EXIT = 1 << 6, /* ntm-exit */
+	PROGRAM_LAST = PROGRAM_EXIT,
 };
 
 enum portmap_mode { PORTMAP_AUTO, PORTMAP_OFF };
@@ -65,6 +67,14 @@ enum option_id {
 	OPTION_PORTMAP,
 	OPTION_MARK,
 	OPTION_TABLE,
+	OPTION_EXIT,
+	OPTION_EXIT_VIA,
+	OPTION_EXIT_ROUTE,
+	OPTION_EXIT_FOR,
+	OPTION_EXIT_ALLOW,
+	OPTION_EXIT_DENY,
+	OPTION_EXIT_QUOTA,
+	OPTION_EXIT_RATE,
 	OPTION_ZONE,
 	OPTION_POOL4,
 	OPTION_POOL6,
@@ -130,6 +140,16 @@ struct settings {
 	uint32_t mark;	/* fwmark of own sockets (T2) */
 	uint32_t table; /* routing table (T1) */
 
+	/* Node: what leaves the overlay. */
+	bool exit;	  /* everything goes through an exit */
+	char *exit_via;	  /* its name */
+	char *exit_route; /* prefixes that go there; see setting_rule_next */
+
+	/* Exit. */
+	char *exit_for;			/* names and @groups of nodes, separated by commas; NULL: all */
+	char *exit_allow, *exit_deny;	/* see setting_rule_next */
+	uint64_t exit_quota, exit_rate; /* bytes of a node, a day and a second; 0: no limit */
+
 	/* Servers. */
 	char *zone;
 	struct prefix pool4, pool6;
@@ -165,6 +185,14 @@ void settings_finish(struct settings *settings);
  * version for --version and mistakes. Returns -1 to go on, otherwise the code to exit with; *ret is then empty.
  */
 int settings_start(struct settings *ret, enum program program, int argc, char *const argv[]);
+
+/* One entry of a list like "10.1.0.0/16,0.0.0.0/0@25": which destinations. Ports 0 and 0: all of them. */
+struct setting_rule {
+	struct prefix prefix;
+	uint16_t port_min, port_max;
+};
+/* Takes the next one from *text, which goes on behind it; false at the end, or when it is not one (*text stays). */
+bool setting_rule_next(const char **text, struct setting_rule *ret);
 
 /* "command line", "environment variable NTM_X", "/etc/ntm/ntm.conf:3" or "default". Writes into text. */
 const char *settings_origin_format(const struct settings *settings, enum option_id id, char *text, size_t size);

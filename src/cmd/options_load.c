@@ -84,7 +84,8 @@ static enum err apply(struct loader *loader, const struct option_row *row, enum 
 	struct setting_origin *origin = &loader->settings->origin[option_id(row)];
 	char why[160], from[256], joined[1024];
 
-	if (row->kind == KIND_ADDRS && source == SOURCE_COMMAND_LINE && origin->source == source) {
+	if ((row->kind == KIND_ADDRS || row->kind == KIND_RULES) && source == SOURCE_COMMAND_LINE &&
+	    origin->source == source) {
 		snprintf(joined, sizeof joined, "%s,%s", origin->text, text);
 		text = joined;
 	}
@@ -236,14 +237,16 @@ static enum err check_section(struct loader *loader, const char *section, bool *
 		*ret_applies = true;
 		return OK;
 	}
-	for (unsigned program = PROGRAM_NTM; program <= PROGRAM_RS; program <<= 1)
+	for (unsigned program = PROGRAM_NTM; program <= PROGRAM_LAST; program <<= 1)
 		if (strcmp(section, program_name(program)) == 0) {
 			*ret_applies = program == loader->settings->program;
 			return OK;
 		}
-	return fail(loader,
-		    "%s:%u: unknown section [%s]; sections are programs: ntm, ntmd, ntm-server, ntm-as, ntm-dc, ntm-rs",
-		    loader->path, loader->line, section);
+	return fail(
+		loader,
+		"%s:%u: unknown section [%s]; sections are programs: ntm, ntmd, ntm-server, ntm-as, ntm-dc, ntm-rs, "
+		"ntm-exit",
+		loader->path, loader->line, section);
 }
 
 /* inih: 0 stops with an error at this line. Keys of other programs are known, so that one file serves a machine. */
@@ -367,7 +370,7 @@ void settings_finish(struct settings *settings)
 	for (size_t i = 0; i < OPTIONS_MAX; i++) {
 		const struct option_row *row = &options_table[i];
 		bool is_text = row->kind == KIND_TEXT || row->kind == KIND_ZONE || row->kind == KIND_IFACE ||
-			       row->kind == KIND_PATH;
+			       row->kind == KIND_PATH || row->kind == KIND_RULES;
 		char **field = (char **)((char *)settings + row->offset);
 
 		if (row->secret && *field)

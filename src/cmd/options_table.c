@@ -14,7 +14,8 @@
 enum {
 	NTM = PROGRAM_NTM,
 	SERVERS = PROGRAM_SERVER | PROGRAM_AS | PROGRAM_DC | PROGRAM_RS,
-	DAEMONS = PROGRAM_NTMD | SERVERS,
+	NODES = PROGRAM_NTMD | PROGRAM_EXIT,
+	DAEMONS = NODES | SERVERS,
 	ALL = NTM | DAEMONS,
 
 	STARTS_NODE = 1 << VERB_UP | 1 << VERB_CONFIG,
@@ -58,23 +59,41 @@ const struct option_row options_table[OPTIONS_MAX] = {
 	[OPTION_ADVERTISE] = {"advertise", KIND_ADDRS, FIELD(advertise), NULL, NTM | SERVERS, STARTS_SERVER,
 			      .argument = "ADDR[:PORT],...",
 			      .help = "addresses under which others reach this server (default: the host's own)"},
-	[OPTION_JOIN] = {"join", KIND_TEXT, FIELD(join), NULL, NTM | PROGRAM_NTMD | PROGRAM_DC | PROGRAM_RS,
-			 STARTS_NODE, .argument = "CODE", .max = 255, .secret = true,
+	[OPTION_JOIN] = {"join", KIND_TEXT, FIELD(join), NULL, NTM | NODES | PROGRAM_DC | PROGRAM_RS, STARTS_NODE,
+			 .argument = "CODE", .max = 255, .secret = true,
 			 .help = "join code; prefer the environment, which other users cannot read"},
 	[OPTION_NAME] = {"name", KIND_ZONE, FIELD(name), NULL, ALL, STARTS | 1 << VERB_INVITE, .argument = "NAME",
 			 .max = 127, .help = "name of this node or server, or that an invitation is for"},
-	[OPTION_TUN] = {"tun", KIND_IFACE, FIELD(tun), "ntm0", NTM | PROGRAM_NTMD, STARTS_NODE, .argument = "NAME",
-			.max = 15, .help = "virtual interface"},
+	[OPTION_TUN] = {"tun", KIND_IFACE, FIELD(tun), "ntm0", NTM | NODES, STARTS_NODE, .argument = "NAME", .max = 15,
+			.help = "virtual interface"},
 	[OPTION_DNS] = {"dns", KIND_ENUM, FIELD(dns), "auto", NTM | PROGRAM_NTMD, STARTS_NODE, .argument = "MODE",
 			.choices = dns_choices,
 			.help = "names: through systemd-resolved, only on the node's own address, or not at all"},
-	[OPTION_PORTMAP] = {"portmap", KIND_ENUM, FIELD(portmap), "auto", NTM | PROGRAM_NTMD, STARTS_NODE,
-			    .argument = "MODE", .choices = portmap_choices,
+	[OPTION_PORTMAP] = {"portmap", KIND_ENUM, FIELD(portmap), "auto", NTM | NODES, STARTS_NODE, .argument = "MODE",
+			    .choices = portmap_choices,
 			    .help = "ask the NAT to open our port (PCP, NAT-PMP, UPnP), or do not"},
-	[OPTION_MARK] = {"mark", KIND_NUMBER, FIELD(mark), "0x6e746d", NTM | PROGRAM_NTMD, STARTS_NODE, .argument = "N",
+	[OPTION_MARK] = {"mark", KIND_NUMBER, FIELD(mark), "0x6e746d", NTM | NODES, STARTS_NODE, .argument = "N",
 			 .min = 1, .max = UINT32_MAX, .help = "firewall mark of the node's own sockets"},
 	[OPTION_TABLE] = {"table", KIND_NUMBER, FIELD(table), "7367", NTM | PROGRAM_NTMD, STARTS_NODE, .argument = "N",
 			  .min = 1, .max = UINT32_MAX, .help = "routing table for virtual addresses"},
+	[OPTION_EXIT] = {"exit", KIND_FLAG, FIELD(exit), "no", NTM | PROGRAM_NTMD, STARTS_NODE,
+			 .help = "send everything that leaves the overlay through an exit"},
+	[OPTION_EXIT_VIA] = {"exit-via", KIND_ZONE, FIELD(exit_via), "exit", NTM | PROGRAM_NTMD, STARTS_NODE,
+			     .argument = "NAME", .max = 127, .help = "name of the exit to use"},
+	[OPTION_EXIT_ROUTE] = {"exit-route", KIND_RULES, FIELD(exit_route), NULL, NTM | PROGRAM_NTMD, STARTS_NODE,
+			       .argument = "PREFIX,...", .help = "send these destinations through an exit"},
+	[OPTION_EXIT_FOR] = {"exit-for", KIND_TEXT, FIELD(exit_for), NULL, PROGRAM_EXIT, .argument = "NAME,...",
+			     .max = 900, .help = "nodes and @groups that may leave here (default: every node)"},
+	[OPTION_EXIT_ALLOW] = {"exit-allow", KIND_RULES, FIELD(exit_allow), NULL, PROGRAM_EXIT,
+			       .argument = "PREFIX[@PORT[-PORT]],...", .max = 1,
+			       .help = "destinations that are allowed although a wider rule refuses them"},
+	[OPTION_EXIT_DENY] = {"exit-deny", KIND_RULES, FIELD(exit_deny), NULL, PROGRAM_EXIT,
+			      .argument = "PREFIX[@PORT[-PORT]],...", .max = 1,
+			      .help = "destinations that are refused, beside all special-purpose ranges"},
+	[OPTION_EXIT_QUOTA] = {"exit-quota", KIND_SIZE, FIELD(exit_quota), "0", PROGRAM_EXIT, .argument = "SIZE",
+			       .help = "bytes that a node may move in a day, 0: any"},
+	[OPTION_EXIT_RATE] = {"exit-rate", KIND_SIZE, FIELD(exit_rate), "0", PROGRAM_EXIT, .argument = "SIZE",
+			      .help = "bytes that a node may move in a second, 0: any"},
 	[OPTION_ZONE] = {"zone", KIND_ZONE, FIELD(zone), "ntm.internal", NTM | SERVERS,
 			 STARTS_SERVER | 1 << VERB_INVITE, .argument = "NAME", .max = 127,
 			 .help = "name zone of the server; in an invitation: of the node"},
@@ -165,6 +184,12 @@ const char *option_fallback(const struct option_row *row, enum program program)
 		return program == PROGRAM_DC   ? "/run/ntm/dc.sock"
 		       : program == PROGRAM_RS ? "/run/ntm/rs.sock"
 					       : "/run/ntm/server.sock";
+	if (program == PROGRAM_EXIT) /* beside a node and servers, as they are beside each other */
+		return id == OPTION_STATE    ? "/var/lib/ntm/exit"
+		       : id == OPTION_SOCKET ? "/run/ntm/exit.sock"
+		       : id == OPTION_TUN    ? "ntm-exit0"
+		       : id == OPTION_NAME   ? "exit"
+					     : row->fallback;
 	return row->fallback;
 }
 
@@ -196,6 +221,7 @@ const char *program_name(enum program program)
 	case PROGRAM_AS: return "ntm-as";
 	case PROGRAM_DC: return "ntm-dc";
 	case PROGRAM_RS: return "ntm-rs";
+	case PROGRAM_EXIT: return "ntm-exit";
 	}
 	return "ntm";
 }

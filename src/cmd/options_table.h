@@ -16,6 +16,8 @@ enum option_kind {
 	KIND_NUMBER,
 	KIND_ENUM,
 	KIND_FLAG,
+	KIND_RULES, /* list of prefixes, with ports when max is not 0; text */
+	KIND_SIZE,  /* bytes */
 };
 
 enum verb_id {

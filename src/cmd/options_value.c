@@ -12,6 +12,8 @@
 /* Each converts into field; on failure why says what was expected and field is untouched. */
 typedef enum err converter(void *field, const struct option_row *row, const char *text, char why[160]);
 
+enum { RULES_MOST = 32 };
+
 static enum err expected(char why[160], const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static enum err expected(char why[160], const char *format, ...)
@@ -270,6 +272,78 @@ static enum err convert_flag(void *field, const struct option_row *row, const ch
 	return expected(why, "yes or no");
 }
 
+static bool parse_ports(const char *text, struct setting_rule *ret)
+{
+	unsigned min, max;
+	int used = 0;
+
+	if (sscanf(text, "%5u%n", &min, &used) != 1)
+		return false;
+	max = min;
+	text += used;
+	if (*text == '-' && (sscanf(text + 1, "%5u%n", &max, &used) != 1 || text[1 + used] != '\0'))
+		return false;
+	if ((*text != '-' && *text != '\0') || min == 0 || min > max || max > UINT16_MAX)
+		return false;
+	ret->port_min = (uint16_t)min;
+	ret->port_max = (uint16_t)max;
+	return true;
+}
+
+/* Nothing is skipped: a list that holds one mistake is a mistake. */
+bool setting_rule_next(const char **text, struct setting_rule *ret)
+{
+	struct setting_rule rule = {0};
+	size_t size = strcspn(*text, ",");
+	char one[ADDR_TEXT_MAX + 16], *ports;
+
+	if (size == 0 || size >= sizeof one)
+		return false;
+	snprintf(one, sizeof one, "%.*s", (int)size, *text);
+	ports = strchr(one, '@');
+	if (ports)
+		*ports++ = '\0';
+	if (prefix_parse(one, &rule.prefix) != OK || (ports && !parse_ports(ports, &rule)))
+		return false;
+	*text += size + ((*text)[size] == ',');
+	*ret = rule;
+	return true;
+}
+
+static enum err convert_rules(void *field, const struct option_row *row, const char *text, char why[160])
+{
+	const char *at = text;
+	struct setting_rule rule;
+	int count = 0;
+
+	while (*at && count <= RULES_MOST) {
+		if (!setting_rule_next(&at, &rule) || (row->max == 0 && rule.port_max))
+			return expected(why, "prefixes without host bits, like 10.1.0.0/16%s, separated by commas",
+					row->max ? " or 0.0.0.0/0@25" : "");
+		count++;
+	}
+	if (count == 0 || count > RULES_MOST || at[-1] == ',')
+		return expected(why, "1 to %d prefixes separated by commas", RULES_MOST);
+	return store_text(field, text);
+}
+
+/* Decimal units, as networks count. */
+static enum err convert_size(void *field, const struct option_row *row, const char *text, char why[160])
+{
+	static const char units[] = "kMGT";
+	size_t digits = strspn(text, "0123456789");
+	const char *unit = text[digits] ? strchr(units, text[digits]) : NULL;
+	uint64_t value = strtoull(text, NULL, 10);
+
+	(void)row;
+	if (digits == 0 || digits > 6 || (text[digits] && (!unit || text[digits + 1])))
+		return expected(why, "bytes like 500M or 20G, at most 999999 of k, M, G or T");
+	for (const char *u = units; unit && u <= unit; u++)
+		value *= 1000;
+	*(uint64_t *)field = value;
+	return OK;
+}
+
 /* Which field it is, the row says; counting the list is the one thing that a row cannot. */
 enum err option_convert(struct settings *settings, const struct option_row *row, const char *text, char why[160])
 {
@@ -277,7 +351,8 @@ enum err option_convert(struct settings *settings, const struct option_row *row,
 		[KIND_TEXT] = convert_text,	[KIND_ZONE] = convert_zone,	    [KIND_IFACE] = convert_iface,
 		[KIND_PATH] = convert_path,	[KIND_ADDR] = convert_addr,	    [KIND_ADDRS] = convert_addrs,
 		[KIND_PREFIX] = convert_prefix, [KIND_DURATION] = convert_duration, [KIND_NUMBER] = convert_number,
-		[KIND_ENUM] = convert_enum,	[KIND_FLAG] = convert_flag,
+		[KIND_ENUM] = convert_enum,	[KIND_FLAG] = convert_flag,	    [KIND_RULES] = convert_rules,
+		[KIND_SIZE] = convert_size,
 	};
 	_Static_assert(sizeof(enum dns_mode) == sizeof(int), "enum fields are written as int");
 	enum err err = converters[row->kind]((char *)settings + row->offset, row, text, why);

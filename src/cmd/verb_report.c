@@ -121,7 +121,7 @@ static int collect(const struct settings *settings, struct render_table *table, 
 	dump_settings(settings, list);
 	if (settings->config && asprintf(&option, "--config=%s", settings->config) < 0)
 		abort();
-	for (enum program program = PROGRAM_NTMD; program <= PROGRAM_RS && code == EXIT_DONE; program <<= 1) {
+	for (enum program program = PROGRAM_NTMD; program <= PROGRAM_LAST && code == EXIT_DONE; program <<= 1) {
 		char *arguments[] = {"", option};
 		struct settings other;
 

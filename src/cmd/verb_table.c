@@ -101,7 +101,7 @@ void verb_print_completion(FILE *out, const char *program, const char *name)
 	const struct verb *verb = name ? verb_find(name) : NULL;
 	unsigned bit = PROGRAM_NTM;
 
-	for (unsigned one = PROGRAM_NTM; one <= PROGRAM_RS; one <<= 1)
+	for (unsigned one = PROGRAM_NTM; one <= PROGRAM_LAST; one <<= 1)
 		if (strcmp(program, program_name(one)) == 0)
 			bit = one;
 	if (bit == PROGRAM_NTM && !verb)

@@ -11,7 +11,7 @@
 #include "base/addr.h"
 #include "base/err.h"
 
-enum { NET_ADDRESSES_MAX = 32, NET_NAME_MAX = 16, NET_ERROR_MAX = 200, NET_PREFIXES_MAX = 4 };
+enum { NET_ADDRESSES_MAX = 32, NET_NAME_MAX = 16, NET_ERROR_MAX = 200, NET_PREFIXES_MAX = 72, NET_SPARED_MAX = 16 };
 
 /* One address that tunnels could leave from. */
 struct net_address {
@@ -61,8 +61,10 @@ struct net_setup {
 	uint32_t ifindex; /* of the TUN; not looked at by net_setup_remove */
 	uint32_t mtu;
 	struct ip v4, v6;			  /* family 0: none */
-	struct prefix prefixes[NET_PREFIXES_MAX]; /* virtual prefixes, both families */
+	struct prefix prefixes[NET_PREFIXES_MAX]; /* virtual prefixes, and others that go through the TUN */
 	size_t prefix_count;
+	struct prefix spared[NET_SPARED_MAX]; /* inside of those, and not for the TUN: other tables know */
+	size_t spared_count;
 	uint32_t table; /* e.g. 7367; not 0, 253..255 */
 	uint32_t mark;	/* of our own sockets, which escape the table (T2); not 0 */
 };

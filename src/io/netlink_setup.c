@@ -28,7 +28,7 @@ enum {
 struct net_found {
 	const struct net_setup *setup;
 	bool link, address[2], rule[2];
-	bool route[NET_PREFIXES_MAX], guard[NET_PREFIXES_MAX];
+	bool route[NET_PREFIXES_MAX], guard[NET_PREFIXES_MAX], spared[NET_SPARED_MAX];
 };
 
 static bool net_has_family(const struct net_setup *setup, uint8_t family)
@@ -83,6 +83,14 @@ static bool net_is_own_route(const struct nlmsghdr *header, const struct net_set
 	       (attributes[RTA_TABLE] ? nl_u32(attributes[RTA_TABLE]) : body->rtm_table) == setup->table;
 }
 
+/* A route to everywhere has no destination. */
+static bool net_is_to(const struct prefix *prefix, const struct rtmsg *body, const struct ip *to)
+{
+	if (prefix->bits != body->rtm_dst_len || body->rtm_family != nl_family_of(prefix->ip.family))
+		return false;
+	return prefix->bits == 0 || ip_equal(&prefix->ip, to);
+}
+
 static int net_see_route(const struct nlmsghdr *header, void *ctx)
 {
 	struct net_found *found = ctx;
@@ -96,13 +104,16 @@ static int net_see_route(const struct nlmsghdr *header, void *ctx)
 	for (size_t i = 0; i < found->setup->prefix_count; i++) {
 		const struct prefix *prefix = &found->setup->prefixes[i];
 
-		if (prefix->bits != body->rtm_dst_len || !ip_equal(&prefix->ip, &to))
+		if (!net_is_to(prefix, body, &to))
 			continue;
 		if (body->rtm_type == RTN_UNREACHABLE)
 			found->guard[i] = true;
 		else if (nl_u32(attributes[RTA_OIF]) == found->setup->ifindex)
 			found->route[i] = true;
 	}
+	for (size_t i = 0; i < found->setup->spared_count; i++)
+		if (net_is_to(&found->setup->spared[i], body, &to) && body->rtm_type == RTN_THROW)
+			found->spared[i] = true;
 	return MNL_CB_OK;
 }
 
@@ -262,6 +273,23 @@ static int net_make_route(struct nl *nl, const struct net_setup *setup, const st
 	return nl_ask(nl, &request);
 }
 
+/* Whoever looks here is sent on to the next rule. */
+static int net_make_spared(struct nl *nl, const struct net_setup *setup, const struct prefix *prefix)
+{
+	struct nl_request request;
+	struct rtmsg *body = nl_begin(&request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, sizeof(*body));
+
+	body->rtm_family = nl_family_of(prefix->ip.family);
+	body->rtm_dst_len = prefix->bits;
+	body->rtm_protocol = NET_PROTOCOL;
+	body->rtm_type = RTN_THROW;
+	body->rtm_scope = RT_SCOPE_UNIVERSE;
+	mnl_attr_put_u32(request.header, RTA_TABLE, setup->table);
+	mnl_attr_put_u32(request.header, RTA_PRIORITY, NET_METRIC_TUN);
+	nl_put_ip(&request, RTA_DST, &prefix->ip);
+	return nl_ask(nl, &request);
+}
+
 static int net_make_rule(struct nl *nl, const struct net_setup *setup, uint8_t af)
 {
 	struct nl_request request;
@@ -313,6 +341,10 @@ static bool net_make_guards(struct nl *nl, const struct net_found *found, bool *
 						  "unreachable route", made, text))
 			return false;
 	}
+	for (size_t i = 0; i < setup->spared_count; i++)
+		if (!found->spared[i] && !net_step(net_make_spared(nl, setup, &setup->spared[i]),
+						   setup->spared[i].ip.family, "spared route", made, text))
+			return false;
 	for (int i = 0; i < 2; i++) {
 		uint8_t family = i == 0 ? 4 : 6;
 
@@ -357,7 +389,7 @@ static bool net_make_missing(struct nl *nl, const struct net_found *found, bool 
 static bool net_setup_is_sound(const struct net_setup *setup)
 {
 	return setup->table != 0 && (setup->table < RT_TABLE_DEFAULT || setup->table > RT_TABLE_LOCAL) &&
-	       setup->mark != 0 && setup->prefix_count <= NET_PREFIXES_MAX;
+	       setup->mark != 0 && setup->prefix_count <= NET_PREFIXES_MAX && setup->spared_count <= NET_SPARED_MAX;
 }
 
 /* Looks first and makes only what is missing: otherwise each check would cause the next event. */

@@ -151,7 +151,8 @@ static void test_mistakes(void **state)
 		 "wait '3 weeks' (%s:3): expected a duration like 30s, 500ms, 5m or 1h"},
 		{PROGRAM_NTM, "; remark\ntunn = x\n", NULL, NULL, "%s:2: unknown key 'tunn'; did you mean 'tun'?"},
 		{PROGRAM_NTM, "[ntmx]\ntun = x\n", NULL, NULL,
-		 "%s:2: unknown section [ntmx]; sections are programs: ntm, ntmd, ntm-server, ntm-as, ntm-dc, ntm-rs"},
+		 "%s:2: unknown section [ntmx]; sections are programs: ntm, ntmd, ntm-server, ntm-as, ntm-dc, ntm-rs, "
+		 "ntm-exit"},
 		{PROGRAM_NTM, "tun\n", NULL, NULL, "%s:1: expected 'key = value'"},
 		{PROGRAM_SERVER, "", NULL, "--pool4=10.0.0.1/8",
 		 "pool4 '10.0.0.1/8' (command line): expected a prefix without host bits, like 198.18.0.0/15"},
