@@ -2,10 +2,12 @@
 import json
 import os
 import re
+import signal
 
 from lab import demand, program, wait_for
 from services import Download, Web, make_file
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 FILE_BYTES = 24 << 20
 RATE_BYTES = 4 << 20
 POOL4 = "203.0.114."
@@ -18,6 +20,21 @@ class Exit:
         self.lab, self.host, self.options = lab, host, options
         self.state, self.socket_path = lab.path(f"{host.name}-exit-state"), lab.socket_name(host, "exit")
         self.start(code)
+
+    def kill(self):
+        """Without a chance to clean up."""
+        for pid in self.host.run("pgrep", "-P", str(self.process.pid)).stdout.split() or [str(self.process.pid)]:
+            os.kill(int(pid), signal.SIGKILL)
+        self.process.child.wait(10)
+
+    def stop(self):
+        self.process.signal(signal.SIGTERM)
+        self.process.child.wait(10)
+
+    def restart(self, *options):
+        self.stop()
+        self.options = options
+        self.start()
 
     def start(self, code=None):
         words = [program("ntm-exit"), "--foreground", "--state", self.state, "--socket", self.socket_path, "--portmap", "off", *self.options]
@@ -43,6 +60,12 @@ def world(lab, *exit_options, nodes=("a",), node_options=("--exit",)):
     return gate, www
 
 
+def switches(host):
+    """What an exit turns on the machine that it runs on."""
+    names = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.ipv4.ip_local_reserved_ports")
+    return [host.run("sysctl", "-n", name, check=True).stdout for name in names]
+
+
 def fetch(node, host, *options):
     return node.run("curl", "-sS", "--max-time", "8", *options, f"http://{host}/hello")
 
@@ -64,3 +87,103 @@ def test_exit_programs(new_lab):
         for host in (lab.g.v4, lab.g.v6):
             answer = lab.a.run("ping", "-c", "2", "-i", "0.2", "-W", "4", host)
             demand(answer.returncode == 0, f"ping {host}: {answer.stdout}{answer.stderr}")
+        dns = lab.g.start("dns", "/usr/bin/python3", os.path.join(HERE, "dns_answerer.py"))
+        dns.wait_line("answering", 5)
+        for options in (("+notcp",), ("+tcp",)):
+            for host in (lab.g.v4, lab.g.v6):
+                answer = lab.a.run("dig", f"@{host}", "general.example", "A", "+short", "+tries=2", "+time=3", *options)
+                demand(answer.stdout.strip() == "203.0.114.77", f"dig @{host} {options}: {answer.stdout}{answer.stderr}")
+        demand(lab.everywhere("clear") == 0, "a virtual address was seen in clear")
+
+
+def test_exit_moves(new_lab):
+    """A download from a general host goes on while the node moves to another NAT, to IPv6 alone, and back: every byte arrives."""
+    with new_lab(nodes=("a",), generals=("g",)) as lab:
+        gate, www = world(lab)
+        digest = make_file(os.path.join(www, "file"), FILE_BYTES)
+        download = Download(lab.a, f"http://{lab.g.v4}/file", FILE_BYTES)
+        for place in ("cell", "six", "home"):
+            download.wait_more()
+            lab.a.move(place)
+        download.finish(digest)
+        counters = gate.counters()
+        demand(counters["reset_unknown"] == 0 and counters["flows_evicted"] == 0, f"the exit lost a flow: {counters}")
+        demand(lab.everywhere("clear") == 0, "a virtual address was seen in clear")
+
+
+def peer_ports(lab, *nodes):
+    """Sends UDP from port 5555 of each node to a general host; the ports that it saw them from."""
+    server = lab.g.udp("::", 7000)
+    seen = []
+    for node in nodes:
+        client = node.udp(node.v4, 5555)
+        client.sendto(b"who am I", (lab.g.v4, 7000))
+        server.settimeout(8)
+        text, address = server.recvfrom(100)
+        server.sendto(text, address)
+        client.settimeout(8)
+        demand(client.recvfrom(100)[0] == text, "the answer was another")
+        seen.append(address[:2])
+        client.close()
+    server.close()
+    return seen
+
+
+def test_exit_ports_and_rules(new_lab):
+    """Two nodes with the same inner port get two ports; who may not leave, and where nobody may go, is answered at once."""
+    with new_lab(nodes=("a", "b"), generals=("g", "g2")) as lab:
+        gate, _ = world(lab, "--exit-deny", f"{POOL4}3/32,0.0.0.0/0@81", nodes=("a", "b"))
+        one, other = peer_ports(lab, lab.a, lab.b)
+        demand(one[0].endswith(lab.s.v4) and one[0] == other[0] and one[1] != other[1], f"seen from {one} and {other}")
+        for host in (lab.g2.v4, f"{lab.g.v4}:81", lab.s.v4 + ":7367", "192.0.2.77", "[2001:db8:5::9]", "[2002:a00:1::1]"):
+            answer = lab.a.run("curl", "-sS", "--max-time", "8", f"http://{host}/")
+            demand(answer.returncode == 7, f"{host}: refused at once? {answer.returncode} {answer.stderr}")
+        before = gate.counters()["refused_destination"]
+        ping = lab.a.run("ping", "-c", "1", "-W", "4", "192.0.2.77")
+        demand("filtered" in ping.stdout or "rohibited" in ping.stdout, f"ping says nothing of a refusal: {ping.stdout}")
+        demand(gate.counters()["refused_destination"] == before + 1, "the refusal was not counted")
+        gate.restart("--exit-for", "a")
+        demand(fetch(lab.a, lab.g.v4).returncode == 0, "a may leave and cannot")
+        demand(fetch(lab.b, lab.g.v4).returncode == 7, "b may not leave and was not refused")
+        gate.restart("--exit-quota", "20k")
+        demand(fetch(lab.a, lab.g.v4).returncode == 0, "the quota is not used up yet")
+        lab.a.run("curl", "-s", "--max-time", "8", *[f"http://{lab.g.v4}/hello"] * 40)
+        demand(gate.counters()["refused_quota"] > 0, "the quota has no end")
+
+
+def routing(node):
+    """Everything that a node's kernel knows about routing."""
+    return [node.run("ip", *words).stdout for words in (("rule",), ("-6", "rule"), ("route", "show", "table", "all"))]
+
+
+def test_exit_comes_and_goes(new_lab):
+    """Without --exit nothing is touched; an exit that was killed is found again and leaves no trace; `ntm down` puts routes back."""
+    with new_lab(nodes=("a", "b"), generals=("g",)) as lab:
+        clean = routing(lab.a)
+        before = switches(lab.s)
+        gate, _ = world(lab, nodes=("a",))
+        lab.b.join(lab.s.invite())
+        demand(fetch(lab.b, lab.g.v4).returncode == 0, "b cannot go its own way")
+        demand(lab.s.v4 not in seen_from(lab), "b went through the exit and was not told to")
+        demand(fetch(lab.a, lab.g.v4).returncode == 0, "a cannot leave through the exit")
+        demand(lab.s.v4 in seen_from(lab), "a did not go through the exit")
+        gate.kill()
+        demand(not lab.s.run("nft", "list", "tables").stdout.strip(), "the table outlived its owner")
+        demand(fetch(lab.a, lab.g.v4).returncode != 0, "packets leave although the exit is dead")
+        gate.start()
+        wait_for("the exit to be found again", lambda: fetch(lab.a, lab.g.v4).returncode == 0, 30, 0.5)
+        gate.stop()
+        demand(switches(lab.s) == before, "the exit's switches were left turned")
+        lab.a.ntm("down", check=True)
+        demand(routing(lab.a) == clean, "routes or rules were left")
+        demand(fetch(lab.a, lab.g.v4).returncode == 0, "a cannot go its own way again")
+
+
+def test_exit_route(new_lab):
+    """With --exit-route only that prefix leaves through the exit."""
+    with new_lab(nodes=("a",), generals=("g", "g2")) as lab:
+        world(lab, node_options=("--exit-route", f"{POOL4}2/32"))
+        demand(fetch(lab.a, lab.g.v4).returncode == 0, "the prefix cannot be reached through the exit")
+        demand(lab.s.v4 in seen_from(lab), "the prefix was not reached through the exit")
+        way = lab.a.run("ip", "route", "get", lab.g2.v4).stdout
+        demand(re.search(r"dev home", way), f"another host goes another way: {way}")
