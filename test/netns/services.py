@@ -186,3 +186,54 @@ class Speed:
         document = json.loads(text)
         demand("error" not in document, f"iperf3: {document.get('error')}")
         return document["end"]
+
+
+class DhcpServer:
+    """dnsmasq on an access network's router, as many routers have it."""
+
+    def __init__(self, nat):
+        inside = nat.config["inside"]
+        self.process = nat.start(
+            "dnsmasq", "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--port=0", "--interface=lan", "--bind-interfaces",
+            f"--dhcp-range={inside}.100,{inside}.150,10m", f"--dhcp-option=option:router,{nat.gateway}", "--dhcp-option=option:dns-server",
+            "--dhcp-authoritative", "--log-dhcp", f"--dhcp-leasefile={nat.lab.path(nat.name + '-leases')}",
+            f"--pid-file={nat.lab.path(nat.name + '-dnsmasq.pid')}", "--log-facility=-")
+        self.process.wait_line("DHCP, IP range")
+
+
+DHCLIENT_SCRIPT = """#!/bin/sh
+# What dhclient asks for: an address, a default route, and both gone again; names are the overlay's business here.
+case $reason in
+BOUND | REBOOT)
+	ip -4 addr replace "$new_ip_address/$new_subnet_mask" dev "$interface" && ip -4 route replace default via "$new_routers" dev "$interface"
+	;;
+EXPIRE | FAIL | RELEASE | STOP)
+	ip -4 addr flush dev "$interface"
+	;;
+esac
+"""
+
+
+class DhcpClient:
+    """dhclient on one interface of a node."""
+
+    def __init__(self, node, label):
+        self.node, self.label = node, label
+        script = node.lab.path("dhclient-script")
+        if not os.path.exists(script):
+            with open(script, "w", encoding="utf-8") as file:
+                file.write(DHCLIENT_SCRIPT)
+            os.chmod(script, 0o755)
+        base = node.lab.path(f"{node.name}-{label}-dhclient")
+        self.files = ["-pf", base + ".pid", "-lf", base + ".leases", "-sf", script, "-cf", "/dev/null"]
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(base + ".leases")  # a network where it has never been
+        self.process = node.start("dhclient", "dhclient", "-4", "-d", *self.files, label)
+
+    def wait_bound(self, seconds=40):
+        self.process.wait_line("bound to", seconds)
+
+    def leave(self):
+        """The network is gone: its address goes, and nobody is told."""
+        self.process.kill()
+        self.node.ip(f"addr flush dev {self.label}")
