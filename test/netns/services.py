@@ -84,7 +84,8 @@ class Download:
 
     def wait_bytes(self, count, seconds=60):
         def reached():
-            demand(self.process.running() or self.bytes() >= count, f"{self.process.name} ended ({self.process.child.poll()}): {self.process.output()[-300:]}")
+            demand(self.process.running() or self.bytes() >= count,
+                   f"{self.process.name} ended ({self.process.child.poll()}): {self.process.output()[-300:]}")
             return self.bytes() >= count
         wait_for(f"{count} bytes at {self.host.name}, {self.bytes()} are there", reached, seconds)
 
@@ -118,8 +119,8 @@ class Shell:
         self.server = server.start("sshd", "/usr/sbin/sshd", "-D", "-e", "-f", f"{here}/sshd_config")
         self.server.wait_line("listening on")
         self.client = client
-        self.options = ["-i", f"{here}/user", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-                        "-o", "ServerAliveInterval=5"]
+        settings = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "ServerAliveInterval=5")
+        self.options = ["-i", f"{here}/user", *[word for setting in settings for word in ("-o", setting)]]
         self.process = client.start("ssh", "ssh", *self.options, f"root@{server.fqdn.rstrip('.')}", "ping -n -i 0.2 127.0.0.1")
         self.process.wait_line("icmp_seq=2", 20)
 
@@ -144,7 +145,8 @@ class Ftp:
             file.write("\n".join((
                 "background=NO", "listen=NO", "listen_ipv6=YES", "anonymous_enable=YES", "no_anon_password=YES", f"anon_root={directory}",
                 "run_as_launching_user=YES", "seccomp_sandbox=NO", f"anon_max_rate={rate_bytes}", "connect_from_port_20=YES",
-                "pasv_enable=YES", "port_enable=YES", "xferlog_enable=YES", f"xferlog_file={host.lab.path(host.name + '-vsftpd-transfers.log')}",
+                "pasv_enable=YES", "port_enable=YES", "xferlog_enable=YES",
+                f"xferlog_file={host.lab.path(host.name + '-vsftpd-transfers.log')}",
             )) + "\n")
         self.process = host.start("vsftpd", "/usr/sbin/vsftpd", config, kind=Detached)
         wait_for(f"vsftpd on {host.name}", lambda: host.run("curl", "-sf", "ftp://127.0.0.1/").returncode == 0)
@@ -166,7 +168,8 @@ class Copy(Download):
     def __init__(self, shell, source, remote_path, size_bytes):
         self.host, self.size_bytes = shell.client, size_bytes
         self.path = self.host.lab.path(f"{self.host.name}-scp")
-        self.process = self.host.start("scp", "scp", "-l", "50000", *shell.options, f"root@{source.fqdn.rstrip('.')}:{remote_path}", self.path)
+        remote = f"root@{source.fqdn.rstrip('.')}:{remote_path}"
+        self.process = self.host.start("scp", "scp", "-l", "50000", *shell.options, remote, self.path)
         self.started = time.monotonic()
 
 
@@ -191,13 +194,14 @@ class Speed:
 class DhcpServer:
     """dnsmasq on an access network's router, as many routers have it."""
 
-    def __init__(self, nat):
+    def __init__(self, nat, *options):
         inside = nat.config["inside"]
         self.process = nat.start(
-            "dnsmasq", "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--port=0", "--interface=lan", "--bind-interfaces",
+            "dnsmasq", "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--port=0", "--interface=lan",
+            "--bind-interfaces",
             f"--dhcp-range={inside}.100,{inside}.150,10m", f"--dhcp-option=option:router,{nat.gateway}", "--dhcp-option=option:dns-server",
             "--dhcp-authoritative", "--log-dhcp", f"--dhcp-leasefile={nat.lab.path(nat.name + '-leases')}",
-            f"--pid-file={nat.lab.path(nat.name + '-dnsmasq.pid')}", "--log-facility=-")
+            f"--pid-file={nat.lab.path(nat.name + '-dnsmasq.pid')}", "--log-facility=-", *options)
         self.process.wait_line("DHCP, IP range")
 
 
@@ -225,10 +229,12 @@ class DhcpClient:
                 file.write(DHCLIENT_SCRIPT)
             os.chmod(script, 0o755)
         base = node.lab.path(f"{node.name}-{label}-dhclient")
-        self.files = ["-pf", base + ".pid", "-lf", base + ".leases", "-sf", script, "-cf", "/dev/null"]
         with contextlib.suppress(FileNotFoundError):
-            os.remove(base + ".leases")  # a network where it has never been
-        self.process = node.start("dhclient", "dhclient", "-4", "-d", *self.files, label)
+            os.remove(base + ".leases")
+        with open(base + ".conf", "w", encoding="utf-8") as file:  # in a network where it has never been: the server remembers by this
+            file.write(f'send dhcp-client-identifier "{node.name}-{time.monotonic_ns()}";\n')
+        self.process = node.start("dhclient", "dhclient", "-4", "-d", "-pf", base + ".pid", "-lf", base + ".leases", "-sf", script,
+                                  "-cf", base + ".conf", label)
 
     def wait_bound(self, seconds=40):
         self.process.wait_line("bound to", seconds)

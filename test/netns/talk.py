@@ -261,8 +261,8 @@ class Talks:
         """All of them end well, and the wires showed nothing."""
         for talk in self.all:
             lost = talk.finish(timeouts_allowed)
-            self.note(f"{talk.name}: {talk.up.received} bytes there, {talk.down.received} back, {lost} datagrams lost, longest stall of TCP "
-                      f"{max(talk.up.stall_s, talk.down.stall_s) * 1000:.0f} ms")
+            self.note(f"{talk.name}: {talk.up.received} bytes there, {talk.down.received} back, {lost} datagrams lost, "
+                      f"longest stall of TCP {max(talk.up.stall_s, talk.down.stall_s) * 1000:.0f} ms")
         demand(self.lab.everywhere("clear") == 0, "a virtual address was seen in clear")
         demand(self.lab.everywhere("fragments") == 0, "an outer packet was in fragments")
 

@@ -59,8 +59,8 @@ def go_both(lab, talks, a_to, b_to, kind):
 
 def test_matrix_both_move(new_lab):
     """Both ends change their family at the same instant: from no family in common to one, to another, and to none again."""
-    steps = (("six", "home", "relay"), ("open", "six2", "relay"), ("six", "open2", "relay"), ("home", "home", "direct"), ("six", "six2", "direct"),
-             ("open", "open2", "direct"))
+    steps = (("six", "home", "relay"), ("open", "six2", "relay"), ("six", "open2", "relay"), ("home", "home", "direct"),
+             ("six", "six2", "direct"), ("open", "open2", "direct"))
     with new_lab(networks=NETWORKS, at={"a": "open", "b": "six"}) as lab:
         two_joined(lab)
         with Talks(lab, *both_families(lab.a, lab.b)) as talks:

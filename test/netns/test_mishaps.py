@@ -8,6 +8,12 @@ from talk import Talks, both_families
 from test_join import two_joined
 from test_patterns import active_path, wait_route
 
+MUTE_RULES = """table inet mute {
+ chain mute { type filter hook output priority 0;
+  icmp type destination-unreachable drop
+ }
+}
+"""
 SECOND = 50       # datagrams of a conversation: it sends one every 20 ms
 BUFFERED = None   # what is longer than a retransmission timer of TCP runs it out: bytes are asked for, timers are not
 
@@ -22,7 +28,7 @@ def other(node):
 
 
 def test_mishap_move_during_contact(new_lab):
-    """A node moves after the first, second, third or fifth packet of a contact, be it the name, the direction or the handshake: the page comes."""
+    """A node moves after packet 1, 2, 3 or 5 of a contact, be it the name, the direction or the handshake: the page comes."""
     with new_lab(delays={"A": 10, "B": 10, "C": 10}) as lab:
         two_joined(lab)
         os.makedirs(lab.path("www"))
@@ -46,7 +52,8 @@ def test_mishap_move_during_move(new_lab):
             talks.wait_on(talks.mark())
             talks.moved("a twice", lambda: (lab.a.move("cell"), lab.a.move("cell2")))
             talks.moved("a back", lambda: lab.a.move("home"))
-            talks.moved("both twice", lambda: (lab.move_together((lab.a, "cell"), (lab.b, "cell2")), lab.move_together((lab.a, "cell2"), (lab.b, "cell"))))
+            talks.moved("both twice", lambda: (lab.move_together((lab.a, "cell"), (lab.b, "cell2")),
+                                               lab.move_together((lab.a, "cell2"), (lab.b, "cell"))))
             talks.finish(BUFFERED)
 
 
@@ -129,7 +136,8 @@ def test_mishap_mtu_shrinks(new_lab):
         with Talks(lab, *both_families(lab.a, lab.b)) as talks:
             talks.wait_on(talks.mark())
             talks.moved("1400", lambda: lab.nats["A"].set_mtu(lab.inet, 1400), seconds=60)
-            lab.nats["B"].nft("table inet mute {\n chain mute { type filter hook prerouting priority -400;\n  icmp type destination-unreachable drop\n }\n}\n")
+            for router in (lab.inet, lab.nats["B"]):
+                router.nft(MUTE_RULES)
             talks.moved("1360, and a black hole", lambda: lab.nats["B"].set_mtu(lab.inet, 1360), seconds=60)
             talks.moved("1500", lambda: [lab.nats[name].set_mtu(lab.inet, 1500) for name in "AB"])
             talks.finish(BUFFERED)

@@ -89,8 +89,8 @@ class Nat(Host):
         super().__init__(lab, "nat" + name.lower())
         self.letter, self.config = name, NETWORKS[name]
         self.port, self.ports, self.mac = "up" + name.lower(), [], f"02:00:5e:00:53:{ord(name):02x}"
-        self.ip(f"link add out type veth peer name {self.port} netns {inet.ns}", f"link add lan address {self.mac} type bridge forward_delay 0",
-                "link set lan up", "link set out up")
+        self.ip(f"link add out type veth peer name {self.port} netns {inet.ns}",
+                f"link add lan address {self.mac} type bridge forward_delay 0", "link set lan up", "link set out up")
         inet.ip(f"link set {self.port} up")
         self.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
         self.nft(WATCH_RULES)

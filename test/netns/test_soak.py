@@ -1,0 +1,57 @@
+"""Many moves of every kind, drawn from a seed: after each of them everything holds."""
+import os
+import random
+
+from lab import LabError, long_form
+from talk import Talks, both_families
+from test_join import two_joined
+from test_patterns import wait_route
+
+LABELS = ("open", "open2", "home", "visit", "cell", "cell2", "six", "six2", "dual", "dualopen")
+IPV6_ALONE = ("six", "six2")
+BOTH_FAMILIES = ("dual", "dualopen")
+MOVES = 200
+LABS = 8  # each with NATs of its own
+TIMEOUTS_ALLOWED = 4  # of TCP in a lab, for a machine that is busy with other things: a gap of a second has twice as many
+
+
+def draw_nats(draw):
+    """Kinds that a hole can be punched through, and one that nobody can: then the route may be the relay."""
+    kinds = ("endpoint-independent", "endpoint-independent-any-port", "full-cone", "address-restricted", "symmetric")
+    return {letter: draw.choice(kinds) for letter in "ABCKE"}
+
+
+def no_family_in_common(one, other):
+    places = {one.at, other.at}
+    return bool(places & set(IPV6_ALONE)) and not places & set(BOTH_FAMILIES) and not places <= set(IPV6_ALONE)
+
+
+def one_move(lab, draw, talks, number):
+    """One end, the other, or both at once; then the route is what it can be, and both conversations go on."""
+    who = draw.choice((("a",), ("a",), ("b",), ("a", "b")))
+    moves = [(lab.hosts[name], draw.choice([label for label in LABELS if label != lab.hosts[name].at])) for name in who]
+    what = f"{number}: " + " and ".join(f"{node.name} {node.at}>{label}" for node, label in moves)
+    talks.moved(what, lambda: lab.move_together(*moves), seconds=30)
+    if no_family_in_common(lab.a, lab.b):
+        wait_route(lab.a, lab.b, "relay")
+
+
+@long_form
+def test_soak_moves(new_lab):
+    """200 moves of one end or both, in eight labs with NATs of all kinds: not a byte lost, nothing reset. NTM_SEED repeats a run."""
+    seed = os.environ.get("NTM_SEED") or str(random.SystemRandom().randrange(1 << 32))
+    moves = int(os.environ.get("NTM_MOVES", MOVES))
+    draw = random.Random(seed)
+    for _ in range(LABS):
+        nats = draw_nats(draw)
+        with new_lab(networks="ABCDEFGHKW", at={"a": "open", "b": "home"}, nats=nats) as lab:
+            two_joined(lab)
+            with Talks(lab, *both_families(lab.a, lab.b)) as talks:
+                talks.note(f"NTM_SEED={seed}, NATs {nats}")
+                talks.wait_on(talks.mark())
+                try:
+                    for number in range(moves // LABS):
+                        one_move(lab, draw, talks, number)
+                    talks.finish(TIMEOUTS_ALLOWED)
+                except LabError as error:
+                    raise LabError(f"NTM_SEED={seed}, NATs {nats}: {error}") from None
