@@ -5,6 +5,7 @@ end on the route that the paper names or on a better one, with not a byte lost, 
 """
 from lab import LabError, demand, wait_for
 from talk import Talks, both_families
+from test_exit import world
 from test_join import two_joined
 
 NETWORKS = "ABCFGH"
@@ -26,6 +27,11 @@ WITH_NODE_BEHIND_A = (
     (14, "P(B)>G", "visit", "open", "direct"),
     (12, "G>P(A)", "open", "home", "lan"),
 )
+
+
+# With a general host as the other end, which knows nothing of all this: the route is that of the paper, by the relay's host, the exit.
+WITH_GENERAL_HOST = ((2, "G>G", "open", "open2"), (4, "G>P", "open2", "home"), (8, "P(A)>P(A)", "home", "home"),
+                     (10, "P(A)>P(B)", "home", "visit"), (6, "P>G", "visit", "open"))
 
 
 def active_path(node, other):
@@ -111,4 +117,17 @@ def test_pattern_isolated_hosts(new_lab):
             walk(lab, talks, ((15, "P(B)>P(A)", "visit", "home", "lan"),))
             lab.nats["A"].isolate()
             walk(lab, talks, ((15, "P(B)>P(A), isolated hosts", "visit", "home", "not lan"),))
+            talks.finish()
+
+
+def test_pattern_general_host(new_lab):
+    """Patterns 2, 4, 6, 8, 10: the other end is a general host in the world, over IPv4 and IPv6."""
+    with new_lab(nodes=("a",), networks=NETWORKS, generals=("g",), at={"a": "open"}) as lab:
+        world(lab)
+        with Talks(lab, (lab.a, lab.g, lab.g.v4), (lab.a, lab.g, lab.g.v6)) as talks:
+            for number, what, start, end in WITH_GENERAL_HOST:
+                demand(lab.a.at == start, "the table's rows do not follow each other")
+                talks.moved(f"pattern {number}, {what}", lambda at=end: move_within(lab.a) if lab.a.at == at else lab.a.move(at))
+            seen = [talk.down.source.getpeername()[0] for talk in talks.all]
+            demand(seen == [lab.s.v4, lab.s.v6], f"the general host sees {seen}, not the exit")
             talks.finish()
