@@ -37,7 +37,8 @@ class Exit:
         self.start()
 
     def start(self, code=None):
-        words = [program("ntm-exit"), "--foreground", "--state", self.state, "--socket", self.socket_path, "--portmap", "off", *self.options]
+        words = [program("ntm-exit"), "--foreground", "--state", self.state, "--socket", self.socket_path, "--portmap", "off",
+                 *self.options]
         self.process = self.host.start("ntm-exit", *words, env={"NTM_JOIN": code} if code else {})
         self.process.wait_line("exit open", 15)
 
