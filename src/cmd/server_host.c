@@ -274,19 +274,24 @@ static void keep_house(struct server *server, struct time_us now)
 		log_print(LOG_SEVERITY_ERROR, "members", "%s", error);
 }
 
-/* A ticket that is not of a coordinator we know: it may have joined after we asked last. Strangers can hasten this only
- * so far. */
+/* A ticket or a link of a coordinator that we do not know, or one that has a newer document: somebody may have joined
+ * after we asked last. Strangers can hasten this only so far. */
 static void hasten_poll(struct server *server, struct time_us now)
 {
-	struct relay_counters counters;
+	struct relay_counters relay = {.dropped_ticket = server->tickets_dropped};
+	struct coordinator_counters coordinator = {.network_doubts = server->network_doubts};
 
-	if (server->account || !server->relay)
+	if (server->account)
 		return;
-	relay_get_counters(server->relay, &counters);
-	if (counters.dropped_ticket == server->tickets_dropped ||
+	if (server->relay)
+		relay_get_counters(server->relay, &relay);
+	if (server->coordinator)
+		coordinator_get_counters(server->coordinator, &coordinator);
+	if ((relay.dropped_ticket == server->tickets_dropped && coordinator.network_doubts == server->network_doubts) ||
 	    time_since(now, time_add(server->housekeeping, -HOUSEKEEPING_US)) < POLL_AGAIN_US)
 		return;
-	server->tickets_dropped = counters.dropped_ticket;
+	server->tickets_dropped = relay.dropped_ticket;
+	server->network_doubts = coordinator.network_doubts;
 	server->housekeeping = now;
 }
 

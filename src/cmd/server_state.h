@@ -76,6 +76,7 @@ struct server {
 	int dns_tcp;
 	struct metrics_server *metrics;
 	uint64_t tickets_dropped; /* by the relay, when the network document was last asked for because of that */
+	uint64_t network_doubts;  /* of the coordinator, likewise */
 	struct listener *dns_listener;
 	struct record records[SERVER_RECORDS_MAX];
 	uint64_t dropped_role; /* datagrams for a role that is not here */

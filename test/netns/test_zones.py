@@ -57,7 +57,7 @@ def test_zones_contact(new_lab):
 
 def test_zones_late(new_lab):
     """A zone that is founded later: nodes that joined before learn of it from their coordinator, and keep that over a restart."""
-    with new_lab(servers=("s", "s2")) as lab:
+    with new_lab(servers=("s", "s2", "s3")) as lab:
         lab.s.serve()
         lab.a.join(lab.s.invite("--name", "a"))
         lab.s2.serve_zone(lab.s.invite("--role", "coordinator", "--name", ZONE))
@@ -72,6 +72,9 @@ def test_zones_late(new_lab):
         lab.a.wait_up()
         lab.a.run("ping", "-6", "-c", "3", "-i", "0.2", "-W", "5", lab.b.v6, check=True)
         demand("network: epoch" not in lab.a.daemon.output(), "a had forgotten the new zone")
+        lab.s3.serve_zone(lab.s.invite("--role", "coordinator", "--name", "three.ntm.internal"))
+        for server in (lab.s, lab.s2):  # the older ones ask for the document when the new one knocks
+            server.daemon.wait_line("other zone linked node=three", 8)
 
 
 def test_zones_moves(new_lab):

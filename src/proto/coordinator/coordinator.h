@@ -118,6 +118,7 @@ struct coordinator_counters {
 	uint64_t dns_queries, dns_answers, dns_refused;
 	uint64_t inquiries, inquiries_received; /* between coordinators */
 	uint64_t links_begun, links_answered;
+	uint64_t network_doubts; /* signs that our network document is out of date: the driver should fetch it */
 	uint32_t nodes, online, pending, tunnels;
 	uint32_t coordinators, links, visitors; /* of other zones: listed, linked; their nodes with tunnels here */
 };

@@ -303,6 +303,7 @@ static enum err input_answer(struct coordinator *c, struct foreign *f, const str
 	if (err == OK)
 		err = link_response_decode(&r, &response);
 	if (err == OK) {
+		c->counters.network_doubts += response.network_epoch > network_epoch(c);
 		end_session(&f->own);
 		f->own.path_id = path_id;
 		f->own.session = session_create(c->aead, SUITE_CHACHA20_POLY1305, true, path_id, &keys, c->now);
@@ -359,8 +360,10 @@ enum err foreign_accept(struct coordinator *c, struct handshake *handshake, uint
 	if (err || !f) {
 		c->counters.dropped_malformed += err != OK;
 		c->counters.dropped_unknown += err == OK;
+		c->counters.network_doubts += err == OK; /* it may have joined after our document was made */
 		return err ? err : ERR_DENIED;
 	}
+	c->counters.network_doubts += request.network_epoch > network_epoch(c);
 	end_pending(pending);
 	err = write_response(c, handshake, transaction, route, pending, &keys);
 	if (err == OK && pending->answer_size > size)

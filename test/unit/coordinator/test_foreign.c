@@ -519,6 +519,7 @@ static void test_it_speaks_for_its_own_zone_only(void **state)
 static void test_strangers_cannot_link(void **state)
 {
 	struct zones z;
+	struct coordinator_counters counters;
 	uint8_t payload[64], mac1_key[KEY_SIZE], seed[KEY_SIZE] = {7}, first[MESSAGE_MAX];
 	struct writer w = writer_over(payload, sizeof payload);
 	struct handshake handshake;
@@ -541,6 +542,15 @@ static void test_strangers_cannot_link(void **state)
 	for (uint8_t type = MESSAGE_NODE_INFORMATION_REQUEST; type <= MESSAGE_LINK_RESPONSE; type++)
 		assert_int_equal(fake_send(&z.one, z.a, type, 1, NULL), ERR_DENIED);
 	assert_int_equal(links(&z.one), 1);
+	/* But somebody may have joined the network a moment ago. */
+	coordinator_get_counters(z.one.c, &counters);
+	assert_int_equal(counters.network_doubts, 1);
+	z.two.network.epoch += 5;
+	coordinator_set_network(z.two.c, z.two.now, &z.two.network);
+	world_restart(&z.two);
+	world_pass(&z.one, 0);
+	coordinator_get_counters(z.one.c, &counters);
+	assert_int_equal(counters.network_doubts, 2);
 	zones_finish(&z);
 }
 
