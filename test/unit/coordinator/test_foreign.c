@@ -167,6 +167,7 @@ static void test_target_hears_first(void **state)
 	z.two.is_cut = false;
 	world_pass(&z.one, 150 * USEC_PER_MSEC);
 	expect_directed(&z, NULL);
+	assert_int_equal(z.two.events[COORDINATOR_DIRECTED], 1); /* repeated, not made anew */
 	zones_finish(&z);
 }
 
