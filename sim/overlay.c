@@ -131,10 +131,13 @@ void overlay_add_zone(struct overlay *overlay)
 	enter_coordinator(overlay, two->host, OVERLAY_ZONE_TWO, ip_v4(198, 19, 0, 0), &two->config);
 	overlay->network.epoch++;
 	network_sign(&overlay->network, &overlay->authority);
+	host_kill(overlay->coordinator);
 	overlay_restart_coordinator(overlay);
 	overlay_restart_zone_two(overlay);
-	for (uint32_t i = 0; i < overlay->relay_count; i++)
+	for (uint32_t i = 0; i < overlay->relay_count; i++) {
+		host_kill(overlay->relays[i]);
 		overlay_restart_relay(overlay, i);
+	}
 }
 
 /* Also the first start. */

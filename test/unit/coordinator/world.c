@@ -212,8 +212,25 @@ static void hand_over(struct world *world, const struct datagram *datagram)
 		world->lost++;
 		return;
 	}
+	if (world->is_holding) {
+		assert_true(world->held_count < sizeof world->held / sizeof world->held[0]);
+		world->held[world->held_count].size = datagram->size;
+		memcpy(world->held[world->held_count++].bytes, datagram->bytes, datagram->size);
+		return;
+	}
 	world->other->now = world->now;
 	(void)world_deliver(world->other, &route, datagram->bytes, datagram->size);
+}
+
+void world_release(struct world *world)
+{
+	struct route route = {.local = world->other->address, .remote = world->address};
+	size_t count = world->held_count;
+
+	world->held_count = 0;
+	world->other->now = world->now;
+	for (size_t i = 0; i < count; i++)
+		(void)world_deliver(world->other, &route, world->held[i].bytes, world->held[i].size);
 }
 
 static void receive(struct world *world, const struct datagram *datagram)

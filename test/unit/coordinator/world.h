@@ -72,6 +72,13 @@ struct world {
 	bool is_cut;	    /* what this one sends to the other is lost */
 	unsigned cut_first; /* so many of them are */
 	unsigned between;   /* datagrams sent to the other one */
+	/* On the way to the other one, while is_holding. */
+	bool is_holding;
+	size_t held_count;
+	struct {
+		size_t size;
+		uint8_t bytes[MESSAGE_MAX];
+	} held[8];
 };
 
 void world_init(struct world *world, const char *pool4);
@@ -85,6 +92,8 @@ void world_pump(struct world *world);
 /* Two zones of one network: coordinators with different keys, zones and IPv4 pools. Before any node is made. b's pump
  * runs when a's does. */
 void world_join(struct world *a, struct world *b);
+/* What was held arrives; what it leads to is held again. */
+void world_release(struct world *world);
 /* The document that both have, signed again after a change of a->network. */
 void world_publish(struct world *a);
 /* Bytes from somewhere, then a pump. */
