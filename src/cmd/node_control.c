@@ -205,8 +205,9 @@ static const struct {
 	const char *name;
 	void (*run)(struct host *host, uint64_t client, const json_t *request);
 } verbs[] = {
-	{"status", verb_status},      {"ping", verb_ping}, {"why", verb_why},	{"watch", verb_watch},
-	{"handover", handover_start}, {"down", verb_down}, {"join", verb_join}, {"bugreport", verb_bugreport},
+	{"status", verb_status}, {"ping", verb_ping},	       {"why", verb_why},
+	{"watch", verb_watch},	 {"handover", handover_start}, {"down", verb_down},
+	{"join", verb_join},	 {"exit", node_exit_change},   {"bugreport", verb_bugreport},
 };
 
 /* From the control socket; the socket's mode says who may. */

@@ -1,5 +1,10 @@
 /* A node that sends what leaves the overlay through an exit: which exit, and which routes. */
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "cmd/node_host.h"
+#include "cmd/node_task.h"
+#include "cmd/options_table.h"
 
 static bool wants_exit(const struct settings *settings)
 {
@@ -56,4 +61,54 @@ void node_exit_routes(const struct settings *settings, struct net_setup *setup)
 		add_route(setup, &rule.prefix);
 	if (wants_exit(settings))
 		spare_local(setup);
+}
+
+/* As if the daemon had been started with these options. "exit": "no" ends routes as well, unless new ones are named. */
+static enum err take_options(struct settings *settings, const json_t *request, char error[HOST_ERROR_MAX])
+{
+	static const enum option_id ids[] = {OPTION_EXIT, OPTION_EXIT_VIA, OPTION_EXIT_ROUTE};
+	char why[160];
+
+	for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+		const struct option_row *row = &options_table[ids[i]];
+		const char *text = json_string_value(json_object_get(request, row->name));
+
+		if (text && option_convert(settings, row, text, why) != OK)
+			return server_fail(error, ERR_USAGE, "%s '%.100s': expected %s", row->name, text, why);
+		if (text && ids[i] == OPTION_EXIT && !settings->exit) {
+			free(settings->exit_route);
+			settings->exit_route = NULL;
+		}
+	}
+	return OK;
+}
+
+static enum err change_routes(struct host *host, char error[HOST_ERROR_MAX])
+{
+	struct node_status status;
+	enum err err;
+
+	if (!host->is_set_up)
+		return OK; /* it will be, with these */
+	node_get_status(host->node, loop_now(host->loop), &status);
+	host->setup = host_make_setup(host, &status);
+	err = net_setup_apply(&host->setup, error);
+	return err == OK ? net_setup_trim(&host->setup, error) : err;
+}
+
+/* `ntm up --exit` and its relatives on a node that is up. */
+void node_exit_change(struct host *host, uint64_t client, const json_t *request)
+{
+	char error[HOST_ERROR_MAX] = "";
+	enum err err = host->exit ? server_fail(error, ERR_USAGE, "an exit does not use another") : OK;
+
+	if (err == OK)
+		err = take_options(&host->settings, request, error);
+	if (err == OK && !wants_exit(&host->settings))
+		err = node_use_exit(host->node, loop_now(host->loop), "");
+	else if (err == OK)
+		err = node_exit_use(host, error);
+	if (err == OK)
+		err = change_routes(host, error);
+	task_send_end(host, client, err == OK ? EXIT_DONE : err == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED, error);
 }

@@ -307,7 +307,8 @@ enum err host_open(struct host *host, char error[HOST_ERROR_MAX])
 	return err;
 }
 
-static struct net_setup make_setup(const struct host *host, const struct node_status *status)
+/* Prefixes of every coordinator, and what leaves through an exit. */
+struct net_setup host_make_setup(const struct host *host, const struct node_status *status)
 {
 	struct net_setup setup = {
 		.ifindex = tun_ifindex(host->tun),
@@ -346,7 +347,7 @@ static enum err apply_setup(struct host *host, const struct node_status *status,
 {
 	if (host->exit)
 		return exit_host_set_up(host, error);
-	host->setup = make_setup(host, status);
+	host->setup = host_make_setup(host, status);
 	return net_setup_apply(&host->setup, error);
 }
 
@@ -400,10 +401,10 @@ static void take_network(struct host *host)
 	log_print(LOG_SEVERITY_INFO, "network", "network: epoch %llu, %u zones, %u relays",
 		  (unsigned long long)membership->network.epoch, membership->network.coordinator_count,
 		  membership->network.relay_count);
-	if (!host->is_set_up)
-		return;
+	if (!host->is_set_up || host->exit)
+		return; /* an exit's routes are other ones */
 	node_get_status(host->node, now_of(host), &status);
-	host->setup = make_setup(host, &status);
+	host->setup = host_make_setup(host, &status);
 	if (net_setup_check(&host->setup, &repaired, error) != OK)
 		log_print(LOG_SEVERITY_WARNING, "routes", "%s", error);
 }

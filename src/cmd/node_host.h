@@ -99,11 +99,15 @@ int node_main(enum program program, int argc, char **argv);
 /* node_exit.c: what leaves the overlay, as the settings say. */
 must_use enum err node_exit_use(struct host *host, char error[HOST_ERROR_MAX]);
 void node_exit_routes(const struct settings *settings, struct net_setup *setup);
+/* The control socket's "exit": other settings of it for a node that is up. */
+void node_exit_change(struct host *host, uint64_t client, const json_t *request);
 
 /* node_host.c */
 must_use enum err host_open(struct host *host, char error[HOST_ERROR_MAX]);
 int host_run(struct host *host);
 void host_close(struct host *host);
+/* The kernel's side of the node's device, as the settings say. */
+struct net_setup host_make_setup(const struct host *host, const struct node_status *status);
 /* Sends and writes everything the node has ready. */
 void host_drain(struct host *host);
 

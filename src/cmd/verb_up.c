@@ -21,7 +21,8 @@ struct start {
 	int64_t deadline_ms;
 	char server_state[4200], server_socket[128];
 	char log[4300];
-	pid_t pid;   /* of the daemon that we started; 0: it was running */
+	pid_t pid; /* of the daemon that we started; 0: it was running */
+	bool was_running;
 	bool serves; /* this machine has or shall have a server */
 };
 
@@ -287,6 +288,7 @@ static int bring_node(struct start *start, const char *join, json_t **ret_status
 	int code = EXIT_DONE;
 
 	start->pid = 0;
+	start->was_running = answer.connected;
 	if (answer.connected && answer.code == EXIT_NOT_JOINED && join)
 		code = join_running(start, join);
 	else if (!answer.connected && (errno == EACCES || errno == EPERM))
@@ -372,6 +374,34 @@ static int check_name(const struct settings *settings)
 			 (int)strcspn(settings->name, "."), settings->name);
 }
 
+/* What was typed about exits reaches a daemon that runs already; a new one has it on its command line. */
+static int change_exit(const struct start *start)
+{
+	static const char *const names[] = {"exit", "exit-via", "exit-route"};
+	static const enum option_id ids[] = {OPTION_EXIT, OPTION_EXIT_VIA, OPTION_EXIT_ROUTE};
+	json_t *request = json_pack("{ss}", "verb", "exit");
+	struct verb_answer answer;
+	bool is_typed = false;
+
+	for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+		const struct setting_origin *origin = &start->settings->origin[ids[i]];
+
+		if (origin->source != SOURCE_COMMAND_LINE)
+			continue;
+		json_object_set_new(request, names[i], json_string(origin->text));
+		is_typed = true;
+	}
+	if (!is_typed || !start->was_running) {
+		json_decref(request);
+		return EXIT_DONE;
+	}
+	answer = verb_ask(start->settings->socket, request, ASK_MS);
+	verb_answer_finish(&answer);
+	return answer.code == EXIT_DONE ? EXIT_DONE
+					: verb_fail(start->settings, answer.code, "exit: %s",
+						    *answer.error ? answer.error : "the daemon does not answer");
+}
+
 /* Idempotent: every step looks first whether it is done already. */
 int verb_up(const struct settings *settings, const struct render *render)
 {
@@ -400,6 +430,8 @@ int verb_up(const struct settings *settings, const struct render *render)
 		if (result == EXIT_DONE)
 			result = bring_node(&start, join, &status);
 	}
+	if (result == EXIT_DONE)
+		result = change_exit(&start);
 	if (result == EXIT_DONE)
 		print_up(&start, status, *code ? code : NULL);
 	json_decref(status);

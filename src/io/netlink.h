@@ -84,5 +84,7 @@ must_use enum err net_setup_apply(const struct net_setup *setup, char error[NET_
  * Cheap enough for every event; does not provoke further events when nothing is missing.
  */
 must_use enum err net_setup_check(const struct net_setup *setup, bool *ret_repaired, char error[NET_ERROR_MAX]);
+/* Removes routes of our making that the set-up no longer names; for after a change of its prefixes. */
+must_use enum err net_setup_trim(const struct net_setup *setup, char error[NET_ERROR_MAX]);
 /* Removes rules and the table's routes. Needs only table and mark, so it also cleans up after a crash. Idempotent. */
 must_use enum err net_setup_remove(const struct net_setup *setup, char error[NET_ERROR_MAX]);

@@ -433,6 +433,7 @@ enum err net_setup_apply(const struct net_setup *setup, char error[NET_ERROR_MAX
 /* Messages of a dump, kept to be sent back as deletions. */
 struct net_collection {
 	const struct net_setup *setup;
+	bool only_strays; /* what the set-up names stays */
 	size_t used;
 	_Alignas(struct nlmsghdr) uint8_t bytes[NET_REMOVE_BYTES];
 };
@@ -447,12 +448,28 @@ static void net_collect(struct net_collection *collection, const struct nlmsghdr
 	collection->used += size;
 }
 
+static bool net_is_named(const struct nlmsghdr *header, const struct net_setup *setup,
+			 const struct nlattr *attributes[RTA_TABLE + 1])
+{
+	const struct rtmsg *body = mnl_nlmsg_get_payload(header);
+	struct ip to = nl_ip(attributes[RTA_DST], body->rtm_family);
+
+	for (size_t i = 0; i < setup->prefix_count && body->rtm_type != RTN_THROW; i++)
+		if (net_is_to(&setup->prefixes[i], body, &to))
+			return true;
+	for (size_t i = 0; i < setup->spared_count && body->rtm_type == RTN_THROW; i++)
+		if (net_is_to(&setup->spared[i], body, &to))
+			return true;
+	return false;
+}
+
 static int net_collect_route(const struct nlmsghdr *header, void *ctx)
 {
 	struct net_collection *collection = ctx;
 	const struct nlattr *attributes[RTA_TABLE + 1];
 
-	if (net_is_own_route(header, collection->setup, attributes))
+	if (net_is_own_route(header, collection->setup, attributes) &&
+	    !(collection->only_strays && net_is_named(header, collection->setup, attributes)))
 		net_collect(collection, header);
 	return MNL_CB_OK;
 }
@@ -496,7 +513,7 @@ static int net_remove_round(struct nl *nl, struct net_collection *collection)
 	for (int i = 0; i < 2 && error == 0; i++) {
 		uint8_t af = i == 0 ? AF_INET : AF_INET6;
 
-		error = net_dump_rules(nl, af, net_collect_rule, collection);
+		error = collection->only_strays ? 0 : net_dump_rules(nl, af, net_collect_rule, collection);
 		if (error == 0)
 			error = net_dump_table(nl, collection->setup->table, af, net_collect_route, collection);
 	}
@@ -505,10 +522,9 @@ static int net_remove_round(struct nl *nl, struct net_collection *collection)
 	return net_delete_collected(nl, collection);
 }
 
-/* By table and protocol number, never by what this process remembers. */
-enum err net_setup_remove(const struct net_setup *setup, char error[NET_ERROR_MAX])
+static enum err net_remove(const struct net_setup *setup, bool only_strays, char error[NET_ERROR_MAX])
 {
-	struct net_collection collection = {.setup = setup};
+	struct net_collection collection = {.setup = setup, .only_strays = only_strays};
 	struct nl nl;
 	int failed = 0;
 
@@ -528,4 +544,16 @@ enum err net_setup_remove(const struct net_setup *setup, char error[NET_ERROR_MA
 		 strerror(failed));
 	errno = failed;
 	return failed == EPERM ? ERR_DENIED : ERR_IO;
+}
+
+/* By table and protocol number, never by what this process remembers. */
+enum err net_setup_remove(const struct net_setup *setup, char error[NET_ERROR_MAX])
+{
+	return net_remove(setup, false, error);
+}
+
+/* Guards of what stays are not touched: nothing leaves in clear meanwhile. */
+enum err net_setup_trim(const struct net_setup *setup, char error[NET_ERROR_MAX])
+{
+	return net_remove(setup, true, error);
 }

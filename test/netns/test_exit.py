@@ -188,3 +188,12 @@ def test_exit_route(new_lab):
         demand(lab.s.v4 in seen_from(lab), "the prefix was not reached through the exit")
         way = lab.a.run("ip", "route", "get", lab.g2.v4).stdout
         demand(re.search(r"dev home", way), f"another host goes another way: {way}")
+        lab.a.ntm("up", "--exit", check=True)  # while it is up
+        way = lab.a.run("ip", "route", "get", lab.g2.v4).stdout
+        demand(re.search(r"dev ntm0", way), f"everything should go through the exit: {way}")
+        demand(fetch(lab.a, lab.g.v4).returncode == 0, "the way through the exit is lost")
+        lab.a.ntm("up", "--exit=no", check=True)
+        for host in (lab.g.v4, lab.g2.v4):
+            way = lab.a.run("ip", "route", "get", host).stdout
+            demand(re.search(r"dev home", way), f"nothing should go through the exit: {way}")
+        demand("throw" not in routing(lab.a)[2], "routes were left")
