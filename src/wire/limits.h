@@ -36,7 +36,9 @@ enum {
 	RELAYS_MAX = 16,	  /* in one network document */
 	COORDINATORS_MAX = 16,
 	REVOKED_MAX = 256, /* NodeIDs in one network document: 4 KiB of its 16 */
-	ECHO_MAX = 1000,   /* bytes of an echo: with headers and tag below MESSAGE_MAX */
+	EARLY_MAX =
+		1000, /* inner packet in a Tunnel Request: below HANDSHAKE_PAYLOAD_MAX with all that stands beside it */
+	ECHO_MAX = 1000, /* bytes of an echo: with headers and tag below MESSAGE_MAX */
 	TICKET_MAX_SIZE = 256,
 	CERTIFICATE_MAX_SIZE = 640,
 	LEASE_MAX_SIZE = 256,

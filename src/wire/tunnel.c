@@ -7,6 +7,8 @@ void tunnel_hello_encode(const struct tunnel_hello *m, struct writer *w)
 
 	field_put_u32(w, FIELD_MOVE_EPOCH, m->move_epoch);
 	field_put_u32(w, FIELD_FEATURES, m->features);
+	if (m->data.size > 0)
+		field_put_bytes(w, FIELD_DATA, m->data.data, m->data.size);
 	field_put_unknown(w, m->move_epoch);
 	field_put_pad(w, from, m->padded_size);
 }
@@ -18,11 +20,12 @@ static bool take_tunnel_hello(void *message, uint8_t type, struct reader *value)
 	switch (type) {
 	case FIELD_MOVE_EPOCH: m->move_epoch = read_u32(value); return true;
 	case FIELD_FEATURES: m->features = read_u32(value); return true;
+	case FIELD_DATA: m->data = read_blob_rest(value, EARLY_MAX); return true;
 	default: return false;
 	}
 }
 
-/* padded_size is the encoder's and comes out as 0. */
+/* The data is a view inside the reader's memory; padded_size is the encoder's and comes out as 0. */
 enum err tunnel_hello_decode(struct reader *r, struct tunnel_hello *ret)
 {
 	static const struct field_rules rules = {.mandatory = 1ull << FIELD_MOVE_EPOCH | 1ull << FIELD_FEATURES,

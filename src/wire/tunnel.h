@@ -11,6 +11,7 @@
 struct tunnel_hello {
 	uint32_t move_epoch;
 	uint32_t features;
+	struct blob data; /* request only: an inner packet that need not wait for the answer, borrowed; may be empty */
 	size_t padded_size; /* encoder only, as in registration_request */
 };
 

@@ -6,7 +6,13 @@
 #include "proto/node/machine.h"
 #include "wire/message.h"
 
-enum { CONTACT_TRIES_US = 10 * 1000000, HELLO_SIZE = 200 };
+enum {
+	CONTACT_TRIES_US = 10 * 1000000,
+	CHALLENGE_DATAGRAM_SIZE = OVERHEAD_SIZE + 24,
+	HELLO_SIZE = 700, /* what is padded onto a request beyond its answer may come back as data at once (E5) */
+};
+#define EARLY_PATIENCE_US (2 * USEC_PER_MSEC)	  /* a name was asked for: its first packet is about to come */
+#define UNASKED_PATIENCE_US (150 * USEC_PER_MSEC) /* for the request of the end that asked */
 
 /* The lower NodeID's request wins a collision. */
 static bool own_request_wins(const struct node *node, const struct peer *peer)
@@ -16,11 +22,12 @@ static bool own_request_wins(const struct node *node, const struct peer *peer)
 
 /* Writes the hello that both handshake messages carry; padded so that an answer and a first challenge are never larger
  * than the request. */
-static enum err write_hello(const struct node *node, uint8_t type, size_t padded_size, uint8_t *ret, size_t *ret_size)
+static enum err write_hello(const struct node *node, uint8_t type, size_t padded_size, struct blob data, uint8_t *ret,
+			    size_t *ret_size)
 {
 	struct writer w = writer_over(ret, HANDSHAKE_PAYLOAD_MAX);
 	struct tunnel_hello hello = {
-		.move_epoch = node->move_epoch, .features = node->features, .padded_size = padded_size};
+		.move_epoch = node->move_epoch, .features = node->features, .data = data, .padded_size = padded_size};
 
 	message_header_encode(type, 0, &w);
 	tunnel_hello_encode(&hello, &w);
@@ -38,7 +45,10 @@ static enum err read_hello(const uint8_t *payload, size_t size, uint8_t type, st
 	return err == OK ? tunnel_hello_decode(&r, ret) : err;
 }
 
-/* Prepares our own first message; it is the same bytes for every address and every repetition. */
+/*
+ * Prepares our own first message; it is the same bytes for every address and every repetition. The inner packet in it
+ * is sealed to the peer's static key, and a TempKey serves one handshake only, so it cannot be replayed (design 7).
+ */
 static enum err begin_request(struct node *node, struct peer *peer)
 {
 	struct contact *contact = &peer->contact;
@@ -52,8 +62,9 @@ static enum err begin_request(struct node *node, struct peer *peer)
 		.path_id = contact->path_id,
 		.ephemeral_seed = seed,
 	};
+	struct blob early = waiting_first(node, peer, EARLY_MAX);
 	size_t size;
-	enum err err = write_hello(node, MESSAGE_TUNNEL_REQUEST, HELLO_SIZE, payload, &size);
+	enum err err = write_hello(node, MESSAGE_TUNNEL_REQUEST, HELLO_SIZE, early, payload, &size);
 
 	if (err != OK)
 		return err;
@@ -63,6 +74,9 @@ static enum err begin_request(struct node *node, struct peer *peer)
 			      &contact->request_size);
 	wipe(seed, sizeof seed);
 	contact->initiating = err == OK;
+	contact->early_size = (uint16_t)early.size;
+	if (early.size > 0)
+		memcpy(contact->early, early.data, early.size);
 	return err;
 }
 
@@ -80,8 +94,9 @@ void contact_start(struct node *node, struct peer *peer, struct time_us now, con
 		.path_id = direction->path_id,
 		.suite = direction->suite == SUITE_AES256_GCM ? SUITE_AES256_GCM : SUITE_CHACHA20_POLY1305,
 		.started = now,
-		.next_try = now,
-		.next_probe = time_add(now, PROBE_INTERVAL_US),
+		.asked = direction->requested,
+		.next_try = time_add(now, direction->requested ? EARLY_PATIENCE_US : UNASKED_PATIENCE_US),
+		.next_probe = now,
 		.interval_us = HANDSHAKE_RETRY_US,
 		.probes_left = PROBES_PER_CANDIDATE,
 	};
@@ -94,12 +109,25 @@ void contact_start(struct node *node, struct peer *peer, struct time_us now, con
 		contact->has_relay = true;
 		memcpy(contact->relay_name, direction->relay.name, sizeof contact->relay_name);
 	}
-	if (map_put(&node->by_path_id, contact->path_id, peer) != OK || begin_request(node, peer) != OK) {
+	if (map_put(&node->by_path_id, contact->path_id, peer) != OK) {
 		contact_stop(node, peer);
 		return;
 	}
 	if (!peer->session)
 		peer_set_state(node, peer, now, NODE_PEER_CONNECTING, REASON_NONE);
+	if (waiting_first(node, peer, WAITING_PACKET_MAX).size > 0)
+		contact_data_waits(node, peer, now);
+	peer_plan(node, peer, now);
+}
+
+/* Contract in machine.h. */
+void contact_data_waits(struct node *node, struct peer *peer, struct time_us now)
+{
+	struct contact *contact = &peer->contact;
+
+	if (!contact->used || !contact->asked || contact->initiating)
+		return;
+	contact->next_try = time_min(contact->next_try, now);
 	peer_plan(node, peer, now);
 }
 
@@ -194,7 +222,7 @@ void contact_run(struct node *node, struct peer *peer, struct time_us now)
 	}
 	if (contact->has_relay)
 		run_contact_leg(node, peer, now);
-	if (contact->initiating && time_reached(now, contact->next_try)) {
+	if (time_reached(now, contact->next_try) && (contact->initiating || begin_request(node, peer) == OK)) {
 		send_everywhere(node, peer, now, contact->tries, contact->request, contact->request_size);
 		contact->tries += contact->tries < UINT8_MAX;
 		contact->next_try = time_add(now, contact->interval_us);
@@ -216,9 +244,7 @@ struct time_us contact_deadline(const struct peer *peer)
 
 	if (!contact->used)
 		return TIME_NEVER;
-	at = time_add(contact->started, CONTACT_TRIES_US);
-	if (contact->initiating)
-		at = time_min(at, contact->next_try);
+	at = time_min(time_add(contact->started, CONTACT_TRIES_US), contact->next_try);
 	if (contact->probes_left > 0)
 		at = time_min(at, contact->next_probe);
 	return contact->has_relay ? time_min(at, leg_deadline(&contact->leg)) : at;
@@ -244,21 +270,22 @@ static void adopt_leg(struct node *node, struct peer *peer, struct time_us now)
 }
 
 /* What was padded onto the request beyond the answer and one challenge may go back as data. */
-static void start_on_unvalidated(struct node *node, struct peer *peer, struct time_us now, struct path *path)
+static void start_on_unvalidated(struct node *node, struct peer *peer, struct time_us now, struct path *path,
+				 size_t credit)
 {
-	peer->burst_left = HELLO_SIZE / 2;
+	peer->burst_left = credit;
 	path_challenge(node, peer, path, now);
 	if (peer->active >= 0)
 		return; /* the relay is there already */
 	peer->active = (int)(path - peer->paths);
 	peer->route_tag++;
 	node_emit_selected(node, peer, path, CAUSE_FIRST);
-	outbound_release(node, peer, now);
+	waiting_release(node, peer, now);
 }
 
 /* The handshake has ended: the session replaces an older one, and every candidate is probed under the new keys. */
 static void establish(struct node *node, struct peer *peer, struct time_us now, bool is_initiator,
-		      const struct session_keys *keys, const struct tunnel_hello *hello, const struct route *route)
+		      const struct session_keys *keys, uint32_t move_epoch, const struct route *route, size_t credit)
 {
 	struct contact *contact = &peer->contact;
 	struct session *old = peer->session;
@@ -272,12 +299,14 @@ static void establish(struct node *node, struct peer *peer, struct time_us now, 
 	peer->requests = (struct request_table){0};
 	outbox_forget(&node->outbox, &peer->sending); /* sealed under keys that are gone */
 	peer->session = session_create(node->aead, contact->suite, is_initiator, contact->path_id, keys, now);
-	peer->move_epoch = hello->move_epoch;
+	peer->move_epoch = move_epoch;
 	if (old) {
 		map_remove(&node->by_path_id, session_path_id(old));
 		session_destroy(old);
 	}
 	node->counters.handshakes++;
+	if (is_initiator && contact->early_size > 0)
+		waiting_forget(node, contact->early, contact->early_size);
 	adopt_leg(node, peer, now);
 	contact_stop(node, peer);
 	path = by_relay ? path_find(peer, route) : path_add(node, peer, now, PATH_DIRECT, route);
@@ -293,7 +322,7 @@ static void establish(struct node *node, struct peer *peer, struct time_us now, 
 	if (is_initiator || by_relay)
 		path_set_valid(node, peer, path, now, -1);
 	else
-		start_on_unvalidated(node, peer, now, path);
+		start_on_unvalidated(node, peer, now, path, credit);
 }
 
 /* The same first message gets the same answer to wherever it came from. */
@@ -309,12 +338,21 @@ static bool answer_again(struct node *node, struct peer *peer, struct time_us no
 	return true;
 }
 
+/* What a request gave. */
+struct accepted {
+	struct session_keys keys;
+	uint32_t move_epoch;
+	size_t early_size;
+	uint8_t early[EARLY_MAX];
+};
+
 /* Runs the responder's half; the answer is kept. */
 static enum err answer_request(struct node *node, struct peer *peer, const uint8_t *bytes, size_t size,
-			       struct tunnel_hello *ret_hello, struct session_keys *ret_keys)
+			       struct accepted *ret)
 {
 	struct contact *contact = &peer->contact;
 	uint8_t payload[MESSAGE_MAX], mac1_key[KEY_SIZE], seed[KEY_SIZE];
+	struct tunnel_hello hello;
 	struct handshake h;
 	struct handshake_setup setup = {
 		.local_static = &node->static_keys,
@@ -330,14 +368,18 @@ static enum err answer_request(struct node *node, struct peer *peer, const uint8
 	if (err == OK && memcmp(h.remote_static, peer->certificate.static_key, KEY_SIZE) != 0)
 		err = ERR_AUTH;
 	if (err == OK)
-		err = read_hello(payload, payload_size, MESSAGE_TUNNEL_REQUEST, ret_hello);
-	if (err == OK)
-		err = write_hello(node, MESSAGE_TUNNEL_RESPONSE, 0, payload, &payload_size);
+		err = read_hello(payload, payload_size, MESSAGE_TUNNEL_REQUEST, &hello);
+	if (err == OK) {
+		ret->move_epoch = hello.move_epoch;
+		ret->early_size = hello.data.size;
+		memcpy(ret->early, hello.data.data ? hello.data.data : payload, hello.data.size);
+		err = write_hello(node, MESSAGE_TUNNEL_RESPONSE, 0, (struct blob){0}, payload, &payload_size);
+	}
 	if (err == OK) {
 		handshake_mac1_key(peer->certificate.static_key, contact->nego_key, mac1_key);
 		random_fill(&node->env.random, seed, sizeof seed);
 		err = handshake_answer(&h, &setup, (struct blob){payload, payload_size}, peer->answered.response,
-				       &peer->answered.response_size, ret_keys);
+				       &peer->answered.response_size, &ret->keys);
 		wipe(seed, sizeof seed);
 	}
 	wipe(&h, sizeof h);
@@ -349,9 +391,9 @@ void contact_request_received(struct node *node, struct peer *peer, struct time_
 			      const uint8_t *bytes, size_t size)
 {
 	struct contact *contact = &peer->contact;
-	struct session_keys keys;
-	struct tunnel_hello hello;
+	struct accepted accepted;
 	struct reader r = reader_over(bytes, size);
+	size_t went;
 	struct header header;
 	uint8_t digest[32];
 
@@ -368,15 +410,17 @@ void contact_request_received(struct node *node, struct peer *peer, struct time_
 		(void)outbox_put(&node->outbox, now, route, contact->request, contact->request_size);
 		return;
 	}
-	if (answer_request(node, peer, bytes, size, &hello, &keys) != OK) {
+	if (answer_request(node, peer, bytes, size, &accepted) != OK) {
 		node->counters.dropped_auth++;
 		return;
 	}
 	peer->answered.path_id = header.path_id;
 	memcpy(peer->answered.request_hash, digest, sizeof digest);
 	(void)outbox_put(&node->outbox, now, route, peer->answered.response, peer->answered.response_size);
-	establish(node, peer, now, false, &keys, &hello, route);
-	wipe(&keys, sizeof keys);
+	went = peer->answered.response_size + CHALLENGE_DATAGRAM_SIZE + OVERHEAD_SIZE;
+	establish(node, peer, now, false, &accepted.keys, accepted.move_epoch, route, size > went ? size - went : 0);
+	inbound_early(node, peer, now, (struct blob){accepted.early, accepted.early_size});
+	wipe(&accepted, sizeof accepted);
 }
 
 /* Tunnel Response. */
@@ -403,7 +447,7 @@ void contact_response_received(struct node *node, struct peer *peer, struct time
 		node->counters.dropped_auth++;
 		return;
 	}
-	establish(node, peer, now, true, &keys, &hello, route);
+	establish(node, peer, now, true, &keys, hello.move_epoch, route, 0);
 	wipe(&keys, sizeof keys);
 }
 

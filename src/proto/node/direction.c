@@ -39,10 +39,10 @@ void direction_refused(struct node *node, struct time_us now, const struct direc
 	if (refusal->name[0])
 		names_resolved(node, now, refusal->name, refusal->reason);
 	if (refusal->ip.family)
-		outbound_refuse(node, &refusal->ip);
+		waiting_refuse(node, &refusal->ip);
 	else if (peer) {
-		outbound_refuse(node, &peer->v4);
-		outbound_refuse(node, &peer->v6);
+		waiting_refuse(node, &peer->v4);
+		waiting_refuse(node, &peer->v6);
 	}
 	node_emit(node, &event);
 }

@@ -23,6 +23,21 @@ static bool is_between_us(const struct node *node, const struct peer *peer, cons
 	       memcmp(inner->dst, node->lease.v6.bytes, 16) == 0;
 }
 
+static bool is_allowed(struct node *node, struct peer *peer, const struct inner *inner)
+{
+	return is_between_us(node, peer, inner) || general_is_allowed(node, peer, inner);
+}
+
+static void accept(struct node *node, struct peer *peer, struct time_us now, const struct inner *inner, bool is_partial)
+{
+	peer->rx_packets++;
+	peer->rx_bytes += inner->total_size;
+	node->counters.rx_packets++;
+	node->counters.rx_bytes += inner->total_size;
+	join_accept(&node->join, inner, is_partial);
+	peer->last_data = now;
+}
+
 static void count_failure(struct node *node, enum err err)
 {
 	if (err == ERR_REPLAY)
@@ -51,20 +66,33 @@ static enum err open_data(struct node *node, struct peer *peer, struct time_us n
 		count_failure(node, err);
 		return err;
 	}
+	liveness_note(peer, ret->path, ret->counter, size);
 	if (inner_parse(place, ret->size, &inner) != OK || ret->size - inner.total_size >= PAD_TO ||
-	    !(is_between_us(node, peer, &inner) || general_is_allowed(node, peer, &inner))) {
+	    !is_allowed(node, peer, &inner)) {
 		join_cancel(&node->join);
 		node->counters.dropped_inner_source++;
 		return OK; /* authentic all the same: it tells about the path */
 	}
-	liveness_note(peer, ret->path, ret->counter, size);
-	peer->rx_packets++;
-	peer->rx_bytes += inner.total_size;
-	node->counters.rx_packets++;
-	node->counters.rx_bytes += inner.total_size;
-	join_accept(&node->join, &inner, ret->flags & SEALED_PARTIAL);
-	peer->last_data = now;
+	accept(node, peer, now, &inner, ret->flags & SEALED_PARTIAL);
 	return OK;
+}
+
+/* Contract in machine.h. */
+void inbound_early(struct node *node, struct peer *peer, struct time_us now, struct blob packet)
+{
+	uint8_t *place = packet.size > 0 ? join_place(&node->join, packet.size) : NULL;
+	struct inner inner;
+
+	if (!place)
+		return;
+	memcpy(place, packet.data, packet.size);
+	if (inner_parse(place, packet.size, &inner) == OK && inner.total_size == packet.size &&
+	    is_allowed(node, peer, &inner)) {
+		accept(node, peer, now, &inner, false);
+		return;
+	}
+	join_cancel(&node->join);
+	node->counters.dropped_inner_source++;
 }
 
 /* A control message: rare, opened aside. The path is told first, so that an answer finds it. */

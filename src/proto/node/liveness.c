@@ -59,6 +59,7 @@ void path_sent(struct node *node, struct peer *peer, struct path *path, struct t
 void path_proved(struct node *node, struct peer *peer, struct path *path, struct time_us now, struct time_us at)
 {
 	node_proved_on(node, at, &path->route.local.ip);
+	path->proved = time_since(at, path->proved) > 0 ? at : path->proved;
 	if (path->awaiting && time_since(at, path->awaiting_since) >= 0) {
 		path->awaiting_since = outbox_oldest(&node->outbox, &peer->sending, at);
 		path->awaiting = path->awaiting_since.us != TIME_NEVER.us;

@@ -161,6 +161,8 @@ void contact_response_received(struct node *node, struct peer *peer, struct time
 void contact_probe_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
 			    const uint8_t *bytes, size_t size);
 void contact_stop(struct node *node, struct peer *peer);
+/* There is an inner packet for the peer: our request need not wait for one. */
+void contact_data_waits(struct node *node, struct peer *peer, struct time_us now);
 
 /* control.c: sealed messages between nodes. */
 void control_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
@@ -190,12 +192,22 @@ void move_replay(struct node *node, struct peer *peer, struct time_us now, struc
 
 /* outbound.c */
 void outbound_packet(struct node *node, struct time_us now, struct packet *packet);
-/* What waited for this peer goes out. */
-void outbound_release(struct node *node, struct peer *peer, struct time_us now);
+
+/* waiting.c: inner packets without a way. */
+void waiting_hold(struct node *node, struct time_us now, const struct packet *packet);
+/* What waited for this peer and may go now goes out. */
+void waiting_release(struct node *node, struct peer *peer, struct time_us now);
+/* The oldest one for this peer, if it has at most `max` bytes, with a complete checksum; it goes on waiting. Empty:
+ * there is none. */
+struct blob waiting_first(struct node *node, const struct peer *peer, size_t max);
+/* It has been sent by other means. */
+void waiting_forget(struct node *node, const uint8_t *bytes, size_t size);
 /* Answers waiting packets for this destination with "unreachable" and drops them. */
-void outbound_refuse(struct node *node, const struct ip *destination);
+void waiting_refuse(struct node *node, const struct ip *destination);
 
 /* inbound.c */
+/* An inner packet that came with a handshake: checked as any other. */
+void inbound_early(struct node *node, struct peer *peer, struct time_us now, struct blob packet);
 void inbound_datagram(struct node *node, struct time_us now, const struct datagram *datagram);
 /* A packet made here goes to the TUN: the start of the join buffer is used, so nothing may be pending there. */
 void inbound_local(struct node *node, const uint8_t *bytes, size_t size);

@@ -323,7 +323,7 @@ static void follow(struct node *node, struct peer *peer, struct time_us now, str
 	replay_all(node, peer, now, path);
 	if (peer->second >= 0)
 		replay_all(node, peer, now, &peer->paths[peer->second]);
-	outbound_release(node, peer, now);
+	waiting_release(node, peer, now);
 }
 
 /* E4: the peer says that it moved. Data follows to where this came from, within the budget until that address has

@@ -10,7 +10,6 @@ enum {
 	DONT_FRAGMENT = 0x40,	 /* in the byte that has the flags */
 	MORE_FRAGMENTS = 0x2000, /* in flags and offset together */
 };
-#define WAITING_PATIENCE_US (5 * USEC_PER_SEC)
 #define DIRECTION_AGAIN_US (1 * USEC_PER_SEC)
 
 /* Source must be ours, so that nothing is carried for others (T12 on the way out). */
@@ -137,31 +136,6 @@ static bool fits(struct node *node, const struct path *path, const struct packet
 	return false;
 }
 
-/* Held until the tunnel stands. The oldest gives way. */
-static void hold(struct node *node, struct time_us now, const struct packet *packet)
-{
-	struct waiting *slot = &node->waiting[0];
-
-	if (packet->gso != PACKET_GSO_NONE || packet->size > WAITING_PACKET_MAX) {
-		node->counters.dropped_no_path++;
-		return;
-	}
-	for (int i = 0; i < WAITING_MAX; i++) {
-		if (!node->waiting[i].used) {
-			slot = &node->waiting[i];
-			break;
-		}
-		if (node->waiting[i].at.us < slot->at.us)
-			slot = &node->waiting[i];
-	}
-	node->counters.dropped_queue_full += slot->used;
-	slot->used = true;
-	slot->at = now;
-	slot->size = (uint16_t)packet->size;
-	slot->checksum_partial = packet->checksum_partial;
-	memcpy(slot->bytes + PACKET_ROOM, packet->bytes, packet->size);
-}
-
 /* A tunnel is asked for by the destination's address; not more than once a second for the same. */
 static void ask_direction(struct node *node, struct peer *peer, struct time_us now, const struct inner *inner)
 {
@@ -197,11 +171,13 @@ void outbound_packet(struct node *node, struct time_us now, struct packet *packe
 			node->counters.dropped_no_peer++;
 			return;
 		}
-		hold(node, now, packet);
+		waiting_hold(node, now, packet);
 		if (is_general)
 			general_ask(node, now);
 		else
 			ask_direction(node, peer, now, &inner);
+		if (peer)
+			contact_data_waits(node, peer, now);
 		return;
 	}
 	path = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
@@ -210,7 +186,7 @@ void outbound_packet(struct node *node, struct time_us now, struct packet *packe
 		path_select(node, peer, now, CAUSE_NONE); /* a valid one if there is any */
 		path = &peer->paths[peer->active];
 		if (!path->valid) {
-			node->counters.dropped_no_path++;
+			waiting_hold(node, now, packet); /* goes out as soon as one is valid */
 			return;
 		}
 	}
@@ -219,59 +195,4 @@ void outbound_packet(struct node *node, struct time_us now, struct packet *packe
 		send_fragments(node, peer, now, packet, &inner, path);
 	else if (fits(node, path, packet))
 		send_packet(node, peer, now, packet, &inner, path);
-}
-
-static bool is_for(const struct waiting *slot, const struct ip *destination)
-{
-	struct inner inner;
-
-	return slot->used && inner_parse(slot->bytes + PACKET_ROOM, slot->size, &inner) == OK &&
-	       inner.version == destination->family && memcmp(inner.dst, destination->bytes, ip_size(destination)) == 0;
-}
-
-static bool is_for_peer(struct node *node, const struct waiting *slot, const struct peer *peer)
-{
-	struct inner inner;
-
-	if (is_for(slot, &peer->v4) || is_for(slot, &peer->v6))
-		return true;
-	return slot->used && peer == general_exit(node) &&
-	       inner_parse(slot->bytes + PACKET_ROOM, slot->size, &inner) == OK && general_takes(node, &inner);
-}
-
-/* In the order in which they were held, near enough: slots are filled from the first. */
-void outbound_release(struct node *node, struct peer *peer, struct time_us now)
-{
-	for (int i = 0; i < WAITING_MAX && peer_has_path(peer); i++) {
-		struct waiting *slot = &node->waiting[i];
-		struct packet packet;
-
-		if (!is_for_peer(node, slot, peer))
-			continue;
-		slot->used = false;
-		if (time_since(now, slot->at) > WAITING_PATIENCE_US)
-			continue;
-		packet = (struct packet){.bytes = slot->bytes + PACKET_ROOM,
-					 .size = slot->size,
-					 .checksum_partial = slot->checksum_partial};
-		outbound_packet(node, now, &packet);
-	}
-}
-
-/* Programs learn at once that there is nobody, instead of waiting for their own patience to end. */
-void outbound_refuse(struct node *node, const struct ip *destination)
-{
-	uint8_t answer[INNER_ICMP_MAX];
-
-	for (int i = 0; i < WAITING_MAX; i++) {
-		struct waiting *slot = &node->waiting[i];
-		size_t size;
-
-		if (destination->family == 0 || !is_for(slot, destination))
-			continue;
-		slot->used = false;
-		size = inner_icmp_error(slot->bytes + PACKET_ROOM, slot->size, 0, answer);
-		if (size > 0)
-			inbound_local(node, answer, size);
-	}
 }

@@ -218,6 +218,7 @@ void path_set_valid(struct node *node, struct peer *peer, struct path *path, str
 		node_emit_path(node, peer, NODE_EVENT_PATH_UP, path);
 		path_select(node, peer, now, CAUSE_NONE);
 		run_suggestion(node, peer, path, now);
+		waiting_release(node, peer, now); /* what exceeded E5's budget */
 	}
 }
 
@@ -350,6 +351,23 @@ void path_challenge(struct node *node, struct peer *peer, struct path *path, str
 	peer_plan(node, peer, path->next_challenge);
 }
 
+/* What was proved long ago from the same address may have died of the same cause: asked before it carries data. */
+static void question_siblings(struct node *node, struct peer *peer, const struct path *dead, struct time_us now)
+{
+	for (int i = 0; i < NODE_PATHS_MAX; i++) {
+		struct path *path = &peer->paths[i];
+
+		if (!path->used || path == dead || path->kind == PATH_RELAY || !path->valid ||
+		    !ip_equal(&path->route.local.ip, &dead->route.local.ip) ||
+		    time_since(now, path->proved) < 2 * path_silence_us(dead))
+			continue;
+		path->valid = path->awaiting = path->doubtful = false;
+		path->probes_left = PROBES_PER_CANDIDATE;
+		path->next_challenge = now;
+		node_emit_path(node, peer, NODE_EVENT_PATH_DOWN, path);
+	}
+}
+
 /* Less and less: the probes end. Another path takes over if there is one. */
 void path_give_up(struct node *node, struct peer *peer, struct path *path, struct time_us now, enum path_cause cause)
 {
@@ -359,6 +377,7 @@ void path_give_up(struct node *node, struct peer *peer, struct path *path, struc
 	path->challenge_open = false;
 	peer_plan(node, peer, now);
 	node_emit_path(node, peer, NODE_EVENT_PATH_DOWN, path);
+	question_siblings(node, peer, path, now);
 	path_select(node, peer, now, cause);
 }
 

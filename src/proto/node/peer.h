@@ -22,8 +22,11 @@ struct contact {
 	int64_t interval_us;
 	uint8_t tries, probes_left;
 	uint64_t probe_number;
+	bool asked; /* by us: our request goes out at once, the other end's only when none has come */
 	/* As initiator. */
 	bool initiating;
+	uint16_t early_size; /* of the inner packet that rides in the request */
+	uint8_t early[EARLY_MAX];
 	struct handshake handshake;
 	uint8_t request[MESSAGE_MAX];
 	size_t request_size;

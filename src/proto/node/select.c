@@ -126,7 +126,7 @@ static void switch_to(struct node *node, struct peer *peer, struct time_us now, 
 		move_replay(node, peer, now, path, time_add(now, -REPLAY_SPAN_MAX_US), true);
 	else if (old && !peer->moving.active)
 		hold_back(node, peer, now, old, path);
-	outbound_release(node, peer, now);
+	waiting_release(node, peer, now);
 }
 
 /* Contract in the header. */
