@@ -155,8 +155,10 @@ static void print_cell(const struct cell *cell)
 	printf("%-6s %-8s %-8s %-7s", outers[cell->outer], a, b, cell->may_be_direct ? "direct" : "relay");
 	for (unsigned step = 0; step < STEPS; step++)
 		printf(" %-6s %6.1f", cell->is_direct[step] ? "direct" : "relay", (double)cell->gap_us[step] / 1e3);
-	printf(" %5u/%u %4u%s%s\n", cell->lost, cell->sent, cell->timeouts, cell->failed ? "  FAILED: " : "",
-	       cell->failure);
+	printf(" %5u/%u %4u", cell->lost, cell->sent, cell->timeouts);
+	if (cell->failed)
+		printf("  FAILED: %s (seed %llu)", cell->failure, (unsigned long long)cell->seed);
+	printf("\n");
 }
 
 static void print_cell_json(FILE *out, const struct cell *cell, bool first)

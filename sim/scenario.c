@@ -147,6 +147,33 @@ static void run_two_interfaces(struct overlay *o)
 	(void)story_goes_on(o, &talk, MOVE_SILENCE, HEALED_LIMIT_US, "after the first interface fell silent");
 }
 
+/* Thirty changes of place in one life, of every kind. */
+static void run_journey(struct overlay *o)
+{
+	enum { MOVES = 30 };
+	struct talk talk;
+
+	if (!story_start_drawn(o, &talk, 0))
+		return;
+	for (unsigned i = 0; i < MOVES; i++) {
+		uint64_t drawn = stream_below(&o->random, 8);
+		enum move_kind kind = drawn == 0 ? MOVE_REBIND : drawn <= 2 ? MOVE_BOTH : MOVE_ONE;
+		struct net *net = &o->world->nets[talk.a->host->ports[0].net];
+
+		story_run(o, stream_range(&o->random, 0, USEC_PER_SEC));
+		if (kind == MOVE_REBIND) {
+			nat_flush(&net->nat);
+			nat_flush(&net->firewall);
+		}
+		if (kind == MOVE_BOTH || (kind == MOVE_ONE && drawn % 2))
+			host_move(talk.b->host, 1, overlay_draw_net(o, 0));
+		if (kind == MOVE_BOTH || (kind == MOVE_ONE && drawn % 2 == 0))
+			host_move(talk.a->host, 1, overlay_draw_net(o, 0));
+		if (!story_goes_on(o, &talk, kind, EXCHANGE_LIMIT_US, "on a journey"))
+			return;
+	}
+}
+
 static void draw_fault(struct overlay *o, struct talk *talk)
 {
 	struct overlay_node *who = stream_chance(&o->random, 500000) ? talk->a : talk->b;
@@ -259,6 +286,7 @@ const struct scenario scenarios[] = {
 	{"first-packet", "the first packets themselves cause the contact, from both sides", run_first_packet},
 	{"move", "one node moves, three times", run_move},
 	{"both-move", "both move at the same instant, three times", run_both_move},
+	{"journey", "thirty changes of place in one life", run_journey},
 	{"coordinator-dies", "moves without a coordinator, and its return", run_coordinator_dies},
 	{"rebind", "a NAT forgets its mappings under traffic", run_rebind},
 	{"relay-restarts", "the relay is gone for a while and comes back without memory", run_relay_restarts},
