@@ -71,11 +71,16 @@ static void make_network(struct lan *lan, struct dh_keys *coordinator, struct si
 
 static void start_node(struct lan *lan, struct lan_node *node)
 {
+	struct network network = lan->network;
 	struct node_config config = {.network = &lan->network, .aead = lan->aead, .listen_port = 7367};
 	struct node_env env = {.random = {lan, fill}, .ctx = node, .event = note};
 	enum err err;
 
-	config.is_exit = node->is_exit;
+	config.is_exit = node->is_exit || node->claims_exit;
+	if (node->is_narrow) {
+		network.coordinators[0].pool4.bits = 24;
+		config.network = &network;
+	}
 	config.static_keys = node->keys;
 	memcpy(config.authority, lan->authority.public, KEY_SIZE);
 	config.certificate = (struct blob){node->certificate, node->certificate_size};

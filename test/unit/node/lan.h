@@ -24,6 +24,8 @@ struct lan_node {
 	struct ip v4, v6;
 	bool plugged;
 	bool is_exit;			 /* so says the account server */
+	bool claims_exit;		 /* so says only itself; from its next start on */
+	bool is_narrow;			 /* takes most of the overlay for the world outside; likewise */
 	size_t received, received_bytes; /* inner packets */
 	uint8_t last[2048];
 	size_t last_size;
