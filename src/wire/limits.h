@@ -60,7 +60,6 @@ enum {
 /* Durations in microseconds. */
 #define CHALLENGE_INTERVAL_US (100 * 1000LL)   /* E6: one per candidate */
 #define OLD_PATH_SILENCE_MIN_US (250 * 1000LL) /* E3: max(3 RTT, this) */
-#define REPLAY_SPAN_MIN_US (50 * 1000LL)       /* sealed packets kept for a move: max(RTT, this) */
 #define REPLAY_SPAN_MAX_US (2000 * 1000LL)     /* older packets are the inner connections' own affair */
 #define PROBE_INTERVAL_US (50 * 1000LL)	       /* hole punching */
 #define HANDSHAKE_RETRY_US (100 * 1000LL)      /* first retransmission; doubles to the maximum */
