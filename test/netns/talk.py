@@ -175,7 +175,7 @@ class Talk:
     def wait_voices(self, count):
         """The clock of a test that moves often: so many datagrams more have been sent, one every 20 ms."""
         target = self.voice_down.sent + count
-        wait_for(f"{count} datagrams to be sent", lambda: self.voice_down.sent >= target or self.failure, 30, 0.005)
+        wait_for(f"{count} datagrams to be sent", lambda: self.voice_down.sent >= target or self.failure, 30 + count / 25, 0.005)
 
     def finish(self, timeouts_allowed=0):
         """Everything that was sent comes; no retransmission timer ran out (None: may have). Returns how many datagrams were lost."""

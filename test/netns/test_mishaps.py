@@ -2,10 +2,10 @@
 import os
 import signal
 
-from lab import demand, long_form, wait_for
+from lab import demand, long_form, program, wait_for
 from services import Web
 from talk import Talks, both_families
-from test_join import two_joined
+from test_join import start_roles_apart, two_joined
 from test_patterns import active_path, wait_route
 
 MUTE_RULES = """table inet mute {
@@ -162,6 +162,17 @@ def sleep(node, talks, label=None, seconds=2):
     node.daemon.signal(signal.SIGCONT)
 
 
+@long_form
+def test_mishap_sleep_of_a_minute(new_lab):
+    """The machine sleeps for a minute and wakes up in another network: what waited goes on."""
+    with new_lab() as lab:
+        two_joined(lab)
+        with Talks(lab, *both_families(lab.a, lab.b)) as talks:
+            talks.wait_on(talks.mark())
+            talks.moved("slept and moved", lambda: sleep(lab.a, talks, "cell", 60), seconds=120)
+            talks.finish(BUFFERED)
+
+
 def test_mishap_no_servers(new_lab):
     """All servers are gone, and both move, one after the other, where they can reach each other: nobody else is needed."""
     with new_lab(networks="ABCFGH", at={"a": "open", "b": "home"}) as lab:
@@ -176,3 +187,32 @@ def test_mishap_no_servers(new_lab):
             talks.moved("a behind a NAT", lambda: lab.a.move("home"))
             wait_route(lab.a, lab.b, "direct")
             talks.finish()
+
+
+@long_form
+def test_mishap_relay_dies(new_lab):
+    """A pair is on a relay, which dies; another one takes over, and every byte comes."""
+    with new_lab(servers=("s", "s2", "s3", "s4")) as lab:
+        lab.cut(lab.nats["A"], lab.nats["B"])
+        start_roles_apart(lab)
+        start_relay(lab, lab.s4)
+        for node in (lab.a, lab.b):
+            node.join(lab.s.invite("--name", node.name))
+        with Talks(lab, *both_families(lab.a, lab.b)) as talks:
+            talks.wait_on(talks.mark())
+            wait_route(lab.a, lab.b, "relay")
+            first = relay_in_use(lab)
+            talks.moved("its death", first.daemon.kill, seconds=150)
+            demand(relay_in_use(lab) is not first, "a dead relay is in use")
+            talks.finish(BUFFERED)
+
+
+def start_relay(lab, host):
+    host.daemon = host.start("ntm-rs", program("ntm-rs"), "--foreground", "--state", host.state, "--socket", host.socket_path, "--advertise",
+                             f"{host.v4},[{host.v6}]", env={"NTM_JOIN": lab.s.invite("--role", "relay")})
+    wait_for("a second relay's control socket", lambda: os.path.exists(host.socket_path) or not host.daemon.running(), 15)
+
+
+def relay_in_use(lab):
+    remote = active_path(lab.a, lab.b)["remote"]
+    return next(host for host in (lab.s3, lab.s4) if host.v4 in remote or host.v6 in remote)
