@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "forger.h"
+#include "middle.h"
 #include "story.h"
 #include "world.h"
 #include "zones.h"
@@ -281,6 +282,53 @@ static void run_replayer(struct overlay *o)
 	forger_stop(&forger);
 }
 
+/* He sits in a's net, and loses a when it moves; at the end he is gone. */
+static void run_on_path(struct overlay *o)
+{
+	struct middle middle;
+	struct talk talk;
+
+	if (!story_start_drawn(o, &talk, 0))
+		return;
+	middle_start(&middle, o->world, talk.a->host->ports[0].net, 200000);
+	if (story_goes_on(o, &talk, MOVE_CONTACT, HEALED_LIMIT_US, "with somebody on the way")) {
+		story_run(o, stream_range(&o->random, 0, 5 * USEC_PER_SEC));
+		if (stream_chance(&o->random, 500000))
+			host_move(talk.a->host, 1, overlay_draw_net(o, 0));
+		else
+			host_move(talk.b->host, 1, overlay_draw_net(o, 0));
+		(void)story_goes_on(o, &talk, MOVE_CONTACT, HEALED_LIMIT_US, "after a move with somebody on the way");
+	}
+	middle_stop(&middle);
+	(void)story_goes_on(o, &talk, MOVE_CONTACT, EXCHANGE_LIMIT_US, "after he had gone");
+}
+
+/* The relay drops, delays, doubles, reorders and sends elsewhere what it should forward. */
+static void run_evil_relay(struct overlay *o)
+{
+	struct middle middle;
+	struct talk talk;
+
+	if (!story_start_drawn(o, &talk, 0))
+		return;
+	middle_start(&middle, o->world, o->relays[0]->ports[0].net, 200000);
+	middle.only_out = true;
+	middle.divert_ppm = (uint32_t)stream_below(&o->random, 100001);
+	for (unsigned i = 0; i < 3; i++) {
+		struct overlay_node *who = stream_chance(&o->random, 500000) ? talk.a : talk.b;
+
+		middle.divert = host_addr(who->host, 4);
+		if (net_number_of(&middle.divert.ip) == 0)
+			middle.divert = host_addr(o->coordinator, 4);
+		if (!story_goes_on(o, &talk, MOVE_CONTACT, HEALED_LIMIT_US, "with an evil relay"))
+			break;
+		story_run(o, stream_range(&o->random, 0, 3 * USEC_PER_SEC));
+		host_move(who->host, 1, overlay_draw_net(o, 0));
+	}
+	middle_stop(&middle);
+	(void)story_goes_on(o, &talk, MOVE_CONTACT, EXCHANGE_LIMIT_US, "after the relay repented");
+}
+
 const struct scenario scenarios[] = {
 	{"contact", "two nodes find each other by name and exchange packets", run_contact},
 	{"first-packet", "the first packets themselves cause the contact, from both sides", run_first_packet},
@@ -294,6 +342,8 @@ const struct scenario scenarios[] = {
 	{"two-interfaces", "make before break, and a silent death of the preferred interface", run_two_interfaces},
 	{"forwarder", "an attacker copies packets to their destination from his own address, faster (A2)",
 	 run_forwarder},
+	{"on-path", "somebody on the way drops, delays, doubles and reorders", run_on_path},
+	{"evil-relay", "the relay does so too, and sends packets elsewhere", run_evil_relay},
 	{"replayer", "an attacker replays, redirects and damages what he has seen (A1)", run_replayer},
 	{"zones", "two coordinators: contact and moves across, loss between them, the restart of either", zones_run},
 	{"swarm", "loss, reordering, moves, reboots and deaths at random; then healed", run_swarm},

@@ -264,18 +264,34 @@ static void transit_cross(struct world *world, const struct transit *t, struct l
 	crossing_flush(world, t, &run, next);
 }
 
-/* Out of the uplink: whoever listens in the core sees it here. */
+static void transit_pass(struct world *world, struct transit *t, const struct world_verdict *verdict)
+{
+	if (verdict->divert.ip.family) {
+		t->dst = verdict->divert;
+		t->to_net = net_number_of(&t->dst.ip);
+	}
+	for (int i = 0; i <= verdict->doubles; i++)
+		transit_cross(world, t, &world->nets[t->to_net].down,
+			      world->core_delay_us[t->from_net][t->to_net] + verdict->delay_us, transit_arrive);
+}
+
+/* Out of the uplink: whoever listens in the core sees it here, whoever stands there decides about it. */
 static void transit_core(void *ctx, struct event *event)
 {
 	struct world *world = ctx;
 	struct transit *t = (struct transit *)event;
 	size_t step = t->segment_size ? t->segment_size : t->size;
+	struct world_verdict verdict = {0};
 
 	for (size_t at = 0; world->tap.see && at < t->size; at += step)
 		world->tap.see(world->tap.ctx, world->now, &t->src, &t->dst, t->bytes + at,
 			       t->size - at < step ? t->size - at : step);
-	transit_cross(world, t, &world->nets[t->to_net].down, world->core_delay_us[t->from_net][t->to_net],
-		      transit_arrive);
+	if (world->middle.judge)
+		verdict = world->middle.judge(world->middle.ctx, &t->src, &t->dst);
+	if (verdict.drops)
+		transit_end(world, t, "core", false, "dropped on the way");
+	else
+		transit_pass(world, t, &verdict);
 	mem_free(t);
 }
 

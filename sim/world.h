@@ -18,6 +18,19 @@ struct world_tap {
 		    size_t size);
 };
 
+/* What becomes of a datagram in the hands of one who stands on its way. */
+struct world_verdict {
+	bool drops, doubles;
+	int64_t delay_us;
+	struct addr divert; /* family 0: it goes where it should */
+};
+
+/* On the way through the core, for attackers A3 and A6; the tap sees all of it before. */
+struct world_middle {
+	void *ctx;
+	struct world_verdict (*judge)(void *ctx, const struct addr *src, const struct addr *dst);
+};
+
 struct world_counters {
 	uint64_t sent, delivered, duplicated;
 	uint64_t lost, too_big, queue_full, filtered, unroutable, silent, nobody;
@@ -34,6 +47,7 @@ struct world {
 	uint8_t host_count;
 	int64_t core_delay_us[WORLD_NETS_MAX + 1][WORLD_NETS_MAX + 1];
 	struct world_tap tap;
+	struct world_middle middle;
 	struct world_counters counters;
 	bool failed;
 	char failure[256];
