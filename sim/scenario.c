@@ -272,6 +272,22 @@ static void run_forwarder(struct overlay *o)
 	forger_stop(&forger);
 }
 
+/* He is there before the nodes are: their links to the coordinator are copied too, faster than they are. */
+static void run_forwarder_early(struct overlay *o)
+{
+	struct forger forger;
+	struct talk talk;
+
+	forger_start(&forger, o->world, forger_net(o), o->world->seed);
+	forger.forward_ppm = (uint32_t)stream_below(&o->random, 1000001);
+	forger_listen(&forger);
+	if (story_start_drawn(o, &talk, 0)) {
+		host_move(talk.a->host, 1, overlay_draw_net(o, 0));
+		(void)story_goes_on(o, &talk, MOVE_CONTACT, EXCHANGE_LIMIT_US, "copied from the start");
+	}
+	forger_stop(&forger);
+}
+
 static void run_replayer(struct overlay *o)
 {
 	struct forger forger;
@@ -344,6 +360,8 @@ const struct scenario scenarios[] = {
 	 run_forwarder},
 	{"on-path", "somebody on the way drops, delays, doubles and reorders", run_on_path},
 	{"evil-relay", "the relay does so too, and sends packets elsewhere", run_evil_relay},
+	{"forwarder-early", "the forwarder copies what nodes and coordinator say, from the start", run_forwarder_early,
+	 true},
 	{"replayer", "an attacker replays, redirects and damages what he has seen (A1)", run_replayer},
 	{"zones", "two coordinators: contact and moves across, loss between them, the restart of either", zones_run},
 	{"swarm", "loss, reordering, moves, reboots and deaths at random; then healed", run_swarm},
