@@ -1,4 +1,4 @@
-"""Tests of the ruler itself: the probe over loopback and how its log is read, gaps and losses of made-up logs, quantiles, the page's markers.
+"""Tests of the ruler itself: the probe over loopback, how its log is read, gaps and losses of made-up logs, quantiles, the page.
 
 usage: python3 bench/selftest.py DIRECTORY-OF-PROBE
 """
