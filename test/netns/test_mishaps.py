@@ -208,7 +208,8 @@ def test_mishap_relay_dies(new_lab):
 
 
 def start_relay(lab, host):
-    words = [program("ntm-rs"), "--foreground", "--state", host.state, "--socket", host.socket_path, "--advertise", f"{host.v4},[{host.v6}]"]
+    addresses = f"{host.v4},[{host.v6}]"
+    words = [program("ntm-rs"), "--foreground", "--state", host.state, "--socket", host.socket_path, "--advertise", addresses]
     host.daemon = host.start("ntm-rs", *words, env={"NTM_JOIN": lab.s.invite("--role", "relay")})
     wait_for("a second relay's control socket", lambda: os.path.exists(host.socket_path) or not host.daemon.running(), 15)
 
