@@ -163,7 +163,7 @@ static bool ask(struct coordinator *c, struct foreign *f, struct member *asker, 
 	memcpy(key + NODE_ID_SIZE, wanted->name, sizeof wanted->name);
 	memcpy(key + NODE_ID_SIZE + sizeof wanted->name, wanted->ip.bytes, sizeof wanted->ip.bytes);
 	inquiry->direction =
-		direction_make(c, inquiry->path_id, key, NODE_ID_SIZE + sizeof wanted->name + sizeof wanted->ip.bytes);
+		direction_make(c, inquiry->path_id, key, NODE_ID_SIZE + sizeof wanted->name + sizeof wanted->ip.bytes, 0);
 	inquiry->next = asker->inquiries;
 	asker->inquiries = inquiry;
 	asker->inquiry_count++;

@@ -97,37 +97,56 @@ static void make_room(struct coordinator *c, struct member *member)
 	pair_destroy(c, oldest->pair);
 }
 
-/* Spreads pairs over relays; the same key gets the same one while the list is the same. */
+static uint64_t relay_score(const struct coordinator *c, uint64_t seed, size_t index)
+{
+	uint8_t bytes[sizeof seed + KEY_SIZE];
+
+	memcpy(bytes, &seed, sizeof seed);
+	memcpy(bytes + sizeof seed, c->network->relays[index].static_key, KEY_SIZE);
+	return siphash(c->hash_key, bytes, sizeof bytes);
+}
+
+static bool is_relay_usable(const struct coordinator *c, size_t index)
+{
+	return c->relay_keys[index].is_usable && c->network->relays[index].addresses.count > 0;
+}
+
+/*
+ * Spreads pairs over relays: the same key gets the same order while the list is the same. Turn: whoever needs another
+ * direction may need another relay, as the one before may be dead; after the last one the first comes again.
+ */
 static const struct relay_entry *choose_relay(const struct coordinator *c, const uint8_t *key, size_t key_size,
-					      size_t *ret_index)
+					      unsigned turn, size_t *ret_index)
 {
 	const struct relay_entry *best = NULL;
-	uint64_t seed = siphash(c->hash_key, key, key_size), best_score = 0;
+	uint64_t seed = siphash(c->hash_key, key, key_size), below = UINT64_MAX;
+	unsigned usable = 0;
 
-	for (size_t i = 0; c->network && i < c->network->relay_count; i++) {
-		uint8_t bytes[sizeof seed + KEY_SIZE];
-		uint64_t score;
+	for (size_t i = 0; c->network && i < c->network->relay_count; i++)
+		usable += is_relay_usable(c, i);
+	for (unsigned rank = 0; usable > 0 && rank <= turn % usable; rank++) {
+		uint64_t best_score = 0;
 
-		if (!c->relay_keys[i].is_usable || c->network->relays[i].addresses.count == 0)
-			continue;
-		memcpy(bytes, &seed, sizeof seed);
-		memcpy(bytes + sizeof seed, c->network->relays[i].static_key, KEY_SIZE);
-		score = siphash(c->hash_key, bytes, sizeof bytes);
-		if (!best || score > best_score) {
+		for (size_t i = 0; i < c->network->relay_count; i++) {
+			uint64_t score = relay_score(c, seed, i);
+
+			if (!is_relay_usable(c, i) || score >= below || score < best_score)
+				continue;
 			best = &c->network->relays[i];
 			best_score = score;
 			*ret_index = i;
 		}
+		below = best_score;
 	}
 	return best;
 }
 
 /* The ticket is sealed for the relay and travels with the nodes, so the relay need not be asked (design 6). */
-static void grant_relay(struct coordinator *c, uint64_t path_id, const uint8_t *key, size_t key_size,
+static void grant_relay(struct coordinator *c, uint64_t path_id, const uint8_t *key, size_t key_size, unsigned turn,
 			struct direction *direction)
 {
 	size_t index = 0;
-	const struct relay_entry *relay = choose_relay(c, key, key_size, &index);
+	const struct relay_entry *relay = choose_relay(c, key, key_size, turn, &index);
 	uint64_t now_s = coordinator_wall_s(c);
 	struct ticket ticket = {.path_id = path_id,
 				.not_before_s = now_s > 300 ? now_s - 300 : 0,
@@ -157,12 +176,13 @@ uint64_t direction_path_id(struct coordinator *c)
 }
 
 /* See state.h. */
-struct direction *direction_make(struct coordinator *c, uint64_t path_id, const uint8_t *key, size_t key_size)
+struct direction *direction_make(struct coordinator *c, uint64_t path_id, const uint8_t *key, size_t key_size,
+				 unsigned turn)
 {
 	struct direction *direction = mem_alloc(1, sizeof *direction);
 
 	random_fill(&c->env.random, direction->temp_key, sizeof direction->temp_key);
-	grant_relay(c, path_id, key, key_size, direction);
+	grant_relay(c, path_id, key, key_size, turn, direction);
 	return direction;
 }
 
@@ -219,11 +239,16 @@ struct pair *pair_create(struct coordinator *c, struct member *a, struct member 
 	bool in_order = node_id_compare(&a->id, &b->id) < 0;
 	enum suite suite = a->features & b->features & FEATURE_AES ? SUITE_AES256_GCM : SUITE_CHACHA20_POLY1305;
 	uint64_t path_id = direction_path_id(c);
-	uint8_t key[2 * NODE_ID_SIZE];
+	const struct pair *before = pair_find(a, b);
+	uint8_t key[2 * NODE_ID_SIZE], turn = before ? (uint8_t)(before->turn + 1) : 0;
+	struct pair *pair;
 
 	memcpy(key, (in_order ? a : b)->id.bytes, NODE_ID_SIZE);
 	memcpy(key + NODE_ID_SIZE, (in_order ? b : a)->id.bytes, NODE_ID_SIZE);
-	return pair_install(c, a, b, path_id, suite, direction_make(c, path_id, key, sizeof key));
+	pair = pair_install(c, a, b, path_id, suite, direction_make(c, path_id, key, sizeof key, turn));
+	if (pair)
+		pair->turn = turn;
+	return pair;
 }
 
 /* Route Update for one end: where its peer is. */

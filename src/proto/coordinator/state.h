@@ -104,6 +104,7 @@ struct pair {
 	uint64_t path_id;
 	enum suite suite;
 	bool is_stale; /* an end has a new session: the direction must not be given again */
+	uint8_t turn;  /* how many directions the two had before: each with another relay */
 	bool is_asked; /* another zone's coordinator was asked for it, from here */
 	struct time_us made;
 	uint32_t update_transaction; /* the last Route Update of a visitor's coordinator: repetitions tell nothing */
@@ -274,7 +275,8 @@ struct pair *pair_create(struct coordinator *c, struct member *a, struct member 
 struct pair *pair_install(struct coordinator *c, struct member *a, struct member *b, uint64_t path_id, enum suite suite,
 			  struct direction *direction);
 /* Fresh secrets, and a relay chosen by `key`. */
-struct direction *direction_make(struct coordinator *c, uint64_t path_id, const uint8_t *key, size_t key_size);
+struct direction *direction_make(struct coordinator *c, uint64_t path_id, const uint8_t *key, size_t key_size,
+				 unsigned turn);
 void direction_forget(struct direction *direction); /* wipes; accepts NULL */
 uint64_t direction_path_id(struct coordinator *c);
 void pair_destroy(struct coordinator *c, struct pair *pair);

@@ -43,6 +43,14 @@ static size_t pad(uint8_t *bytes, size_t size, size_t mtu)
 	return padded;
 }
 
+/* At most, with what each of its segments gets. */
+static size_t sealed_size(const struct packet *packet)
+{
+	size_t segments = packet->gso == PACKET_GSO_NONE ? 1 : packet->size / packet->gso_size + 1;
+
+	return packet->size + segments * (packet->header_size + PAD_TO + OVERHEAD_SIZE);
+}
+
 /* Where data goes now: nowhere while a move has left us without an address, or an upgrade holds it back; then it is
  * sealed and kept for the replay. */
 static uint8_t get_routes(struct peer *peer, size_t bytes, struct route ret[OUTBOX_ROUTES])
@@ -63,7 +71,7 @@ static void send_packet(struct node *node, struct peer *peer, struct time_us now
 			const struct inner *inner, struct path *path)
 {
 	struct route routes[OUTBOX_ROUTES];
-	uint8_t route_count = get_routes(peer, packet->size, routes),
+	uint8_t route_count = get_routes(peer, sealed_size(packet), routes),
 		flags = packet->checksum_partial ? SEALED_PARTIAL : 0;
 	uint8_t number = path_number(path ? path->kind : PATH_DIRECT);
 	size_t mtu = path ? path->mtu : MTU_WITHOUT_PATH, size;
@@ -182,7 +190,7 @@ void outbound_packet(struct node *node, struct time_us now, struct packet *packe
 	}
 	path = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
 	peer->last_data = now;
-	if (path && !path_may_send(peer, path, packet->size)) {
+	if (path && !path_may_send(peer, path, sealed_size(packet))) {
 		path_select(node, peer, now, CAUSE_NONE); /* a valid one if there is any */
 		path = &peer->paths[peer->active];
 		if (!path->valid) {

@@ -9,6 +9,7 @@
 
 #define LOST_RETRY_US (500 * USEC_PER_MSEC)
 #define LOST_DIRECTION_US (1 * USEC_PER_SEC)	/* before the coordinator is asked, and between two times */
+#define LOST_CONTACT_US (2 * USEC_PER_SEC)	/* before a contact that leads nowhere is given up for another one */
 #define LOST_UNREACHABLE_US (10 * USEC_PER_SEC) /* before people are told */
 #define LOST_PATIENCE_US (30 * USEC_PER_SEC)	/* after the last inner packet */
 
@@ -348,7 +349,8 @@ static void look_for_a_way(struct node *node, struct peer *peer, struct time_us 
 	for (int f = 0; f < 2; f++)
 		if (node->best_local[f] >= 0)
 			node_suspect_local(node, now, &node->locals[node->best_local[f]].ip, peer->lost_since);
-	if (time_since(now, peer->lost_since) < LOST_DIRECTION_US || peer->contact.used ||
+	if (time_since(now, peer->lost_since) < LOST_DIRECTION_US ||
+	    (peer->contact.used && time_since(now, peer->contact.started) < LOST_CONTACT_US) ||
 	    (peer->last_direction.us && time_since(now, peer->last_direction) < LOST_DIRECTION_US))
 		return;
 	peer->last_direction = now;
