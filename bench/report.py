@@ -187,6 +187,10 @@ def papers_first_byte(trips):
     return 1.05 * min(chain + trips["m-k"], trips["m-s"] + trips["s-s2"] + trips["m-k"] / 2)
 
 
+def quiet_section(document, _name):
+    return goal_table(document) + [""] + handover_table(document)
+
+
 CONTACT_GOALS = {("stranger", "answer"): ("RTT(M, S) + RTT, x 1.05",
                                           lambda t: None if "s-s2" in t else 1.05 * (t["m-s"] + t["m-k"])),
                  ("stranger", "first-byte"): ("min(M-S-S2-K + RTT, RTT(M-S-S2) + M-K), x 1.05", papers_first_byte),
@@ -208,8 +212,8 @@ def contact_section(document, _name):
     return lines
 
 
-SECTIONS = {"handover-plain": handover_section, "handover-papers": handover_section, "contact-plain": contact_section,
-            "contact-papers": contact_section, "contact-edge": contact_section}
+SECTIONS = {"handover-plain": handover_section, "handover-quiet": quiet_section, "handover-papers": handover_section,
+            "contact-plain": contact_section, "contact-papers": contact_section, "contact-edge": contact_section}
 
 
 def replace(page, name, lines):
