@@ -118,6 +118,7 @@ static void add_coordinator(struct page *page, struct server *server)
 			{"updates_pushed_total", "Moves told to peers.", c.updates_pushed},
 			{"moves_total", "Moves of nodes.", c.moves},
 			{"keepalives_total", "Keep Alives answered.", c.keep_alives},
+			{"echoes_total", "Keep Alives to be answered later.", c.echoes},
 			{"rekeys_total", "Sessions rekeyed.", c.rekeys},
 			{"dns_queries_total", "DNS queries received.", c.dns_queries},
 			{"dns_answers_total", "DNS queries answered.", c.dns_answers},

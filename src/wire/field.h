@@ -53,7 +53,8 @@ enum field_type {
 	FIELD_NETWORK_EPOCH = 0x24, /* u64: of the network document that the sender has */
 	FIELD_OFFSET = 0x25,	    /* u16: in the network document */
 	FIELD_SIZE = 0x26,	    /* u16: of the network document */
-	FIELD_FIRST_FREE = 0x27,    /* next number to give away; beyond 0x3f fields_decode needs a wider mask */
+	FIELD_DELAY = 0x27,	    /* u32 milliseconds: the answer is wanted that much later */
+	FIELD_FIRST_FREE = 0x28,    /* next number to give away; beyond 0x3f fields_decode needs a wider mask */
 	FIELD_TOLERANCE = 0x60,	    /* 0x60..0x7f never get a meaning: sent so that skipping stays tested */
 };
 

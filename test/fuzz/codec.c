@@ -74,6 +74,16 @@ static enum err get_update_response(struct reader *r, void *ret)
 	return update_response_decode(r, ret);
 }
 
+static void put_keep_alive(const void *message, struct writer *w)
+{
+	keep_alive_encode(message, w);
+}
+
+static enum err get_keep_alive(struct reader *r, void *ret)
+{
+	return keep_alive_decode(r, ret);
+}
+
 static void put_direction_request(const void *message, struct writer *w)
 {
 	direction_request_encode(message, w);
@@ -435,6 +445,7 @@ const struct codec codecs[] = {
 	 get_update_request},
 	{"update_response", false, sizeof(struct update_response), 1, sample_update_response, put_update_response,
 	 get_update_response},
+	{"keep_alive", false, sizeof(struct keep_alive), 1, sample_keep_alive, put_keep_alive, get_keep_alive},
 	{"direction_request", false, sizeof(struct direction_request), 2, sample_direction_request,
 	 put_direction_request, get_direction_request},
 	{"direction_refusal", false, sizeof(struct direction_refusal), 2, sample_direction_refusal,

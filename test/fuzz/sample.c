@@ -183,6 +183,16 @@ void sample_update_response(unsigned index, void *message)
 	m->network_time_s = 1700000000;
 }
 
+/* There is only one shape. */
+void sample_keep_alive(unsigned index, void *message)
+{
+	struct keep_alive *m = message;
+
+	(void)index;
+	m->interval_ms = 45000;
+	m->delay_ms = 68000;
+}
+
 /* By name and by address. */
 void sample_direction_request(unsigned index, void *message)
 {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "wire/information.h"
+#include "wire/keep_alive.h"
 #include "wire/login.h"
 #include "wire/network_part.h"
 #include "wire/relay.h"
@@ -17,6 +18,7 @@ void sample_registration_request(unsigned index, void *message);
 void sample_registration_response(unsigned index, void *message);
 void sample_update_request(unsigned index, void *message);
 void sample_update_response(unsigned index, void *message);
+void sample_keep_alive(unsigned index, void *message);
 void sample_direction_request(unsigned index, void *message);
 void sample_direction_refusal(unsigned index, void *message);
 void sample_route_direction(unsigned index, void *message);

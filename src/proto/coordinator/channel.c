@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "crypto/hash.h"
+#include "proto/coordinator/echo.h"
 #include "proto/coordinator/state.h"
 
 /* A member's control messages: enough for a restart with all peers, then a steady trickle. */
@@ -28,8 +29,10 @@ void channel_destroy(struct coordinator *c, struct channel *channel)
 	for (int i = 0; i < PENDING_PER_MEMBER; i++)
 		if (member->pending[i] == channel)
 			member->pending[i] = NULL;
-	if (member->live == channel)
+	if (member->live == channel) {
 		member->live = NULL;
+		delay_stop(&member->echo.delay);
+	}
 	if (!channel->is_live)
 		c->counters.pending--;
 	map_remove(&c->by_path, channel->path_id);
@@ -104,7 +107,7 @@ void channel_observe(struct coordinator *c, struct channel *channel, const struc
 /* Keeps a member in the state "online" and its lease alive without it asking. */
 static void heard(struct coordinator *c, struct member *member)
 {
-	delay_start(&c->online, &member->silence, c->now);
+	delay_start(&c->online[member->patience], &member->silence, c->now);
 	if (!member->is_online) {
 		member->is_online = true;
 		c->counters.online++;
@@ -185,11 +188,17 @@ static void answer_update(struct coordinator *c, struct channel *channel, uint8_
 	channel_send(c, channel, &w, true);
 }
 
-/* Says that it is there. */
+/* Says that it is there, and for how long it may be silent now. */
 static enum err input_keep_alive(struct coordinator *c, struct channel *channel, uint32_t transaction,
 				 struct reader *body)
 {
-	(void)body;
+	struct keep_alive told;
+	enum err err = keep_alive_decode(body, &told);
+
+	if (err)
+		return err;
+	channel->member->patience = (uint8_t)keep_alive_step_of(told.interval_ms);
+	heard(c, channel->member);
 	c->counters.keep_alives++;
 	answer_update(c, channel, MESSAGE_KEEP_ALIVE_ANSWER, transaction);
 	return OK;
@@ -387,30 +396,27 @@ static enum err dispatch(struct coordinator *c, struct channel *channel, const u
 }
 
 /*
- * From another address of a node that is here: it wants to know how it is seen there. Nothing moves, no more goes back
- * than came (E5).
+ * From one address of a node that is here: it wants to know how it is seen there, now or later. Nothing moves, no more
+ * goes back than came (E5). While it waits for an answer it says nothing else, and is not gone.
  */
 static enum err input_aside(struct coordinator *c, struct channel *channel, const struct route *route,
 			    const uint8_t *bytes, const struct opened *opened)
 {
 	struct reader r = reader_over(bytes, opened->size);
-	uint8_t plaintext[CONTROL_MAX], datagram[MESSAGE_MAX];
-	struct writer w = writer_over(plaintext, sizeof plaintext);
-	struct update_response response = {.observed = route->remote, .network_time_s = coordinator_wall_s(c)};
+	struct echo_due asked = {.route = *route, .size = opened->size};
 	struct message_header header;
-	size_t size;
+	struct keep_alive told;
 
 	if (!channel->is_live || message_header_decode(&r, &header) != OK || header.type != MESSAGE_KEEP_ALIVE ||
-	    !bucket_take(&channel->member->requests, &request_rate, c->now)) {
+	    keep_alive_decode(&r, &told) != OK || !bucket_take(&channel->member->requests, &request_rate, c->now)) {
 		c->counters.dropped_malformed++;
 		return ERR_DENIED;
 	}
-	message_header_encode(MESSAGE_KEEP_ALIVE_ANSWER, header.transaction, &w);
-	update_response_encode(&response, &w);
-	if (writer_finish(&w, &size) != OK || size > opened->size ||
-	    session_seal(channel->session, LINK_SPACE_ASIDE, SEALED_CONTROL, plaintext, size, datagram) != OK)
-		return ERR_SIZE;
-	coordinator_send(c, route, datagram, size + OVERHEAD_SIZE);
+	asked.transaction = header.transaction;
+	if (told.delay_ms == 0)
+		return echo_answer(c, channel, &asked);
+	echo_begin(c, channel->member, &asked, told.delay_ms);
+	heard(c, channel->member);
 	return OK;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "crypto/hash.h"
+#include "proto/coordinator/echo.h"
 #include "proto/coordinator/foreign.h"
 
 /* Time enters once per call and never goes back. */
@@ -101,7 +102,7 @@ struct coordinator *coordinator_create(const struct coordinator_config *config, 
 	map_init(&c->by_inquiry, c->config.nodes_max, seeds[7]);
 	delay_queue_init(&c->pendings, PENDING_US);
 	delay_queue_init(&c->held, 0);
-	delay_queue_init(&c->online, OFFLINE_US);
+	echo_init(c);
 	delay_queue_init(&c->idle, REJECT_AFTER_US);
 	delay_queue_init(&c->secrets, DIRECTION_SECRET_US);
 	for (int i = 0; i < DELIVERY_TRIES; i++) {
@@ -239,15 +240,17 @@ static void input_silence(struct coordinator *c)
 {
 	struct delay *delay;
 
-	while ((delay = delay_take(&c->online, c->now)) != NULL) {
-		struct member *member = (struct member *)((char *)delay - offsetof(struct member, silence));
+	for (unsigned step = 0; step < KEEPALIVE_STEPS; step++) {
+		while ((delay = delay_take(&c->online[step], c->now)) != NULL) {
+			struct member *member = (struct member *)((char *)delay - offsetof(struct member, silence));
 
-		member->is_online = false;
-		c->counters.online--;
-		member->last_seen_s = coordinator_wall_s(c) - OFFLINE_US / USEC_PER_SEC;
-		member_changed(c, member, false);
-		coordinator_tell(c, COORDINATOR_NODE_OFFLINE, member, NULL, 0);
-		delay_start(&c->idle, &member->silence, c->now);
+			member->is_online = false;
+			c->counters.online--;
+			member->last_seen_s = coordinator_wall_s(c) - (uint64_t)(echo_silence_us(step) / USEC_PER_SEC);
+			member_changed(c, member, false);
+			coordinator_tell(c, COORDINATOR_NODE_OFFLINE, member, NULL, 0);
+			delay_start(&c->idle, &member->silence, c->now);
+		}
 	}
 	while ((delay = delay_take(&c->idle, c->now)) != NULL) {
 		struct member *member = (struct member *)((char *)delay - offsetof(struct member, silence));
@@ -264,6 +267,7 @@ void coordinator_input_time(struct coordinator *c, struct time_us now)
 	enter(c, now);
 	while ((delay = delay_take(&c->pendings, now)) != NULL)
 		channel_destroy(c, (struct channel *)((char *)delay - offsetof(struct channel, pending)));
+	echo_input_time(c);
 	input_silence(c);
 	pair_input_time(c);
 	inquiry_input_time(c);
@@ -275,7 +279,7 @@ struct time_us coordinator_next_deadline(const struct coordinator *c)
 {
 	struct time_us deadline = delay_deadline(&c->pendings);
 
-	deadline = time_min(deadline, delay_deadline(&c->online));
+	deadline = time_min(deadline, echo_deadline(c));
 	deadline = time_min(deadline, delay_deadline(&c->idle));
 	deadline = time_min(deadline, delay_deadline(&c->secrets));
 	for (int i = 0; i < DELIVERY_TRIES; i++)

@@ -113,7 +113,7 @@ struct coordinator_counters {
 	uint64_t limited_handshakes, limited_requests;
 	uint64_t handshakes, handshakes_repeated, registrations, refusals;
 	uint64_t directions, directions_repeated, not_directed;
-	uint64_t updates_pushed, keep_alives, rekeys, moves;
+	uint64_t updates_pushed, keep_alives, echoes, rekeys, moves;
 	uint64_t sent, sent_bytes, dropped_out; /* dropped_out: the queue was full, or the address is unproven */
 	uint64_t dns_queries, dns_answers, dns_refused;
 	uint64_t inquiries, inquiries_received; /* between coordinators */

@@ -181,6 +181,7 @@ bool member_is_revoked(const struct coordinator *c, const struct node_id *id)
 /* Does not touch any table. */
 void member_destroy(struct member *member)
 {
+	delay_stop(&member->echo.delay);
 	wipe(member, sizeof *member);
 	mem_free(member);
 }

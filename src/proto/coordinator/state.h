@@ -10,6 +10,7 @@
 #include "proto/session/trust.h"
 #include "wire/direction.h"
 #include "wire/information.h"
+#include "wire/keep_alive.h"
 #include "wire/network_part.h"
 #include "wire/registration.h"
 
@@ -25,7 +26,6 @@ enum {
 };
 
 #define PENDING_US (10 * USEC_PER_SEC)
-#define OFFLINE_US (3 * KEEPALIVE_US)
 #define DIRECTION_SECRET_US (10 * USEC_PER_SEC) /* as long as a direction may be asked for again */
 #define LAST_SEEN_S 86400			/* how coarse "last seen" is in the store */
 #define LEASE_GRACE_S LEASE_VALID_S		/* a lost extension of a lease (never held for) stays harmless */
@@ -99,6 +99,14 @@ struct direction {
 	bool has_relay;
 };
 
+/* An answer that is wanted later. */
+struct echo_due {
+	struct delay delay;
+	struct route route;
+	uint32_t transaction;
+	size_t size; /* of the question: the answer is no larger */
+};
+
 /* Two members that were directed to each other; ends[0] has the lower NodeID. */
 struct pair {
 	uint64_t path_id;
@@ -140,6 +148,8 @@ struct member {
 	uint32_t features, move_epoch;
 	struct candidates candidates;
 	struct delay silence;
+	uint8_t patience; /* step of keep_alive.h: in which queue that waits */
+	struct echo_due echo;
 	struct bucket requests;
 	struct pair_end *ends;
 	uint32_t end_count;
@@ -179,7 +189,8 @@ struct coordinator {
 	uint64_t pool4_next; /* offset of the first address never leased */
 	uint32_t zone_serial;
 
-	struct delay_queue pendings, held, online, idle, secrets, repeats[DELIVERY_TRIES];
+	struct delay_queue pendings, held, idle, secrets, repeats[DELIVERY_TRIES];
+	struct delay_queue online[KEEPALIVE_STEPS], echoes[KEEPALIVE_STEPS]; /* echo.c */
 	uint64_t channel_serial;
 	struct admission admission;
 	uint64_t seen[SEEN_SLOTS];

@@ -220,6 +220,7 @@ static void send_sealed(struct node *node, struct time_us now, struct blob plain
 	    session_seal(link->session, 0, SEALED_CONTROL, plaintext.data, plaintext.size, room) != OK)
 		return;
 	outbox_commit(&node->outbox, now, &route, 1, NULL, 0);
+	rhythm_spoke(node, now, &route.local.ip);
 }
 
 static void acknowledge(struct node *node, struct time_us now, uint32_t transaction)
@@ -265,8 +266,13 @@ static void request_keepalive(struct node *node, struct time_us now)
 {
 	uint8_t plaintext[PAD_REQUEST_TO];
 	struct writer w = writer_over(plaintext, sizeof plaintext);
+	struct keep_alive told = {0};
+	struct route route;
 
+	if (current_route(node, &route))
+		told.interval_ms = (uint32_t)(rhythm_interval_us(node, &route.local.ip) / USEC_PER_MSEC);
 	message_header_encode(MESSAGE_KEEP_ALIVE, ++node->transaction, &w);
+	keep_alive_encode(&told, &w);
 	pad_request(&w);
 	request(node, now, MESSAGE_KEEP_ALIVE, true, &w);
 }
@@ -296,8 +302,7 @@ void link_ask_news(struct node *node, struct time_us now)
 {
 	struct link *link = &node->link;
 
-	if (!link->session || !link->up ||
-	    time_since(time_add(link->next_keepalive, -link->keepalive_us), now) > -USEC_PER_SEC)
+	if (!link->session || !link->up || time_since(now, link->keepalive_at) < USEC_PER_SEC)
 		return;
 	link->next_keepalive = now;
 	node_plan(node, now);
@@ -356,8 +361,10 @@ static void receive_update_response(struct node *node, struct time_us now, const
 		link->rtt_us = time_since(now, asked.started);
 	link->observed = response.observed;
 	node_proved_on(node, now, &route->local.ip);
+	rhythm_seen(node, now, &route->local.ip, &response.observed);
 	learn_time(link, now, response.network_time_s);
 	document_told(node, now, response.network_epoch);
+	rhythm_begin(node, now);
 }
 
 /* The coordinator makes sure that our new address is ours before it sends much there. */
@@ -383,9 +390,12 @@ static void receive_rekey(struct node *node, struct time_us now, uint32_t transa
 	struct request asked;
 	struct rekey response;
 
-	if (rekey_decode(r, &response) == OK &&
-	    keys_finish(node, &node->link.rekeying, node->link.session, &response, now) == OK)
-		(void)request_done(&node->link.requests, transaction, &asked);
+	if (rekey_decode(r, &response) != OK ||
+	    keys_finish(node, &node->link.rekeying, node->link.session, &response, now) != OK)
+		return;
+	(void)request_done(&node->link.requests, transaction, &asked);
+	node->link.next_keepalive = now; /* the next beat may be too late to show the new keys */
+	node_plan(node, now);
 }
 
 /* Directions of all kinds; each is acknowledged, whatever becomes of it. */
@@ -456,8 +466,10 @@ static void receive_aside(struct node *node, struct time_us now, const struct ro
 	if (message_header_decode(&r, &header) != OK || header.type != MESSAGE_KEEP_ALIVE_ANSWER ||
 	    update_response_decode(&r, &response) != OK)
 		node->counters.dropped_malformed++;
-	else
+	else {
+		rhythm_answered(node, now, &route->local.ip, header.transaction);
 		spare_answered(node, now, &route->local.ip, &response.observed);
+	}
 }
 
 /* PathIDs that belong to no peer end here. */
@@ -489,6 +501,7 @@ bool link_input(struct node *node, struct time_us now, const struct route *route
 		receive_aside(node, now, route, plaintext, opened.size);
 		return true;
 	}
+	rhythm_spoke(node, now, &route->local.ip);
 	if (opened.highest)
 		follow(node, route);
 	receive_message(node, now, route, plaintext, opened.size);
@@ -534,6 +547,22 @@ static struct time_us silence_deadline(const struct link *link)
 	return at;
 }
 
+/* In a silence that is measured keys are not changed: it ends long before they are too old. */
+static bool is_waiting(const struct node *node)
+{
+	int local = node_local_for(node, node->link.route.remote.ip.family);
+
+	return local >= 0 && node->local_states[local].keepalive.is_waiting;
+}
+
+/* By the address that it is said from. */
+static struct time_us next_keepalive(struct node *node, struct time_us now)
+{
+	struct route route;
+
+	return current_route(node, &route) ? rhythm_next(node, now, &route.local.ip) : time_add(now, KEEPALIVE_US);
+}
+
 static void run_session(struct node *node, struct time_us now)
 {
 	struct link *link = &node->link;
@@ -549,12 +578,14 @@ static void run_session(struct node *node, struct time_us now)
 	}
 	session_forget_old(link->session, now);
 	if (time_reached(now, link->next_keepalive)) {
-		link->next_keepalive = time_add(now, link->keepalive_us);
+		link->keepalive_at = now;
+		link->next_keepalive = next_keepalive(node, now);
 		request_keepalive(node, now);
 		if (lease_wants_renewal(node) && !link->registering)
 			link_register(node, now);
 	}
-	if (keys_begin(node, &link->rekeying, link->session, node->coordinator->static_key, now, plaintext, &size) &&
+	if (!is_waiting(node) &&
+	    keys_begin(node, &link->rekeying, link->session, node->coordinator->static_key, now, plaintext, &size) &&
 	    request_add(&link->requests, MESSAGE_REKEY_REQUEST, node->transaction, (struct blob){plaintext, size}, now,
 			REQUEST_RETRY_US, true) != OK)
 		link->rekeying.active = false;
@@ -570,6 +601,7 @@ static void run_session(struct node *node, struct time_us now)
 void link_run(struct node *node, struct time_us now)
 {
 	run_registration(node, now);
+	rhythm_run(node, now);
 	spare_run(node, now);
 	if (node->link.session && node->link.up)
 		run_session(node, now);

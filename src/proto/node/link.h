@@ -26,8 +26,8 @@ struct link {
 	struct time_us request_at, next_try;
 	int64_t interval_us;
 
-	struct time_us heard, next_keepalive;
-	int64_t keepalive_us, rtt_us; /* rtt -1: not known */
+	struct time_us heard, next_keepalive, keepalive_at; /* the next one, the last one */
+	int64_t keepalive_us, rtt_us;			    /* rtt -1: not known */
 	struct addr observed;
 	uint64_t network_time_s;	/* as told ... */
 	struct time_us network_time_at; /* ... at this instant */

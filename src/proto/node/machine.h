@@ -4,6 +4,7 @@
 #include "base/map.h"
 #include "proto/node/document.h"
 #include "proto/node/join.h"
+#include "proto/node/keepalive.h"
 #include "proto/node/link.h"
 #include "proto/node/names.h"
 #include "proto/node/node.h"
@@ -33,6 +34,9 @@ struct local_state {
 	struct addr observed; /* as the coordinator sees it; unset: not known */
 	struct time_us next_ask;
 	uint8_t asks; /* since it is there */
+	/* rhythm.c */
+	struct addr seen; /* as the coordinator saw it last */
+	struct keepalive keepalive;
 };
 
 /* General hosts: the exit that we use, or that we are. */
@@ -132,6 +136,21 @@ void spare_run(struct node *node, struct time_us now);
 void spare_answered(struct node *node, struct time_us now, const struct ip *local, const struct addr *observed);
 /* Appends how they are seen from outside. */
 void spare_candidates(const struct node *node, struct candidates *ret);
+
+/* From one of our addresses to the coordinator; false: it has none of that family. */
+bool spare_route(const struct node *node, size_t index, struct route *ret);
+/* How are we seen there, now or after a silence? The question has node->transaction. */
+bool spare_ask(struct node *node, struct time_us now, const struct route *route, uint32_t delay_ms);
+
+/* rhythm.c: keep-alives, measured and together. */
+int64_t rhythm_interval_us(const struct node *node, const struct ip *local);
+/* When something has to be said from there, if it is said now. */
+struct time_us rhythm_next(const struct node *node, struct time_us now, const struct ip *local);
+void rhythm_begin(struct node *node, struct time_us now);
+void rhythm_spoke(struct node *node, struct time_us now, const struct ip *local);
+void rhythm_answered(struct node *node, struct time_us now, const struct ip *local, uint32_t transaction);
+void rhythm_seen(struct node *node, struct time_us now, const struct ip *local, const struct addr *observed);
+void rhythm_run(struct node *node, struct time_us now);
 
 /* general.c: hosts outside the overlay. */
 /* The peer that is our exit; NULL: none is used, or it is not known yet. */

@@ -194,7 +194,7 @@ static void run_suggestion(struct node *node, struct peer *peer, struct path *pa
 	path_overlap(node, peer, path, now);
 }
 
-/* Valid from now on: first keep-alive in KEEPALIVE_US. */
+/* Valid from now on: first keep-alive with all others. */
 void path_set_valid(struct node *node, struct peer *peer, struct path *path, struct time_us now, int64_t rtt_us)
 {
 	bool is_new = !path->valid;
@@ -209,7 +209,8 @@ void path_set_valid(struct node *node, struct peer *peer, struct path *path, str
 	    0) /* a bound leg says nothing about the other one: ask through it once both had time to bind */
 		path->next_challenge = time_add(now, USEC_PER_SEC);
 	else
-		path->next_challenge = time_add(now, is_new ? CHALLENGE_INTERVAL_US : KEEPALIVE_US);
+		path->next_challenge =
+			is_new ? time_add(now, CHALLENGE_INTERVAL_US) : rhythm_next(node, now, &path->route.local.ip);
 	peer_plan(node, peer, path->next_challenge);
 	if (is_new) {
 		peer->lost_since = (struct time_us){0};

@@ -17,7 +17,8 @@ static bool is_spare(const struct node *node, size_t index)
 	return (int)index != node->best_local[0] && (int)index != node->best_local[1];
 }
 
-static bool route_from(const struct node *node, size_t index, struct route *ret)
+/* The first one that is listed. */
+bool spare_route(const struct node *node, size_t index, struct route *ret)
 {
 	const struct server_addresses *addresses = &node->coordinator->addresses;
 
@@ -35,7 +36,7 @@ static bool route_from(const struct node *node, size_t index, struct route *ret)
 }
 
 /* Padded: the answer must not be larger. */
-static void ask(struct node *node, struct time_us now, const struct route *route)
+bool spare_ask(struct node *node, struct time_us now, const struct route *route, uint32_t delay_ms)
 {
 	uint8_t plaintext[ASK_SIZE];
 	struct writer w = writer_over(plaintext, sizeof plaintext);
@@ -43,19 +44,26 @@ static void ask(struct node *node, struct time_us now, const struct route *route
 	size_t size;
 
 	message_header_encode(MESSAGE_KEEP_ALIVE, ++node->transaction, &w);
+	keep_alive_encode(&(struct keep_alive){.delay_ms = delay_ms}, &w);
 	field_put_pad(&w, 0, ASK_SIZE);
 	if (writer_finish(&w, &size) != OK)
-		return;
+		return false;
 	room = outbox_reserve(&node->outbox, now, size + OVERHEAD_SIZE, NULL, 0);
-	if (room && session_seal(node->link.session, LINK_SPACE_ASIDE, SEALED_CONTROL, plaintext, size, room) == OK)
-		outbox_commit(&node->outbox, now, route, 1, NULL, 0);
+	if (!room || session_seal(node->link.session, LINK_SPACE_ASIDE, SEALED_CONTROL, plaintext, size, room) != OK)
+		return false;
+	outbox_commit(&node->outbox, now, route, 1, NULL, 0);
+	return true;
 }
 
-static int64_t next_ask_us(const struct node *node, const struct local_state *state)
+static struct time_us next_ask(const struct node *node, struct time_us now, size_t index)
 {
+	const struct local_state *state = &node->local_states[index];
+
 	if (state->is_suspect)
-		return ASK_SUSPECT_US;
-	return state->asks < ASKS_MAX && !addr_is_set(&state->observed) ? ASK_AGAIN_US : node->link.keepalive_us;
+		return time_add(now, ASK_SUSPECT_US);
+	if (state->asks < ASKS_MAX && !addr_is_set(&state->observed))
+		return time_add(now, ASK_AGAIN_US);
+	return rhythm_next(node, now, &node->locals[index].ip);
 }
 
 /* While the coordinator is away nobody can tell. */
@@ -68,12 +76,12 @@ void spare_run(struct node *node, struct time_us now)
 	for (size_t i = 0; i < node->local_count; i++) {
 		struct local_state *state = &node->local_states[i];
 
-		if (!is_spare(node, i) || !route_from(node, i, &route))
+		if (!is_spare(node, i) || state->keepalive.is_waiting || !spare_route(node, i, &route))
 			continue;
 		if (time_reached(now, state->next_ask)) {
-			ask(node, now, &route);
+			(void)spare_ask(node, now, &route, 0);
 			state->asks += state->asks < UINT8_MAX;
-			state->next_ask = time_add(now, next_ask_us(node, state));
+			state->next_ask = next_ask(node, now, i);
 		}
 		node_plan(node, state->next_ask);
 	}
@@ -83,10 +91,12 @@ void spare_run(struct node *node, struct time_us now)
 void spare_answered(struct node *node, struct time_us now, const struct ip *local, const struct addr *observed)
 {
 	node_proved_on(node, now, local);
+	rhythm_seen(node, now, local, observed);
 	for (size_t i = 0; i < node->local_count; i++) {
 		struct local_state *state = &node->local_states[i];
 
-		if (!ip_equal(&node->locals[i].ip, local) || addr_equal(&state->observed, observed))
+		if (!is_spare(node, i) || !ip_equal(&node->locals[i].ip, local) ||
+		    addr_equal(&state->observed, observed))
 			continue;
 		state->observed = *observed;
 		link_moved(node, now);

@@ -190,6 +190,13 @@ struct time_us leg_deadline(const struct leg *leg)
 	return leg->answer_due ? (struct time_us){INT64_MIN} : leg->next;
 }
 
+/* Nothing is asked now, so nothing is put off. */
+void leg_rest(struct leg *leg, struct time_us until)
+{
+	if (leg->bound && !leg->answer_due && leg->tries == 0)
+		leg->next = until;
+}
+
 /* Has the relay confirmed this generation, and answered since? */
 bool leg_is_bound(const struct leg *leg)
 {

@@ -61,6 +61,8 @@ enum err leg_input(struct leg *leg, struct time_us now, const uint8_t *bytes, si
  */
 bool leg_output(struct leg *leg, struct time_us now, uint8_t *ret, size_t *ret_size);
 struct time_us leg_deadline(const struct leg *leg);
+/* The next Bind of a bound leg, with all that is said then; not later than LEG_IDLE_US allows. */
+void leg_rest(struct leg *leg, struct time_us until);
 bool leg_is_bound(const struct leg *leg);
 /* The relay's address in use. Answers are welcome from any of them. */
 const struct addr *leg_relay(const struct leg *leg);

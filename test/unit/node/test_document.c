@@ -26,11 +26,11 @@ static struct lan *lan_up(void)
 	return lan;
 }
 
-/* The coordinator has it; the nodes hear of it with their next Keep Alive. */
+/* The coordinator has it; the nodes hear of it with their next Keep Alive, after a silence that is measured. */
 static void publish(struct lan *lan, const struct network *network)
 {
 	coordinator_set_network(lan->coordinator, lan->now, network);
-	lan_run(lan, 25 * USEC_PER_SEC);
+	lan_run(lan, 125 * USEC_PER_SEC);
 }
 
 static unsigned told(const struct lan *lan)

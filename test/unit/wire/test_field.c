@@ -27,6 +27,7 @@ static const struct shape shapes[] = {
 	 1ull << FIELD_LEASE | 1ull << FIELD_KEEPALIVE | 1ull << FIELD_OBSERVED | 1ull << FIELD_NETWORK_TIME, 0},
 	{"update_request", 1ull << FIELD_MOVE_EPOCH, 1ull << FIELD_CANDIDATE},
 	{"update_response", 1ull << FIELD_OBSERVED | 1ull << FIELD_NETWORK_TIME, 0},
+	{"keep_alive", 0, 0},
 	{"direction_request", 1ull << FIELD_NAME, 0},
 	{"direction_refusal", 1ull << FIELD_REASON | 1ull << FIELD_NAME, 0},
 	{"route_direction",

@@ -1,0 +1,87 @@
+#include "proto/node/keepalive.h"
+
+#include <assert.h>
+
+#include "wire/limits.h"
+
+#define GRACE_US (2 * USEC_PER_SEC)	 /* for the answer's way */
+#define EARLY_US (1 * USEC_PER_SEC)	 /* an answer so early was not delayed: nobody is there who can */
+#define HOLD_US (30 * 60 * USEC_PER_SEC) /* after a failure */
+
+static int64_t step_us(unsigned step)
+{
+	return (int64_t)keep_alive_step_ms(step) * USEC_PER_MSEC;
+}
+
+/* The tenth is for clocks that differ and packets that are late. */
+int64_t keepalive_interval_us(const struct keepalive *k)
+{
+	return k->step == 0 ? KEEPALIVE_US : step_us(k->step) * 9 / 10;
+}
+
+/* Not while one is under way. */
+bool keepalive_may_begin(const struct keepalive *k, struct time_us now)
+{
+	return !k->is_waiting && k->step + 1 < KEEPALIVE_STEPS && time_reached(now, k->next);
+}
+
+/* Only when keepalive_may_begin. */
+uint32_t keepalive_next_ms(const struct keepalive *k)
+{
+	assert(k->step + 1 < KEEPALIVE_STEPS);
+	return keep_alive_step_ms(k->step + 1u);
+}
+
+/* Contract in the header. */
+uint32_t keepalive_begin(struct keepalive *k, struct time_us now, uint32_t transaction)
+{
+	uint32_t delay_ms = keepalive_next_ms(k);
+
+	k->is_waiting = true;
+	k->transaction = transaction;
+	k->asked = now;
+	k->due = time_add(now, (int64_t)delay_ms * USEC_PER_MSEC);
+	return delay_ms;
+}
+
+/* An answer that still comes is nobody's. */
+void keepalive_void(struct keepalive *k)
+{
+	k->is_waiting = false;
+}
+
+/* One that is early comes from a coordinator that does not know of delays: not asked again for a while. */
+bool keepalive_answered(struct keepalive *k, struct time_us now, uint32_t transaction)
+{
+	if (!k->is_waiting || transaction != k->transaction)
+		return false;
+	k->is_waiting = false;
+	if (time_since(k->due, now) > EARLY_US) {
+		k->next = time_add(now, HOLD_US);
+		return false;
+	}
+	k->step++;
+	return true;
+}
+
+/* One lost packet costs HOLD_US of a shorter interval, which is harmless. */
+bool keepalive_run(struct keepalive *k, struct time_us now)
+{
+	if (!k->is_waiting || !time_reached(now, time_add(k->due, GRACE_US)))
+		return false;
+	k->is_waiting = false;
+	k->next = time_add(now, HOLD_US);
+	return true;
+}
+
+/* What was measured does not hold: everything from the beginning, but not at once. */
+void keepalive_forgotten(struct keepalive *k, struct time_us now)
+{
+	*k = (struct keepalive){.next = time_add(now, HOLD_US)};
+}
+
+/* Only an answer that does not come needs a clock. */
+struct time_us keepalive_deadline(const struct keepalive *k)
+{
+	return k->is_waiting ? time_add(k->due, GRACE_US) : TIME_NEVER;
+}
