@@ -211,10 +211,7 @@ static void leave_silent_paths(struct node *node, struct peer *peer, struct time
 
 		if (!path->used || !path->valid || !node_is_suspect(node, &path->route.local.ip))
 			continue;
-		path->valid = path->awaiting = path->doubtful = false;
-		path->probes_left = PROBES_PER_CANDIDATE;
-		path->next_challenge = now;
-		node_emit_path(node, peer, NODE_EVENT_PATH_DOWN, path);
+		path_question(node, peer, path, now);
 	}
 }
 
@@ -298,16 +295,15 @@ static int find_valid_relay(const struct peer *peer)
 }
 
 /* The ways to where the peer was: asked once more (E2), and left when silent. */
-static void question_others(struct peer *peer, struct time_us now, const struct path *except)
+static void question_others(struct node *node, struct peer *peer, struct time_us now, const struct path *except)
 {
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
 		struct path *path = &peer->paths[i];
 
 		if (!path->used || path->kind != PATH_DIRECT || !path->valid || path == except)
 			continue;
-		path->valid = path->awaiting = path->doubtful = false;
+		path_question(node, peer, path, now);
 		path->probes_left = 1;
-		path->next_challenge = now;
 	}
 }
 
@@ -354,7 +350,7 @@ void move_peer(struct node *node, struct peer *peer, struct time_us now, const s
 		return;
 	}
 	move_begin_report(peer, now, old, true, CAUSE_PEER_MOVED);
-	question_others(peer, now, path);
+	question_others(node, peer, now, path);
 	follow(node, peer, now, path);
 	peer_plan(node, peer, now);
 }

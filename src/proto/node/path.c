@@ -352,6 +352,16 @@ void path_challenge(struct node *node, struct peer *peer, struct path *path, str
 	peer_plan(node, peer, path->next_challenge);
 }
 
+/* Contract in the header. */
+void path_question(struct node *node, struct peer *peer, struct path *path, struct time_us now)
+{
+	path->valid = path->awaiting = path->doubtful = false;
+	path->probes_left = PROBES_PER_CANDIDATE;
+	path->next_challenge = now;
+	peer_plan(node, peer, now);
+	node_emit_path(node, peer, NODE_EVENT_PATH_DOWN, path);
+}
+
 /* What was proved long ago from the same address may have died of the same cause: asked before it carries data. */
 static void question_siblings(struct node *node, struct peer *peer, const struct path *dead, struct time_us now)
 {
@@ -362,22 +372,16 @@ static void question_siblings(struct node *node, struct peer *peer, const struct
 		    !ip_equal(&path->route.local.ip, &dead->route.local.ip) ||
 		    time_since(now, path->proved) < 2 * path_silence_us(dead))
 			continue;
-		path->valid = path->awaiting = path->doubtful = false;
-		path->probes_left = PROBES_PER_CANDIDATE;
-		path->next_challenge = now;
-		node_emit_path(node, peer, NODE_EVENT_PATH_DOWN, path);
+		path_question(node, peer, path, now);
 	}
 }
 
 /* Less and less: the probes end. Another path takes over if there is one. */
 void path_give_up(struct node *node, struct peer *peer, struct path *path, struct time_us now, enum path_cause cause)
 {
-	path->valid = path->awaiting = false;
-	path->probes_left = PROBES_PER_CANDIDATE;
 	path->unanswered = 0;
 	path->challenge_open = false;
-	peer_plan(node, peer, now);
-	node_emit_path(node, peer, NODE_EVENT_PATH_DOWN, path);
+	path_question(node, peer, path, now);
 	question_siblings(node, peer, path, now);
 	path_select(node, peer, now, cause);
 }

@@ -77,6 +77,8 @@ void path_answered(struct node *node, struct peer *peer, struct time_us now, con
 void path_challenge(struct node *node, struct peer *peer, struct path *path, struct time_us now);
 /* Validated by other means (a bound leg, an answered handshake). */
 void path_set_valid(struct node *node, struct peer *peer, struct path *path, struct time_us now, int64_t rtt_us);
+/* Not taken for granted any more: asked at once and a few times more, and carries data again when it answers. */
+void path_question(struct node *node, struct peer *peer, struct path *path, struct time_us now);
 /* It no longer answers: not valid any more, asked a few times more (E7). */
 void path_give_up(struct node *node, struct peer *peer, struct path *path, struct time_us now, enum path_cause cause);
 /* Due challenges; plans the peer's deadline. */
