@@ -162,8 +162,8 @@ static bool ask(struct coordinator *c, struct foreign *f, struct member *asker, 
 	memcpy(key, asker->id.bytes, NODE_ID_SIZE);
 	memcpy(key + NODE_ID_SIZE, wanted->name, sizeof wanted->name);
 	memcpy(key + NODE_ID_SIZE + sizeof wanted->name, wanted->ip.bytes, sizeof wanted->ip.bytes);
-	inquiry->direction =
-		direction_make(c, inquiry->path_id, key, NODE_ID_SIZE + sizeof wanted->name + sizeof wanted->ip.bytes, 0);
+	inquiry->direction = direction_make(c, inquiry->path_id, key,
+					    NODE_ID_SIZE + sizeof wanted->name + sizeof wanted->ip.bytes, 0);
 	inquiry->next = asker->inquiries;
 	asker->inquiries = inquiry;
 	asker->inquiry_count++;
