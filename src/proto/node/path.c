@@ -246,6 +246,15 @@ static void suggest(struct node *node, struct peer *peer, struct time_us now, co
 		path_overlap(node, peer, path, now);
 }
 
+/* The peer may have bound its relay leg anew only after our doubt: what went there before is sent once more. */
+static void confirm_second(struct node *node, struct peer *peer, struct path *path, struct time_us now)
+{
+	if (peer->second != (int)(path - peer->paths) || !peer->second_is_new)
+		return;
+	peer->second_is_new = false;
+	move_replay(node, peer, now, path, time_add(now, -REPLAY_SPAN_MAX_US), true);
+}
+
 /* Once per datagram or train. */
 void path_heard(struct node *node, struct peer *peer, struct time_us now, const struct route *route, size_t bytes,
 		bool highest)
@@ -261,6 +270,7 @@ void path_heard(struct node *node, struct peer *peer, struct time_us now, const 
 	path->heard = now;
 	if (peer->moving.active)
 		move_heard(node, peer, now, path);
+	confirm_second(node, peer, path, now);
 	if (path->valid)
 		return;
 	path->credit += bytes;

@@ -90,6 +90,7 @@ struct peer {
 	struct path paths[NODE_PATHS_MAX];
 	int active, second;    /* indices of paths that data takes; -1: none. second: only during moves and doubts */
 	enum path_cause cause; /* why the active one was chosen */
+	bool second_is_new;    /* nothing has been heard over it since data goes there too */
 	uint64_t route_tag;    /* changes whenever the routes of data do */
 	struct time_us held_since, held_until; /* packets are sealed and kept: an upgrade must not reorder; us 0: not */
 	struct outbox_owner sending;

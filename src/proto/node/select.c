@@ -192,6 +192,7 @@ void path_overlap(struct node *node, struct peer *peer, struct path *path, struc
 	if (peer->second == index || peer->active == index)
 		return;
 	peer->second = index;
+	peer->second_is_new = true;
 	peer->route_tag++;
 	move_replay(node, peer, now, path, time_add(now, -REPLAY_SPAN_MAX_US), true);
 }
