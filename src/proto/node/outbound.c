@@ -61,7 +61,8 @@ static uint8_t get_routes(struct peer *peer, size_t bytes, struct route ret[OUTB
 		return 0;
 	if (peer->active >= 0)
 		ret[count++] = peer->paths[peer->active].route;
-	if (peer->second >= 0 && path_may_send(peer, &peer->paths[peer->second], bytes))
+	if (peer->second >= 0 && !peer->paths[peer->second].is_suggested &&
+	    path_may_send(peer, &peer->paths[peer->second], bytes))
 		ret[count++] = peer->paths[peer->second].route;
 	return count;
 }

@@ -226,6 +226,25 @@ uint32_t outbox_replay(struct outbox *box, struct time_us now, const struct outb
 	return replayed;
 }
 
+/* In order, so that no younger packet hides from the receipts that an older one is missing. */
+void outbox_replay_on(struct outbox *box, struct time_us now, const struct outbox_owner *owner, struct time_us since,
+		      const struct route *route, uint64_t *cursor, size_t *bytes_left)
+{
+	uint64_t last = box->end;
+
+	for (uint64_t i = *cursor > box->first ? *cursor : box->first; i < last; i++) {
+		const struct outbox_entry old = *entry_at(box, i);
+
+		if (old.owner == owner && is_needed(&old, since) && i >= chunk_of(box, old.offset)->first) {
+			if (old.size > *bytes_left || !make_entry(box, now))
+				return;
+			repeat(box, now, &old, route);
+			*bytes_left -= old.size;
+		}
+		*cursor = i + 1;
+	}
+}
+
 /* Few are remembered that nobody needs, so the search is short. */
 struct time_us outbox_oldest(const struct outbox *box, const struct outbox_owner *owner, struct time_us since)
 {

@@ -79,6 +79,12 @@ bool outbox_put(struct outbox *box, struct time_us now, const struct route *rout
  */
 uint32_t outbox_replay(struct outbox *box, struct time_us now, const struct outbox_owner *owner, struct time_us since,
 		       const struct route *route, size_t *bytes_left, uint32_t *ret_lost);
+/*
+ * The same piece by piece: from entry *cursor on (0: the oldest), stopping at the first that exceeds the bytes; the
+ * next call goes on there.
+ */
+void outbox_replay_on(struct outbox *box, struct time_us now, const struct outbox_owner *owner, struct time_us since,
+		      const struct route *route, uint64_t *cursor, size_t *bytes_left);
 /* When the oldest packet that the owner sealed since `since` and that is not acknowledged was sealed; TIME_NEVER: all
  * have arrived. */
 struct time_us outbox_oldest(const struct outbox *box, const struct outbox_owner *owner, struct time_us since);

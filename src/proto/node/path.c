@@ -169,6 +169,14 @@ bool path_may_send(struct peer *peer, struct path *path, size_t bytes)
 	return true;
 }
 
+/* What is in flight goes there as well, as far as the credit reaches, the oldest first; new packets only behind it. */
+static void mirror(struct node *node, struct peer *peer, struct path *path, struct time_us now)
+{
+	if (peer->second == (int)(path - peer->paths))
+		outbox_replay_on(&node->outbox, now, &peer->sending, time_add(now, -REPLAY_SPAN_MAX_US), &path->route,
+				 &path->mirrored, &path->credit);
+}
+
 /*
  * Packets came from an address that the peer has not named, it has been validated, and the active path, asked in the
  * same instant, should have answered by now. A NAT that rebound looks like that, and so does a stranger who forwards
@@ -191,6 +199,8 @@ static void run_suggestion(struct node *node, struct peer *peer, struct path *pa
 		return;
 	}
 	path->is_suggested = false;
+	path->credit = SIZE_MAX;
+	mirror(node, peer, path, now);
 	path_overlap(node, peer, path, now);
 }
 
@@ -242,8 +252,11 @@ static void suggest(struct node *node, struct peer *peer, struct time_us now, co
 	if (peer->active < 0)
 		return;
 	path_challenge(node, peer, &peer->paths[peer->active], now);
-	if (peer->second < 0 && !peer->moving.active && peer->paths[peer->active].challenge_open)
-		path_overlap(node, peer, path, now);
+	if (peer->second >= 0 || peer->moving.active || !peer->paths[peer->active].challenge_open)
+		return;
+	peer->second = (int)(path - peer->paths);
+	peer->second_is_new = false;
+	mirror(node, peer, path, now);
 }
 
 /* The peer may have bound its relay leg anew only after our doubt: what went there before is sent once more. */
@@ -271,9 +284,12 @@ void path_heard(struct node *node, struct peer *peer, struct time_us now, const 
 	if (peer->moving.active)
 		move_heard(node, peer, now, path);
 	confirm_second(node, peer, path, now);
+	if (path->is_suggested || !path->valid)
+		path->credit += bytes;
+	if (path->is_suggested)
+		mirror(node, peer, path, now);
 	if (path->valid)
 		return;
-	path->credit += bytes;
 	if (!path->was_heard)
 		path->challenge_at =
 			(struct time_us){0}; /* what was sent before met a closed NAT: ask at once, this once */

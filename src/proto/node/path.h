@@ -31,6 +31,7 @@ struct path {
 	bool was_heard;	      /* since it is probed */
 	bool is_suggested;    /* by a packet that came from there; the active path is being asked */
 	size_t credit;	      /* bytes that came from there while it is not valid, less those sent (E5) */
+	uint64_t mirrored;    /* how far what is in flight has been sent there, too: an entry of the outbox */
 	bool is_known;	      /* the peer was there before and did not say that it moved: not E5's case */
 	int64_t rtt_us;	      /* smoothed (RFC 6298); -1: not known */
 	int64_t rtt_var_us;   /* its mean deviation */

@@ -122,10 +122,11 @@ static void switch_to(struct node *node, struct peer *peer, struct time_us now, 
 	peer->held_until = (struct time_us){0};
 	peer->route_tag++;
 	node_emit_selected(node, peer, path, cause);
-	if (failed)
+	if (failed || path->is_suggested) /* suggested: its NAT had rebound, now it is known */
 		move_replay(node, peer, now, path, time_add(now, -REPLAY_SPAN_MAX_US), true);
 	else if (old && !peer->moving.active)
 		hold_back(node, peer, now, old, path);
+	path->is_suggested = false;
 	waiting_release(node, peer, now);
 }
 
