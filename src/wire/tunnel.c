@@ -83,12 +83,11 @@ void receipt_encode(const struct receipt *m, struct writer *w)
 	for (uint8_t path = 0; path < PATHS_MAX; path++) {
 		size_t begun;
 
-		if (m->spaces[path].next == 0)
+		if (m->next[path] == 0)
 			continue;
 		begun = field_begin(w, FIELD_RECEIVED);
 		write_u8(w, path);
-		write_u48(w, m->spaces[path].next);
-		write_u48(w, m->spaces[path].packets);
+		write_u48(w, m->next[path]);
 		field_end(w, begun);
 	}
 }
@@ -101,13 +100,12 @@ static bool take_receipt(void *message, uint8_t type, struct reader *value)
 	if (type != FIELD_RECEIVED)
 		return false;
 	path = read_u8(value);
-	if (path >= PATHS_MAX || m->spaces[path].next > 0) {
+	if (path >= PATHS_MAX || m->next[path] > 0) {
 		reader_fail(value, ERR_MALFORMED);
 		return true;
 	}
-	m->spaces[path].next = read_u48(value);
-	m->spaces[path].packets = read_u48(value);
-	if (m->spaces[path].next == 0)
+	m->next[path] = read_u48(value);
+	if (m->next[path] == 0)
 		reader_fail(value, ERR_MALFORMED);
 	return true;
 }

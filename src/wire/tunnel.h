@@ -22,15 +22,12 @@ struct move {
 	bool kept;		      /* where it was before it is still: make before break */
 };
 
-/* Data (sealed packets without SEALED_CONTROL) that has arrived in one counter space. */
-struct received_space {
-	uint64_t next;	  /* highest counter and one; 0: nothing yet */
-	uint64_t packets; /* how many, duplicates not counted */
-};
-
-/* The newest says it all: receipts are not repeated and may get lost. */
+/*
+ * What has come of the other end's data (sealed packets without SEALED_CONTROL), by counter space: the highest counter
+ * and one; 0: nothing yet. The newest says it all: receipts are not repeated and may get lost.
+ */
 struct receipt {
-	struct received_space spaces[PATHS_MAX];
+	uint64_t next[PATHS_MAX];
 };
 
 struct path_challenge {

@@ -85,7 +85,6 @@ struct node_counters {
 	uint64_t challenges_tx, challenges_rx, receipts_tx, handshakes;
 	uint64_t doubts, silent_deaths; /* data not acknowledged for longer than usual; for so long that it is dead */
 	uint64_t suspects;		/* own addresses from which nothing was answered any more */
-	uint64_t selected[PATH_CAUSES]; /* path changes by enum path_cause */
 };
 
 struct node_status {

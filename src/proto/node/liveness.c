@@ -79,11 +79,10 @@ void path_proved(struct node *node, struct peer *peer, struct path *path, struct
 /* The packet path: a few stores. */
 void liveness_note(struct peer *peer, uint8_t space, uint64_t counter, size_t bytes)
 {
-	struct received_space *seen = &peer->receiving.seen.spaces[space];
+	uint64_t *next = &peer->receiving.seen.next[space];
 
-	if (counter >= seen->next)
-		seen->next = counter + 1;
-	seen->packets++;
+	if (counter >= *next)
+		*next = counter + 1;
 	peer->receiving.bytes += bytes;
 }
 
@@ -167,7 +166,7 @@ void liveness_receipt(struct node *node, struct peer *peer, struct time_us now, 
 	struct time_us oldest;
 
 	for (uint8_t space = 0; space < PATHS_MAX; space++) {
-		uint64_t next = receipt->spaces[space].next;
+		uint64_t next = receipt->next[space];
 
 		if (next > session_next_counter(peer->session, space))
 			node->counters.dropped_malformed++;

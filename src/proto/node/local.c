@@ -275,7 +275,7 @@ void node_candidates(const struct node *node, struct candidates *ret)
 	for (int best = 1; best >= 0; best--) {
 		for (size_t i = 0; i < node->local_count && ret->count < CANDIDATES_MAX; i++) {
 			struct addr addr = {node->locals[i].ip, node->listen_port};
-			bool is_best = (int)i == node->best_local[0] || (int)i == node->best_local[1];
+			bool is_best = !node_is_spare(node, i);
 
 			if (is_best == (best == 1) && addr_is_probeable(&addr) && !node_is_virtual(node, &addr.ip))
 				ret->list[ret->count++] = addr;

@@ -131,6 +131,8 @@ const struct coordinator_entry *node_find_coordinator(const struct network *netw
 bool node_has_zone_of(const struct node *node, const char *name, bool *ret_is_apex);
 
 /* spare.c: own addresses that carry no data now. */
+/* Is this one of them? Index into locals. */
+bool node_is_spare(const struct node *node, size_t index);
 void spare_run(struct node *node, struct time_us now);
 /* The coordinator's answer to what was asked from there. */
 void spare_answered(struct node *node, struct time_us now, const struct ip *local, const struct addr *observed);

@@ -106,7 +106,7 @@ void path_add_spares(struct node *node, struct peer *peer, struct time_us now)
 	for (size_t i = 0; i < node->local_count; i++) {
 		const struct node_local *local = &node->locals[i];
 
-		if ((int)i == node->best_local[0] || (int)i == node->best_local[1])
+		if (!node_is_spare(node, i))
 			continue;
 		add_from(node, peer, now, local, &peer->observed);
 		if (addr_is_set(&remote))
@@ -170,11 +170,11 @@ bool path_may_send(struct peer *peer, struct path *path, size_t bytes)
 }
 
 /* What is in flight goes there as well, as far as the credit reaches, the oldest first; new packets only behind it. */
-static void mirror(struct node *node, struct peer *peer, struct path *path, struct time_us now)
+static void mirror(struct node *node, struct peer *peer, struct path *path, struct time_us now, size_t *credit)
 {
 	if (peer->second == (int)(path - peer->paths))
 		outbox_replay_on(&node->outbox, now, &peer->sending, time_add(now, -REPLAY_SPAN_MAX_US), &path->route,
-				 &path->mirrored, &path->credit);
+				 &path->mirrored, credit);
 }
 
 /*
@@ -186,6 +186,7 @@ static void run_suggestion(struct node *node, struct peer *peer, struct path *pa
 {
 	const struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
 	struct time_us overdue_at;
+	size_t unlimited = SIZE_MAX;
 
 	if (!path->is_suggested || !path->valid || !active || active == path)
 		return;
@@ -199,8 +200,7 @@ static void run_suggestion(struct node *node, struct peer *peer, struct path *pa
 		return;
 	}
 	path->is_suggested = false;
-	path->credit = SIZE_MAX;
-	mirror(node, peer, path, now);
+	mirror(node, peer, path, now, &unlimited);
 	path_overlap(node, peer, path, now);
 }
 
@@ -256,7 +256,7 @@ static void suggest(struct node *node, struct peer *peer, struct time_us now, co
 		return;
 	peer->second = (int)(path - peer->paths);
 	peer->second_is_new = false;
-	mirror(node, peer, path, now);
+	mirror(node, peer, path, now, &path->credit);
 }
 
 /* The peer may have bound its relay leg anew only after our doubt: what went there before is sent once more. */
@@ -287,7 +287,7 @@ void path_heard(struct node *node, struct peer *peer, struct time_us now, const 
 	if (path->is_suggested || !path->valid)
 		path->credit += bytes;
 	if (path->is_suggested)
-		mirror(node, peer, path, now);
+		mirror(node, peer, path, now, &path->credit);
 	if (path->valid)
 		return;
 	if (!path->was_heard)

@@ -12,7 +12,8 @@ enum { ASK_SIZE = 96, ASKS_MAX = 3 };
 #define ASK_AGAIN_US (500 * USEC_PER_MSEC)    /* unanswered, the first times */
 #define ASK_SUSPECT_US (1000 * USEC_PER_MSEC) /* whether it works again */
 
-static bool is_spare(const struct node *node, size_t index)
+/* Contract in machine.h. */
+bool node_is_spare(const struct node *node, size_t index)
 {
 	return (int)index != node->best_local[0] && (int)index != node->best_local[1];
 }
@@ -76,7 +77,7 @@ void spare_run(struct node *node, struct time_us now)
 	for (size_t i = 0; i < node->local_count; i++) {
 		struct local_state *state = &node->local_states[i];
 
-		if (!is_spare(node, i) || state->keepalive.is_waiting || !spare_route(node, i, &route))
+		if (!node_is_spare(node, i) || state->keepalive.is_waiting || !spare_route(node, i, &route))
 			continue;
 		if (time_reached(now, state->next_ask)) {
 			(void)spare_ask(node, now, &route, 0);
@@ -95,7 +96,7 @@ void spare_answered(struct node *node, struct time_us now, const struct ip *loca
 	for (size_t i = 0; i < node->local_count; i++) {
 		struct local_state *state = &node->local_states[i];
 
-		if (!is_spare(node, i) || !ip_equal(&node->locals[i].ip, local) ||
+		if (!node_is_spare(node, i) || !ip_equal(&node->locals[i].ip, local) ||
 		    addr_equal(&state->observed, observed))
 			continue;
 		state->observed = *observed;
@@ -112,7 +113,8 @@ void spare_candidates(const struct node *node, struct candidates *ret)
 	for (size_t i = 0; i < node->local_count && ret->count < CANDIDATES_MAX; i++) {
 		const struct addr *observed = &node->local_states[i].observed;
 
-		if (is_spare(node, i) && !ip_equal(&observed->ip, &node->locals[i].ip) && addr_is_probeable(observed))
+		if (node_is_spare(node, i) && !ip_equal(&observed->ip, &node->locals[i].ip) &&
+		    addr_is_probeable(observed))
 			ret->list[ret->count++] = *observed;
 	}
 }

@@ -45,7 +45,6 @@ void node_emit_selected(struct node *node, struct peer *peer, const struct path 
 	if (path->kind == PATH_RELAY)
 		memcpy(event.relay, peer->relay_name, sizeof event.relay);
 	peer->cause = cause;
-	node->counters.selected[cause]++;
 	node_emit(node, &event);
 }
 
