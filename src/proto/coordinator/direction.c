@@ -87,9 +87,9 @@ static uint8_t find_target(const struct coordinator *c, const struct member *ask
 	return REASON_NONE;
 }
 
-/* As asked, so that the node finds who waits. */
-static void refuse(struct coordinator *c, struct channel *channel, uint32_t transaction,
-		   const struct direction_request *request, uint8_t reason)
+/* Contract in foreign.h. */
+void direction_refuse(struct coordinator *c, struct channel *channel, uint32_t transaction,
+		      const struct direction_request *request, uint8_t reason, bool is_answer)
 {
 	uint8_t bytes[CONTROL_MAX];
 	struct writer w = writer_over(bytes, sizeof bytes);
@@ -98,7 +98,8 @@ static void refuse(struct coordinator *c, struct channel *channel, uint32_t tran
 	memcpy(refusal.name, request->name, sizeof refusal.name);
 	message_header_encode(MESSAGE_DIRECTION_REFUSAL, transaction, &w);
 	direction_refusal_encode(&refusal, &w);
-	channel_send(c, channel, &w, true);
+	if (channel)
+		channel_send(c, channel, &w, is_answer);
 	c->counters.not_directed++;
 }
 
@@ -137,7 +138,7 @@ enum err direction_input(struct coordinator *c, struct channel *channel, uint32_
 	if (reason == REASON_UNKNOWN_NAME && inquiry_begin(c, asker, transaction, &request))
 		return OK; /* another zone's */
 	if (reason != REASON_NONE) {
-		refuse(c, channel, transaction, &request, reason);
+		direction_refuse(c, channel, transaction, &request, reason, true);
 		if (reason != REASON_BUSY)
 			coordinator_tell(c, COORDINATOR_NOT_DIRECTED, asker, target, reason);
 		return OK;

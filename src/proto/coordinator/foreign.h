@@ -125,3 +125,9 @@ struct member *visitor_enter(struct coordinator *c, struct foreign *f, const str
 /* Forgets it when it has no pair any more; harmless for a member of ours. */
 void visitor_release(struct coordinator *c, struct member *member);
 void visitor_forget_all(struct coordinator *c, struct foreign *f);
+
+/* direction.c: the other zones' answer, or ours */
+/* As asked, so that the node finds who waits. channel NULL: it is gone. is_answer: to the packet that is being handled.
+ */
+void direction_refuse(struct coordinator *c, struct channel *channel, uint32_t transaction,
+		      const struct direction_request *request, uint8_t reason, bool is_answer);

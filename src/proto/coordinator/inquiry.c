@@ -42,23 +42,6 @@ void inquiry_forget_all(struct coordinator *c, struct member *asker)
 		destroy(c, asker->inquiries);
 }
 
-/* A node's refusal tells what it asked for. */
-static void refuse(struct coordinator *c, struct member *asker, uint32_t transaction,
-		   const struct direction_request *wanted, uint8_t reason)
-{
-	uint8_t bytes[CONTROL_MAX];
-	struct writer w = writer_over(bytes, sizeof bytes);
-	struct direction_refusal refusal = {.reason = reason, .ip = wanted->ip};
-
-	memcpy(refusal.name, wanted->name, sizeof refusal.name);
-	message_header_encode(MESSAGE_DIRECTION_REFUSAL, transaction, &w);
-	direction_refusal_encode(&refusal, &w);
-	if (asker->live)
-		channel_send(c, asker->live, &w, false);
-	c->counters.not_directed++;
-	coordinator_tell(c, COORDINATOR_NOT_DIRECTED, asker, NULL, reason);
-}
-
 /* One of those who were asked does not have it. The node hears of it when nobody is left who might. */
 static void end_refused(struct coordinator *c, struct inquiry *inquiry, uint8_t reason)
 {
@@ -70,7 +53,8 @@ static void end_refused(struct coordinator *c, struct inquiry *inquiry, uint8_t 
 	for (const struct inquiry *other = asker->inquiries; other; other = other->next)
 		if (other->asker_transaction == transaction)
 			return;
-	refuse(c, asker, transaction, &wanted, reason);
+	direction_refuse(c, asker->live, transaction, &wanted, reason, false);
+	coordinator_tell(c, COORDINATOR_NOT_DIRECTED, asker, NULL, reason);
 }
 
 /* See foreign.h. */
