@@ -111,13 +111,9 @@ def arguments_of():
 
 def main():
     arguments = arguments_of()
-    lacks = laboratory.missing_capability()
-    if lacks:
-        print(f"bench: {lacks}", file=sys.stderr)
+    lock = laboratory.take_machine("bench")
+    if not lock:
         return 2
-    laboratory.end_on_signals()
-    lock = laboratory.only_one_at_a_time()
-    laboratory.clean_up_old_runs()
     try:
         rows = [row(case, measure, results) for case in CASES for results in [one_case(case, arguments.rounds)] for measure in MEASURES]
     except (LabError, OSError, subprocess.SubprocessError) as error:

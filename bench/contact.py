@@ -103,13 +103,9 @@ def main():
     arguments = parser.parse_args()
     if arguments.child:
         return child(arguments.child, arguments.rounds, arguments.topology)
-    lacks = laboratory.missing_capability()
-    if lacks:
-        print(f"bench: {lacks}", file=sys.stderr)
+    lock = laboratory.take_machine("bench")
+    if not lock:
         return 2
-    laboratory.end_on_signals()
-    lock = laboratory.only_one_at_a_time()
-    laboratory.clean_up_old_runs()
     results = []
 
     def take(said):

@@ -74,13 +74,9 @@ def main():
     arguments = parse(sys.argv[1:])
     if arguments.child:
         return child(arguments)
-    lacks = laboratory.missing_capability()
-    if lacks:
-        print(f"bench: {lacks}", file=sys.stderr)
+    lock = laboratory.take_machine("bench")
+    if not lock:
         return 2
-    laboratory.end_on_signals()
-    lock = laboratory.only_one_at_a_time()
-    laboratory.clean_up_old_runs()
     names = arguments.contender or list(all_contenders())
     names = peers.those_at_hand(names)
     for name in names:

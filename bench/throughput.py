@@ -196,13 +196,9 @@ def main():
     arguments = parser.parse_args()
     if arguments.rounds < 2 or arguments.seconds < 1:
         parser.error("at least two rounds of a second: the first is dropped")
-    lacks = laboratory.missing_capability()
-    if lacks:
-        print(f"bench: {lacks}", file=sys.stderr)
+    lock = laboratory.take_machine("bench")
+    if not lock:
         return 2
-    laboratory.end_on_signals()
-    lock = laboratory.only_one_at_a_time()
-    laboratory.clean_up_old_runs()
     try:
         peers.obtain("wireguard")
         with Cable() as lab:

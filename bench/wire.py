@@ -57,13 +57,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--delay", type=float, default=10)
     arguments = parser.parse_args()
-    lacks = laboratory.missing_capability()
-    if lacks:
-        print(f"bench: {lacks}", file=sys.stderr)
+    lock = laboratory.take_machine("bench")
+    if not lock:
         return 2
-    laboratory.end_on_signals()
-    lock = laboratory.only_one_at_a_time()
-    laboratory.clean_up_old_runs()
     try:
         with Lab("wire", nodes=(), networks="G", servers=(), delays={"G": arguments.delay}) as lab:
             lab.inet.nft(SINK)

@@ -207,13 +207,9 @@ def main():
     if [word for word in sys.argv[1:] if word != "--keep"]:
         print("usage: scripts/demo [--keep]", file=sys.stderr)
         return 2
-    lacks = laboratory.missing_capability()
-    if lacks:
-        print(f"demo: {lacks}", file=sys.stderr)
+    lock = laboratory.take_machine("demo")
+    if not lock:
         return 2
-    laboratory.end_on_signals()
-    lock = laboratory.only_one_at_a_time()
-    laboratory.clean_up_old_runs()
     screen = Screen()
     screen.say(TOPOLOGY)
     try:

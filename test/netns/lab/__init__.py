@@ -23,7 +23,7 @@ removed by the next one.
 from .ground import BUILD, LABS, ROOT, LabError, demand, long_form, program, run_name, sh, wait_for
 from .host import Host
 from .internet import Lab
-from .leftovers import clean_up_old_runs, end_on_signals, missing_capability, only_one_at_a_time
+from .leftovers import clean_up_old_runs, end_on_signals, missing_capability, only_one_at_a_time, take_machine
 from .nat import NAT_KINDS, Nat
 from .node import Node
 from .process import Detached, Events, Process
@@ -33,5 +33,5 @@ from .topology import GENERALS, NETWORKS, NODES, SERVERS
 __all__ = [
     "BUILD", "GENERALS", "LABS", "NAT_KINDS", "NETWORKS", "NODES", "ROOT", "SERVERS", "Detached", "Events", "General", "Host", "Inside",
     "Lab", "LabError", "Nat", "Node", "Process", "Server", "clean_up_old_runs", "demand", "end_on_signals", "long_form", "missing_capability",
-    "only_one_at_a_time", "program", "run_name", "sh", "wait_for",
+    "only_one_at_a_time", "program", "run_name", "sh", "take_machine", "wait_for",
 ]

@@ -75,6 +75,18 @@ def missing_capability():
     return None
 
 
+def take_machine(who):
+    """The lock of a run that measures or shows something, with nothing of older runs left; None, and one line, where a lab cannot be."""
+    lacks = missing_capability()
+    if lacks:
+        print(f"{who}: {lacks}", file=sys.stderr)
+        return None
+    end_on_signals()
+    lock = only_one_at_a_time()
+    clean_up_old_runs()
+    return lock
+
+
 def end_on_signals():
     """A terminated run cleans up like an ended one."""
     def leave(number, _frame):
