@@ -13,7 +13,7 @@ enum {
 };
 #define MTU_RAISE_US (600 * USEC_PER_SEC)
 
-/* What the interface takes is where the search begins. */
+/* What the interface takes is where the search begins; proved is nothing but what passes everywhere. */
 void mtu_init(const struct node *node, struct path *path)
 {
 	uint32_t mtu = 1500, outer = path->route.remote.ip.family == 4 ? 28 : 48;
@@ -24,6 +24,7 @@ void mtu_init(const struct node *node, struct path *path)
 	mtu -= outer + OVERHEAD_SIZE;
 	path->mtu = (uint16_t)(mtu < MTU_BASE ? MTU_BASE : mtu > MTU_MAX ? MTU_MAX : mtu);
 	path->mtu_ceiling = path->mtu;
+	path->mtu_proved = MTU_BASE;
 	path->mtu_raise = TIME_NEVER;
 	path->large_lost = 0;
 }
@@ -61,9 +62,11 @@ void mtu_answered(struct node *node, struct peer *peer, struct path *path, struc
 		path->large_lost = 0;
 		if (answered->proves > path->mtu)
 			path->mtu = answered->proves;
+		if (answered->proves > path->mtu_proved)
+			path->mtu_proved = answered->proves;
 	} else if (path->large_lost >= LARGE_LOST_MAX) {
 		if (tried <= path->mtu)
-			path->mtu = MTU_BASE;
+			path->mtu = path->mtu_proved = MTU_BASE;
 		set_ceiling(path, now, (uint16_t)(tried - 1));
 	} else {
 		return;
@@ -79,6 +82,6 @@ void mtu_refused(struct path *path, struct time_us now, size_t size)
 {
 	if (size > path->mtu)
 		return;
-	path->mtu = MTU_BASE;
+	path->mtu = path->mtu_proved = MTU_BASE;
 	set_ceiling(path, now, (uint16_t)(size > MTU_BASE ? size - 1 : MTU_BASE));
 }

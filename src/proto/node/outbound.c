@@ -26,7 +26,6 @@ static void answer_too_big(struct node *node, const struct packet *packet, uint1
 	uint8_t answer[INNER_ICMP_MAX];
 	size_t size = inner_icmp_error(packet->bytes, packet->size, mtu, answer);
 
-	node->counters.dropped_too_big++;
 	if (size > 0)
 		inbound_local(node, answer, size);
 }
@@ -134,14 +133,37 @@ static void send_fragments(struct node *node, struct peer *peer, struct time_us 
 	}
 }
 
-/* Does every piece fit the path? Otherwise its sender is told. */
-static bool fits(struct node *node, const struct path *path, const struct packet *packet)
+static size_t largest_piece(const struct packet *packet)
 {
-	size_t largest = packet->gso == PACKET_GSO_NONE ? packet->size : (size_t)packet->header_size + packet->gso_size;
+	return packet->gso == PACKET_GSO_NONE ? packet->size : (size_t)packet->header_size + packet->gso_size;
+}
 
-	if (!path || largest <= path->mtu)
+/*
+ * TCP does not mind where its bytes are cut: where a path has not proved yet that large packets pass, or they do not,
+ * they go as smaller ones, so that a narrower network costs the stream nothing (E7).
+ */
+static void shorten(const struct path *path, const struct inner *inner, struct packet *packet)
+{
+	size_t header = inner->protocol == PROTOCOL_TCP ? inner_header_size(inner, packet->bytes) : 0;
+
+	if (header == 0 || !packet->checksum_partial || largest_piece(packet) <= path->mtu_proved)
+		return;
+	packet->gso = inner->version == 4 ? PACKET_GSO_TCP4 : PACKET_GSO_TCP6;
+	packet->header_size = (uint16_t)header;
+	packet->gso_size = (uint16_t)(path->mtu_proved - header);
+}
+
+/* Does every piece fit the path? Otherwise its sender is told, and sends smaller ones from now on. */
+static bool fits(struct node *node, const struct path *path, const struct inner *inner, struct packet *packet)
+{
+	if (!path)
 		return true;
-	answer_too_big(node, packet, path->mtu);
+	if (largest_piece(packet) > path->mtu)
+		answer_too_big(node, packet, path->mtu);
+	shorten(path, inner, packet);
+	if (largest_piece(packet) <= path->mtu)
+		return true;
+	node->counters.dropped_too_big++;
 	return false;
 }
 
@@ -202,6 +224,6 @@ void outbound_packet(struct node *node, struct time_us now, struct packet *packe
 	if (path && packet->size > path->mtu && packet->gso == PACKET_GSO_NONE && inner.version == 4 &&
 	    !(packet->bytes[6] & DONT_FRAGMENT))
 		send_fragments(node, peer, now, packet, &inner, path);
-	else if (fits(node, path, packet))
+	else if (fits(node, path, &inner, packet))
 		send_packet(node, peer, now, packet, &inner, path);
 }

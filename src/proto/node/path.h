@@ -40,6 +40,7 @@ struct path {
 	struct time_us awaiting_since, doubtful_since;
 	struct time_us proved;	  /* when what was last known to arrive was sent */
 	uint16_t mtu;		  /* largest inner packet that is sent over it */
+	uint16_t mtu_proved;	  /* ... that has passed: until all has, TCP is cut to this (E7) */
 	uint16_t mtu_ceiling;	  /* the smallest that is known or assumed not to pass, less one */
 	struct time_us mtu_raise; /* when the ceiling is forgotten (RFC 8899 PMTU_RAISE_TIMER) */
 	uint8_t large_lost;	  /* full-sized challenges unanswered in a row */

@@ -303,9 +303,10 @@ static void deliver(struct lan *lan, const struct lan_datagram *d)
 	for (int i = 0; i < LAN_NODES; i++) {
 		struct lan_node *node = &lan->nodes[i];
 		bool direct = addr_equal(&d->from, &lan->nodes[1 - i].addr);
+		bool is_narrow = lan->narrow_above && (direct || lan->relay_is_narrow);
 
-		if (!node->plugged || !addr_equal(&d->to, &node->addr) ||
-		    (direct && (lan->blocks_direct || (lan->narrow_above && d->size > lan->narrow_above))))
+		if (!node->plugged || !addr_equal(&d->to, &node->addr) || (direct && lan->blocks_direct) ||
+		    (is_narrow && d->size > lan->narrow_above))
 			continue;
 		if (d->bytes[0] & 0x80) {
 			lan->sent_directly += direct;
@@ -386,33 +387,65 @@ void lan_plug(struct lan *lan, int index, const char *address)
 	drain_node(lan, node);
 }
 
-void lan_send(struct lan *lan, int from, const void *payload, size_t size)
+/* An inner IPv4 packet from one node to the other in `packet`, whose buffer has room; header: of its transport. */
+static void start_packet(struct lan *lan, int from, uint8_t protocol, size_t header, size_t size, struct packet *packet)
 {
-	static uint8_t buffer[PACKET_ROOM + 2048 + PACKET_ROOM];
+	static uint8_t buffer[PACKET_ROOM + 65536 + PACKET_ROOM];
 	struct node_status a, b;
-	struct packet packet = {.bytes = buffer + PACKET_ROOM, .size = 28 + size};
-	struct inner inner;
-	uint8_t *p = packet.bytes;
+	uint8_t *p = buffer + PACKET_ROOM;
 
+	*packet = (struct packet){.bytes = p, .size = 20 + header + size};
 	node_get_status(lan->nodes[from].node, lan->now, &a);
 	node_get_status(lan->nodes[1 - from].node, lan->now, &b);
-	memset(p, 0, 28);
+	memset(p, 0, 20 + header);
 	p[0] = 0x45;
-	p[2] = (uint8_t)(packet.size >> 8);
-	p[3] = (uint8_t)packet.size;
+	p[2] = (uint8_t)(packet->size >> 8);
+	p[3] = (uint8_t)packet->size;
 	p[6] = lan->may_fragment ? 0 : 0x40;
 	p[8] = 64;
-	p[9] = PROTOCOL_UDP;
+	p[9] = protocol;
 	memcpy(p + 12, a.v4.bytes, 4);
 	memcpy(p + 16, b.v4.bytes, 4);
 	p[21] = p[23] = 9;
-	p[24] = (uint8_t)((8 + size) >> 8);
-	p[25] = (uint8_t)(8 + size);
-	memcpy(p + 28, payload, size);
-	assert(inner_parse(p, packet.size, &inner) == OK);
-	inner_fix_network_checksum(p, &inner);
-	node_input_packet(lan->nodes[from].node, lan->now, &packet);
+}
+
+static void send_packet(struct lan *lan, int from, struct packet *packet)
+{
+	struct inner inner;
+
+	assert(inner_parse(packet->bytes, packet->size, &inner) == OK);
+	inner_fix_network_checksum(packet->bytes, &inner);
+	node_input_packet(lan->nodes[from].node, lan->now, packet);
 	drain_node(lan, &lan->nodes[from]);
+}
+
+void lan_send(struct lan *lan, int from, const void *payload, size_t size)
+{
+	struct packet packet;
+
+	start_packet(lan, from, PROTOCOL_UDP, 8, size, &packet);
+	packet.bytes[24] = (uint8_t)((8 + size) >> 8);
+	packet.bytes[25] = (uint8_t)(8 + size);
+	memcpy(packet.bytes + 28, payload, size);
+	send_packet(lan, from, &packet);
+}
+
+void lan_send_tcp(struct lan *lan, int from, size_t size, uint16_t segment)
+{
+	struct packet packet;
+
+	start_packet(lan, from, PROTOCOL_TCP, 20, size, &packet);
+	packet.bytes[32] = 5 << 4;
+	memset(packet.bytes + 40, 'x', size);
+	packet.checksum_partial = true;
+	packet.checksum_start = 20;
+	packet.checksum_offset = 16;
+	if (size > segment) {
+		packet.gso = PACKET_GSO_TCP4;
+		packet.gso_size = segment;
+		packet.header_size = 40;
+	}
+	send_packet(lan, from, &packet);
 }
 
 const struct node_event *lan_last_event(const struct lan *lan, int node, enum node_event_type type)

@@ -45,9 +45,10 @@ struct lan {
 	struct lan_node nodes[LAN_NODES];
 	struct lan_datagram *queue;
 	size_t queue_size;
-	bool blocks_direct;  /* node to node datagrams vanish */
-	bool may_fragment;   /* lan_send: without DF */
-	size_t narrow_above; /* datagrams larger than this vanish between the nodes; 0: none */
+	bool blocks_direct;   /* node to node datagrams vanish */
+	bool may_fragment;    /* lan_send: without DF */
+	size_t narrow_above;  /* datagrams larger than this vanish between the nodes; 0: none */
+	bool relay_is_narrow; /* ... and between them and the relay */
 	bool coordinator_is_away;
 	bool forwards; /* a stranger copies what A and B say to each other, faster, from an address of its own */
 	struct addr forwarder;
@@ -68,6 +69,8 @@ void lan_run(struct lan *lan, int64_t duration_us);
 void lan_plug(struct lan *lan, int node, const char *address);
 /* A UDP packet between the two nodes' virtual IPv4 addresses with this payload. */
 void lan_send(struct lan *lan, int from, const void *payload, size_t size);
+/* TCP with so much payload, as a superpacket where that exceeds a segment. */
+void lan_send_tcp(struct lan *lan, int from, size_t size, uint16_t segment);
 /* The node's process is killed and starts again with what it had on disk; plugged in where it was. */
 void lan_restart(struct lan *lan, int node);
 /* Bytes from an address that nobody knows. */

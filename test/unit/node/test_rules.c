@@ -286,6 +286,42 @@ static void e7_a_new_path_is_measured_anew_and_the_keys_stay(void **state)
 }
 
 /* The way that failed is not taken for good: data goes back to what still works. */
+/* The new network takes no large packets and says nothing: TCP passes from the first one on, and goes on growing. */
+static void e7_a_narrow_new_path_costs_tcp_nothing(void **state)
+{
+	struct lan *lan = connected(state);
+	size_t sent = 0, got = lan->nodes[B].received_bytes;
+	struct node_peer_status peer;
+
+	lan->narrow_above = 1350;
+	lan->relay_is_narrow = true;
+	lan_plug(lan, A, "198.51.100.9:7367");
+	for (int i = 0; i < 100; i++) {
+		lan_send_tcp(lan, A, i % 2 == 0 ? 1400 : 14000, 1400);
+		sent += i % 2 == 0 ? 1400 : 14000;
+		lan_run(lan, 100000);
+	}
+	peer = peer_of(lan, A);
+	assert_true(lan->nodes[B].received_bytes - got >= sent);
+	assert_in_range(active_of(&peer)->mtu, 1280, 1350 - OVERHEAD_SIZE);
+}
+
+/* ... and where they pass they are used after the first proof. */
+static void e7_a_wide_new_path_is_used_whole(void **state)
+{
+	struct lan *lan = connected(state);
+	size_t before;
+
+	lan_plug(lan, A, "198.51.100.9:7367");
+	for (int i = 0; i < 40; i++) {
+		lan_send_tcp(lan, A, 1400, 1400);
+		lan_run(lan, 100000);
+	}
+	before = counters_of(lan, A).tx_packets;
+	lan_send_tcp(lan, A, 14000, 1400);
+	assert_int_equal(counters_of(lan, A).tx_packets - before, 10);
+}
+
 static void e7_when_the_new_path_fails_another_carries_data(void **state)
 {
 	struct lan *lan = connected(state);
@@ -424,6 +460,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(e5_a_move_buys_a_fixed_amount, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(e6_an_address_is_asked_once_in_100_ms, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(e7_a_new_path_is_measured_anew_and_the_keys_stay, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(e7_a_narrow_new_path_costs_tcp_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(e7_a_wide_new_path_is_used_whole, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(e7_when_the_new_path_fails_another_carries_data, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(e8_a_handshake_moves_no_session, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(e9_both_may_move_without_a_coordinator, set_up, tear_down),
