@@ -119,6 +119,14 @@ enum err exit_host_set_up(struct host *host, char error[HOST_ERROR_MAX])
 	return err;
 }
 
+static void write_kept(struct host *host)
+{
+	struct packet packet;
+
+	while (exit_next_kept(host->exit->machine, true, &packet))
+		(void)!tun_write(host->tun, &packet);
+}
+
 /* The node has checked that the source is leased to the peer that sent it (T12). */
 void exit_host_inner(struct host *host, struct packet *packet)
 {
@@ -131,8 +139,12 @@ void exit_host_inner(struct host *host, struct packet *packet)
 		return;
 	guest.certificate = node_holder(host->node, inner.version, inner.src, &guest.mtu);
 	switch (exit_input_inner(gate->machine, clock_now(), guest.certificate ? &guest : NULL, packet, answer)) {
-	case EXIT_PASSED: (void)!tun_write(host->tun, packet); break; /* counted there */
+	case EXIT_PASSED:
+		(void)!tun_write(host->tun, packet); /* counted there */
+		write_kept(host);
+		break;
 	case EXIT_ANSWERED: gate->answer_count += gate->answer_count < ANSWERS_MAX - 1; break;
+	case EXIT_KEPT:
 	case EXIT_DROPPED: break;
 	}
 }
@@ -140,7 +152,13 @@ void exit_host_inner(struct host *host, struct packet *packet)
 /* Rewritten in place. */
 bool exit_host_outer(struct host *host, struct packet *packet)
 {
-	return exit_input_outer(host->exit->machine, clock_now(), packet) == EXIT_PASSED;
+	struct packet kept;
+
+	if (exit_input_outer(host->exit->machine, clock_now(), packet) != EXIT_PASSED)
+		return false;
+	while (exit_next_kept(host->exit->machine, false, &kept))
+		node_input_packet(host->node, clock_now(), &kept);
+	return true;
 }
 
 /* They may make the node send, or speak itself: pull again. */

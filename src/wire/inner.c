@@ -139,13 +139,15 @@ void inner_complete_checksum(uint8_t *bytes, const struct inner *inner)
 	put16(field, sum);
 }
 
-/* ICMP errors, fragments and group addresses are never answered. */
+/* ICMP errors, fragments but the first and group addresses are never answered. */
 static bool may_answer(const struct inner *inner, const uint8_t *bytes)
 {
 	const uint8_t *transport = bytes + inner->network_size;
 
-	if (inner->is_fragment)
-		return inner->version == 6; /* RFC 1122 3.2.2; RFC 4443 2.4 has no such rule */
+	if (inner->is_fragment && inner->version == 6)
+		return true; /* RFC 4443 2.4 has no such rule */
+	if (inner->is_fragment && (get16(bytes + 6) & 0x1fff) != 0)
+		return false; /* RFC 1122 3.2.2 */
 	if (inner->total_size > inner->network_size) {
 		if (inner->protocol == PROTOCOL_ICMP && transport[0] != 8 && transport[0] != 0)
 			return false;

@@ -42,8 +42,8 @@ size_t inner_checksum_offset(uint8_t protocol);
 /*
  * ICMP or ICMPv6 error in answer to the packet: "packet too big" with mtu (RFC 1191, RFC 8201) or "host unreachable"
  * when mtu is 0. Source is the packet's destination, so that the kernel takes it for the path's word. Returns bytes
- * written to ret (at most INNER_ICMP_MAX), 0 when the packet must not be answered (RFC 1122 3.2.2: errors, fragments,
- * multicast).
+ * written to ret (at most INNER_ICMP_MAX), 0 when the packet must not be answered (RFC 1122 3.2.2: errors, fragments
+ * but the first, multicast).
  */
 enum { INNER_ICMP_MAX = 1280 };
 size_t inner_icmp_error(const uint8_t *bytes, size_t size, uint16_t mtu, uint8_t ret[INNER_ICMP_MAX]);

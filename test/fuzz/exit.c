@@ -66,6 +66,8 @@ static void run(struct exit_machine *machine, const struct exit_config *config, 
 		require(!(how & 1) && answer.packet.size <= INNER_ICMP_MAX);
 		require(inner_parse(answer.packet.bytes, answer.packet.size, &inner) == OK);
 	}
+	while (exit_next_kept(machine, !(how & 1), &packet))
+		require(inner_parse(packet.bytes, packet.size, &inner) == OK && inner.is_fragment);
 	free(buffer);
 }
 

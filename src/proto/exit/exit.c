@@ -39,6 +39,9 @@ struct exit_machine *exit_create(const struct exit_config *config, const struct 
 	machine->sweep_at = TIME_NEVER;
 	random_fill(random, machine->hash_key, sizeof machine->hash_key);
 	machine->nodes = mem_alloc(machine->config.nodes_max, sizeof *machine->nodes);
+	for (int i = 0; i < 2; i++)
+		machine->pieces[i] = mem_alloc(1, sizeof *machine->pieces[i]);
+	random_fill(random, &machine->fragment_id, sizeof machine->fragment_id);
 	flow_init(machine);
 	return machine;
 }
@@ -49,6 +52,8 @@ void exit_destroy(struct exit_machine *machine)
 	if (!machine)
 		return;
 	flow_finish(machine);
+	for (int i = 0; i < 2; i++)
+		mem_free(machine->pieces[i]);
 	mem_free(machine->nodes);
 	mem_free(machine);
 }
@@ -73,7 +78,7 @@ static enum exit_verdict answer_prohibited(const struct translate *t, uint64_t *
 static enum exit_verdict answer_refused(const struct translate *t, uint64_t *counter, struct exit_answer *ret)
 {
 	(*counter)++;
-	if (t->kind == TRANSLATE_TCP)
+	if (t->kind == TRANSLATE_TCP && !t->is_fragment)
 		return refuse_reset(t, ret) ? EXIT_ANSWERED : EXIT_DROPPED;
 	return refuse_prohibited(t, ret) ? EXIT_ANSWERED : EXIT_DROPPED;
 }
@@ -100,7 +105,7 @@ static enum exit_verdict pass_inner_error(struct exit_machine *machine, const st
 
 	if (t->quoted_kind <= TRANSLATE_ECHO && !t->quoted_request)
 		flow = find_flow(machine, node, t->quoted_kind, &t->quoted_target, &t->quoted_source);
-	if (!flow || !ip_equal(&t->quoted_target.ip, &t->source.ip)) {
+	if (!flow || !ip_equal(&t->quoted_target.ip, &t->source.ip) || !translate_error_holds(t)) {
 		machine->counters.dropped_stranger++;
 		return EXIT_DROPPED;
 	}
@@ -163,14 +168,32 @@ static enum exit_verdict pass_inner(struct exit_machine *machine, struct exit_no
 	return EXIT_PASSED;
 }
 
-/* What may leave at all, before it is asked whose and whereto. */
-static bool can_leave(struct exit_machine *machine, const struct translate *t)
+static enum exit_verdict decide_inner(struct exit_machine *machine, struct exit_node *node,
+				      const struct exit_guest *guest, struct translate *t,
+				      struct exit_answer *ret_answer)
 {
-	if (t->kind == TRANSLATE_FRAGMENT) {
-		machine->counters.dropped_fragment++;
-		return false;
-	}
-	return true;
+	if (t->kind == TRANSLATE_OTHER || own_address(machine, t->inner.version)->family == 0 ||
+	    (t->kind == TRANSLATE_ECHO && !t->is_request))
+		return answer_prohibited(t, &machine->counters.refused_protocol, ret_answer);
+	return t->kind == TRANSLATE_ERROR ? pass_inner_error(machine, node, t)
+					  : pass_inner(machine, node, guest, t, ret_answer);
+}
+
+static enum exit_verdict pass_inner_piece(struct exit_machine *machine, struct exit_node *node,
+					  const struct exit_guest *guest, struct translate *t,
+					  struct exit_answer *ret_answer)
+{
+	uint32_t index = (uint32_t)(node - machine->nodes);
+	struct fragmented *datagram = piece_note(machine, true, t, index);
+	enum exit_verdict verdict;
+
+	if (!datagram)
+		return EXIT_DROPPED;
+	if (t->kind == TRANSLATE_FRAGMENT)
+		return piece_follow(machine, true, datagram, t);
+	verdict = decide_inner(machine, node, guest, t, ret_answer);
+	piece_lead(machine, true, datagram, t, verdict, index);
+	return verdict;
 }
 
 /* Cheapest first. */
@@ -185,18 +208,13 @@ enum exit_verdict exit_input_inner(struct exit_machine *machine, struct time_us 
 		machine->counters.dropped_malformed++;
 		return EXIT_DROPPED;
 	}
-	if (!can_leave(machine, &t))
-		return EXIT_DROPPED;
 	node = guest ? guest_obtain(machine, guest) : NULL;
 	if (!node) {
 		machine->counters.dropped_guest++;
 		return EXIT_DROPPED;
 	}
-	if (t.kind == TRANSLATE_OTHER || own_address(machine, t.inner.version)->family == 0 ||
-	    (t.kind == TRANSLATE_ECHO && !t.is_request))
-		return answer_prohibited(&t, &machine->counters.refused_protocol, ret_answer);
-	return t.kind == TRANSLATE_ERROR ? pass_inner_error(machine, node, &t)
-					 : pass_inner(machine, node, guest, &t, ret_answer);
+	return t.is_fragment ? pass_inner_piece(machine, node, guest, &t, ret_answer)
+			     : decide_inner(machine, node, guest, &t, ret_answer);
 }
 
 /* A router's or host's word about one of our packets: only if that flow is there. */
@@ -208,7 +226,7 @@ static enum exit_verdict pass_outer_error(struct exit_machine *machine, struct t
 	if (t->quoted_kind <= TRANSLATE_ECHO && ip_equal(&t->quoted_source.ip, &t->target.ip) &&
 	    (t->quoted_kind != TRANSLATE_ECHO || t->quoted_request))
 		mapping = flow_mapping_port(machine, t->quoted_kind, t->inner.version, t->quoted_source.port);
-	if (!mapping || !flow_find(machine, mapping, &t->quoted_target)) {
+	if (!mapping || !flow_find(machine, mapping, &t->quoted_target) || !translate_error_holds(t)) {
 		machine->counters.dropped_stranger++;
 		return EXIT_DROPPED;
 	}
@@ -244,6 +262,31 @@ static enum exit_verdict pass_outer(struct exit_machine *machine, struct transla
 	return EXIT_PASSED;
 }
 
+static enum exit_verdict decide_outer(struct exit_machine *machine, struct translate *t)
+{
+	if (t->kind == TRANSLATE_OTHER || (t->kind == TRANSLATE_ECHO && t->is_request)) {
+		machine->counters.dropped_stranger++;
+		return EXIT_DROPPED;
+	}
+	return t->kind == TRANSLATE_ERROR ? pass_outer_error(machine, t) : pass_outer(machine, t);
+}
+
+static enum exit_verdict pass_outer_piece(struct exit_machine *machine, struct translate *t)
+{
+	struct fragmented *datagram = piece_note(machine, false, t, FRAGMENT_STRANGER);
+	const struct exit_mapping *mapping;
+	enum exit_verdict verdict;
+
+	if (!datagram)
+		return EXIT_DROPPED;
+	if (t->kind == TRANSLATE_FRAGMENT)
+		return piece_follow(machine, false, datagram, t);
+	verdict = decide_outer(machine, t);
+	mapping = verdict == EXIT_PASSED ? flow_mapping_inner(machine, t->kind, &t->target) : NULL;
+	piece_lead(machine, false, datagram, t, verdict, mapping ? mapping->node : NONE);
+	return verdict;
+}
+
 /* Address- and port-dependent filtering: only those a node has spoken to. */
 enum exit_verdict exit_input_outer(struct exit_machine *machine, struct time_us now, struct packet *packet)
 {
@@ -254,14 +297,17 @@ enum exit_verdict exit_input_outer(struct exit_machine *machine, struct time_us 
 		machine->counters.dropped_malformed++;
 		return EXIT_DROPPED;
 	}
-	if (!can_leave(machine, &t))
-		return EXIT_DROPPED;
-	if (t.kind == TRANSLATE_OTHER || (t.kind == TRANSLATE_ECHO && t.is_request) ||
-	    !ip_equal(&t.target.ip, own_address(machine, t.inner.version))) {
+	if (!ip_equal(&t.target.ip, own_address(machine, t.inner.version))) {
 		machine->counters.dropped_stranger++;
 		return EXIT_DROPPED;
 	}
-	return t.kind == TRANSLATE_ERROR ? pass_outer_error(machine, &t) : pass_outer(machine, &t);
+	return t.is_fragment ? pass_outer_piece(machine, &t) : decide_outer(machine, &t);
+}
+
+/* Each once. */
+bool exit_next_kept(struct exit_machine *machine, bool is_outward, struct packet *ret)
+{
+	return fragment_take(machine->pieces[is_outward], ret);
 }
 
 /* A slice of the table at a time. */

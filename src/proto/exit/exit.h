@@ -44,9 +44,10 @@ struct exit_guest {
 };
 
 enum exit_verdict {
-	EXIT_DROPPED, /* counted */
-	EXIT_PASSED,  /* the packet was rewritten and goes on */
-	EXIT_ANSWERED /* it goes nowhere; the answer goes back to where it came from */
+	EXIT_DROPPED,  /* counted */
+	EXIT_PASSED,   /* the packet was rewritten and goes on */
+	EXIT_ANSWERED, /* it goes nowhere; the answer goes back to where it came from */
+	EXIT_KEPT      /* a fragment that came before the first one of its datagram */
 };
 
 /* What a refused packet is answered with; room around it as every packet has. */
@@ -65,6 +66,9 @@ must_use enum exit_verdict exit_input_inner(struct exit_machine *machine, struct
 					    struct exit_answer *ret_answer);
 /* From a general host, towards the node that asked for it. Never answered: strangers meet silence. */
 must_use enum exit_verdict exit_input_outer(struct exit_machine *machine, struct time_us now, struct packet *packet);
+/* What was kept and may go now, rewritten: pull after each packet that passed. is_outward: towards general hosts.
+ * Borrowed until the next input. */
+bool exit_next_kept(struct exit_machine *machine, bool is_outward, struct packet *ret);
 /* Forgets what has expired. */
 void exit_input_time(struct exit_machine *machine, struct time_us now);
 struct time_us exit_next_deadline(const struct exit_machine *machine);
@@ -72,6 +76,7 @@ struct time_us exit_next_deadline(const struct exit_machine *machine);
 struct exit_counters {
 	uint64_t tx_packets, tx_bytes; /* towards general hosts */
 	uint64_t rx_packets, rx_bytes; /* back */
+	uint64_t tx_fragments, rx_fragments;
 	uint64_t flows_opened, flows_expired, flows_evicted;
 	uint64_t refused_node, refused_destination, refused_quota, refused_rate, refused_full, refused_protocol;
 	uint64_t dropped_malformed, dropped_fragment, dropped_guest;

@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "proto/exit/exit.h"
+#include "proto/exit/fragment.h"
 #include "proto/exit/translate.h"
 
 enum { PORT_KINDS = 3 }; /* TCP, UDP, echo: each numbers its own */
@@ -56,6 +57,8 @@ struct exit_machine {
 	uint32_t *ports[2][PORT_KINDS]; /* mapping + 1 by family, kind and port; 0: free */
 	uint32_t ports_used[2][PORT_KINDS];
 	struct map nodes_by_id, mappings_by_inner, flows_by_ends;
+	struct fragment_table *pieces[2]; /* inwards, outwards */
+	uint32_t fragment_id;		  /* given last */
 	struct exit_counters counters;
 };
 
@@ -82,6 +85,16 @@ struct exit_flow *flow_open(struct exit_machine *machine, struct exit_node *node
 /* A packet has passed: the flow is young again, and its TCP state follows. */
 void flow_passed(struct exit_machine *machine, struct exit_flow *flow, const struct translate *t, bool is_inner);
 void flow_close(struct exit_machine *machine, struct exit_flow *flow);
+
+/* piece.c: fragments. */
+/* Notes it in its datagram. NULL: it is dropped, and counted. */
+struct fragmented *piece_note(struct exit_machine *machine, bool is_outward, const struct translate *t, uint32_t owner);
+/* Any but the first. */
+enum exit_verdict piece_follow(struct exit_machine *machine, bool is_outward, struct fragmented *datagram,
+			       struct translate *t);
+/* The first has been decided about, and so have the others. node: whose share they count against. */
+void piece_lead(struct exit_machine *machine, bool is_outward, struct fragmented *datagram, struct translate *t,
+		enum exit_verdict verdict, uint32_t node);
 
 /* refuse.c: what a program learns when its packet may not go; the packet stays as it is. False: nothing may be said. */
 bool refuse_prohibited(const struct translate *t, struct exit_answer *ret);

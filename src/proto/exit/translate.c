@@ -4,6 +4,7 @@
 
 enum { TCP_HEADER = 20, UDP_HEADER = 8, ICMP_HEADER = 8, QUOTED_PORTS = 8 };
 enum { MSS_OPTION = 2, MSS_OPTION_SIZE = 4 };
+enum { FRAGMENT_HEADER = 8, PROTOCOL_FRAGMENT = 44, MORE4 = 0x2000, OFFSET4 = 0x1fff, OFFSET6 = 0xfff8 };
 
 static uint16_t get16(const uint8_t *p)
 {
@@ -73,7 +74,13 @@ static enum err parse_quoted(struct translate *t)
 		return ERR_MALFORMED;
 	header = version == 4 ? (quoted[0] & 15u) * 4 : 40;
 	protocol = version == 4 ? quoted[9] : quoted[6];
-	if (header < 20 || left < header + QUOTED_PORTS || (version == 4 && (get16(quoted + 6) & 0x1fff)))
+	if (version == 6 && protocol == PROTOCOL_FRAGMENT) {
+		if (get16(quoted + 42) & OFFSET6)
+			return ERR_MALFORMED;
+		protocol = quoted[40];
+		header += FRAGMENT_HEADER;
+	}
+	if (header < 20 || left < header + QUOTED_PORTS || (version == 4 && (get16(quoted + 6) & OFFSET4)))
 		return ERR_MALFORMED;
 	t->quoted_at = at;
 	t->quoted_transport_at = at + header;
@@ -101,6 +108,34 @@ static enum err parse_transport(struct translate *t)
 	return t->kind == TRANSLATE_ERROR ? parse_quoted(t) : OK;
 }
 
+/* RFC 791, RFC 8200 4.5. Behind it the packet counts as one that is not cut, with what there is of its transport. */
+static enum err parse_fragment(struct translate *t)
+{
+	const uint8_t *bytes = t->packet->bytes;
+	size_t payload;
+
+	t->is_fragment = true;
+	if (t->inner.version == 4) {
+		t->has_more = get16(bytes + 6) & MORE4;
+		t->fragment_at = (uint16_t)((get16(bytes + 6) & OFFSET4) * 8);
+		t->fragment_id = get16(bytes + 4);
+	} else {
+		if (t->inner.total_size < t->inner.network_size + FRAGMENT_HEADER)
+			return ERR_MALFORMED;
+		t->has_more = bytes[43] & 1;
+		t->fragment_at = get16(bytes + 42) & OFFSET6;
+		t->fragment_id = (uint32_t)get16(bytes + 44) << 16 | get16(bytes + 46);
+		t->inner.protocol = bytes[40];
+		t->inner.network_size += FRAGMENT_HEADER;
+	}
+	t->inner.is_fragment = false;
+	payload = (size_t)t->inner.total_size - t->inner.network_size;
+	if (payload == 0 || t->fragment_at + payload > UINT16_MAX || (t->has_more && payload % 8 != 0))
+		return ERR_MALFORMED;
+	t->kind = TRANSLATE_FRAGMENT;
+	return OK;
+}
+
 /* Nothing is changed. */
 enum err translate_parse(struct translate *ret, struct packet *packet)
 {
@@ -112,10 +147,15 @@ enum err translate_parse(struct translate *ret, struct packet *packet)
 	t.source.ip = ip_from_bytes(t.inner.version, t.inner.src);
 	t.target.ip = ip_from_bytes(t.inner.version, t.inner.dst);
 	if (t.inner.is_fragment)
-		t.kind = TRANSLATE_FRAGMENT;
-	else
+		err = parse_fragment(&t);
+	if (err == OK && t.fragment_at == 0) {
+		t.kind = TRANSLATE_OTHER;
 		err = parse_transport(&t);
-	if (err == OK && packet->checksum_partial && t.kind != TRANSLATE_TCP && t.kind != TRANSLATE_UDP)
+	}
+	if (err == OK && t.is_fragment && t.kind == TRANSLATE_ERROR)
+		err = ERR_MALFORMED; /* they are small (RFC 1812 4.3.2.3, RFC 4443 2.4) */
+	if (err == OK && packet->checksum_partial &&
+	    (t.is_fragment || (t.kind != TRANSLATE_TCP && t.kind != TRANSLATE_UDP)))
 		err = ERR_MALFORMED; /* nobody leaves others unfinished */
 	if (err == OK)
 		*ret = t;
@@ -248,19 +288,46 @@ void translate_set_quoted_target(struct translate *t, const struct addr *to)
 	t->quoted_target = *to;
 }
 
-/* At most some 1,280 bytes: cheaper than to follow each change. */
-void translate_finish_error(struct translate *t)
+static uint16_t sum_of_error(const struct translate *t)
 {
-	uint8_t *icmp = t->packet->bytes + t->inner.network_size;
+	const uint8_t *icmp = t->packet->bytes + t->inner.network_size;
 	size_t size = (size_t)t->inner.total_size - t->inner.network_size;
 	uint32_t sum = t->inner.version == 6 ? inner_pseudo_sum(&t->inner, size) : 0;
 
-	put16(icmp + 2, 0);
 	for (size_t i = 0; i + 1 < size; i += 2)
 		sum += get16(icmp + i);
 	if (size & 1)
 		sum += (uint32_t)icmp[size - 1] << 8;
-	put16(icmp + 2, (uint16_t)~fold(sum));
+	return fold(sum);
+}
+
+/* We write the checksum anew, so a wrong one would become a right one. */
+bool translate_error_holds(const struct translate *t)
+{
+	return sum_of_error(t) == UINT16_MAX;
+}
+
+/* At most some 1,280 bytes: cheaper than to follow each change. */
+void translate_finish_error(struct translate *t)
+{
+	uint8_t *icmp = t->packet->bytes + t->inner.network_size;
+
+	put16(icmp + 2, 0);
+	put16(icmp + 2, (uint16_t)~sum_of_error(t));
+}
+
+/* In IPv4 its lower half. */
+void translate_set_fragment_id(struct translate *t, uint32_t id)
+{
+	uint8_t *bytes = t->packet->bytes;
+
+	if (t->inner.version == 4) {
+		put16(bytes + 4, (uint16_t)id);
+		inner_fix_network_checksum(bytes, &t->inner);
+	} else {
+		put16(bytes + 44, (uint16_t)(id >> 16));
+		put16(bytes + 46, (uint16_t)id);
+	}
 }
 
 /* An option at an odd place shifts its bytes within the sum. */

@@ -14,7 +14,7 @@ enum translate_kind {
 	TRANSLATE_ECHO, /* its identifier counts as the asker's port; the other end's is 0 */
 	TRANSLATE_ERROR,
 	TRANSLATE_OTHER,
-	TRANSLATE_FRAGMENT,
+	TRANSLATE_FRAGMENT, /* any but the first: it has no ports */
 };
 
 /* One packet as the translator sees it. Of an error, what counts is the quoted packet. */
@@ -25,6 +25,10 @@ struct translate {
 	bool is_request;	    /* of an echo */
 	struct addr source, target; /* of the packet */
 	uint8_t tcp_flags;
+	/* A first fragment has the kind of what it begins. */
+	bool is_fragment, has_more;
+	uint32_t fragment_id;
+	uint16_t fragment_at; /* where its payload belongs, in bytes */
 	/* TRANSLATE_ERROR: the packet that it quotes */
 	enum translate_kind quoted_kind;
 	bool quoted_request;
@@ -34,7 +38,11 @@ struct translate {
 
 /* ERR_MALFORMED: not a whole packet, or headers that do not fit. */
 must_use enum err translate_parse(struct translate *ret, struct packet *packet);
-/* A new source or target; of an error, only its IP address. */
+/* The checksum of an ICMP error, as it came (RFC 5508 REQ-3). */
+bool translate_error_holds(const struct translate *t);
+/* A new identification, of a fragment. */
+void translate_set_fragment_id(struct translate *t, uint32_t id);
+/* A new source or target; of an error, only its IP address; of a fragment that is not the first, as well. */
 void translate_set_source(struct translate *t, const struct addr *to);
 void translate_set_target(struct translate *t, const struct addr *to);
 /* Of what an error quotes; then translate_finish_error. */

@@ -180,6 +180,81 @@ void make_error(struct made *made, const char *from, const char *to, uint8_t typ
 	end(made);
 }
 
+static bool network_holds(const uint8_t *bytes)
+{
+	return bytes[0] >> 4 == 6 || add_up(bytes, header_of(bytes), 0) == 0xffff;
+}
+
+/* RFC 791, RFC 8200 4.5. */
+void make_piece(struct made *made, const struct packet *whole, uint32_t id, size_t at, size_t size)
+{
+	size_t header = header_of(whole->bytes), total = whole->size - header, extra = header == 40 ? 8 : 0;
+	uint8_t *bytes = made->buffer + PACKET_ROOM;
+	bool more = at + size < total;
+
+	memset(made, 0, sizeof *made);
+	made->packet = (struct packet){.bytes = bytes, .size = header + extra + size};
+	memcpy(bytes, whole->bytes, header);
+	memcpy(bytes + header + extra, whole->bytes + header + at, size);
+	if (extra == 0) {
+		write16(bytes + 2, (unsigned)made->packet.size);
+		write16(bytes + 4, id);
+		write16(bytes + 6, (unsigned)(at / 8) | (more ? 0x2000u : 0));
+		write16(bytes + 10, 0);
+		write16(bytes + 10, (uint16_t)~add_up(bytes, 20, 0));
+		return;
+	}
+	write16(bytes + 4, (unsigned)(extra + size));
+	bytes[6] = 44;
+	bytes[40] = whole->bytes[6];
+	write16(bytes + 42, (unsigned)at | (more ? 1u : 0));
+	write16(bytes + 44, id >> 16);
+	write16(bytes + 46, id & 0xffff);
+}
+
+static size_t place_of(const uint8_t *bytes, bool *ret_more, uint32_t *ret_id)
+{
+	bool is_v4 = bytes[0] >> 4 == 4;
+
+	*ret_more = is_v4 ? bytes[6] & 0x20 : bytes[43] & 1;
+	*ret_id = is_v4 ? read16(bytes + 4) : (uint32_t)read16(bytes + 44) << 16 | read16(bytes + 46);
+	return is_v4 ? (read16(bytes + 6) & 0x1fffu) * 8 : read16(bytes + 42) & 0xfff8u;
+}
+
+/* Into the header of the piece that came first. */
+bool join_piece(struct joined *joined, const struct packet *piece)
+{
+	uint8_t *bytes = joined->made.buffer + PACKET_ROOM;
+	size_t header = header_of(piece->bytes), extra = header == 40 ? 8 : 0, size = piece->size - header - extra, at;
+	uint32_t id;
+	bool more;
+
+	at = place_of(piece->bytes, &more, &id);
+	if (joined->seen == 0) {
+		memcpy(bytes, piece->bytes, header);
+		joined->id = id;
+	}
+	joined->is_mixed |= joined->id != id ||
+			    memcmp(bytes + (extra ? 8 : 12), piece->bytes + (extra ? 8 : 12), extra ? 32 : 8) != 0 ||
+			    !network_holds(piece->bytes);
+	memcpy(bytes + header + at, piece->bytes + header + extra, size);
+	joined->seen += size;
+	joined->total = more ? joined->total : at + size;
+	if (joined->total == 0 || joined->seen != joined->total)
+		return false;
+	joined->made.packet = (struct packet){.bytes = bytes, .size = header + joined->total};
+	if (extra) {
+		write16(bytes + 4, (unsigned)joined->total);
+		bytes[6] = piece->bytes[40];
+		return !joined->is_mixed && sums_hold(&joined->made.packet);
+	}
+	write16(bytes + 2, (unsigned)joined->made.packet.size);
+	write16(bytes + 6, 0);
+	write16(bytes + 10, 0);
+	write16(bytes + 10, (uint16_t)~add_up(bytes, 20, 0));
+	return !joined->is_mixed && sums_hold(&joined->made.packet);
+}
+
 static struct addr end_of(const uint8_t *bytes, bool is_source)
 {
 	bool is_v4 = bytes[0] >> 4 == 4;
@@ -213,11 +288,6 @@ struct addr target_of(const struct packet *packet)
 struct addr quoted_source_of(const struct packet *packet)
 {
 	return end_of(packet->bytes + header_of(packet->bytes) + 8, true);
-}
-
-static bool network_holds(const uint8_t *bytes)
-{
-	return bytes[0] >> 4 == 6 || add_up(bytes, header_of(bytes), 0) == 0xffff;
 }
 
 /* Of whole packets. */

@@ -23,6 +23,16 @@ void make_echo(struct made *made, const char *from, const char *to, bool is_requ
 /* An error from a router about a packet; quoted: how many of its bytes. */
 void make_error(struct made *made, const char *from, const char *to, uint8_t type, uint8_t code,
 		const struct packet *about, size_t quoted);
+/* A fragment of a packet that is not cut: `size` bytes of its payload from `at` on. */
+void make_piece(struct made *made, const struct packet *whole, uint32_t id, size_t at, size_t size);
+/* Puts one back into what it is of; true when the whole is there, with sums that hold. begun: zeroed at first. */
+struct joined {
+	struct made made;
+	size_t seen, total;
+	uint32_t id;
+	bool is_mixed; /* addresses or identifications differ */
+};
+bool join_piece(struct joined *joined, const struct packet *piece);
 /* Source and target as the packet has them; for errors, of the quoted packet. */
 struct addr source_of(const struct packet *packet);
 struct addr target_of(const struct packet *packet);
