@@ -48,7 +48,7 @@ class Host:
 
     def start(self, name, *words, env=None, kind=Process, stdin=None):
         """Starts a program that goes on; the lab ends it."""
-        process = kind(f"{self.name}/{name}", self.command(words), self.lab.path(f"{self.name}-{name}.log"), env, stdin)
+        process = kind(f"{self.name}/{name}", self.command([*self.lab.start_with, *words]), self.lab.path(f"{self.name}-{name}.log"), env, stdin)
         self.lab.processes.append(process)
         return process
 

@@ -24,6 +24,8 @@ class Lab:
     networks: those that there are, if it is not only those where the nodes' first interfaces lead; at: where a node begins, by its interface; profile:
     the papers' round trips (places.py)."""
 
+    start_with = ()  # words before those of a program that goes on: how it is to run
+
     def __init__(self, name="lab", nodes=("a", "b"), nats=None, delays=None, servers=("s",), generals=(), networks=None, at=None,
                  profile=None, keep=False):
         self.run = run_name()
