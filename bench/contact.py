@@ -6,6 +6,7 @@ Before each round both daemons start anew, keys and configuration in place. A da
 also into overlays that have no names; only ours looks a name up. `known`: the same again, to the address, when the path is direct.
 """
 import argparse
+import fcntl
 import os
 import random
 import subprocess
@@ -19,11 +20,25 @@ import probe
 import table
 from contenders import GREET_PORT, all_contenders
 from lab import LabError, demand
-from move import Turn, pause
+from move import pause
 
 ROUNDS = 30
 NAMES = ("ours", "ours (K public)", "wireguard-go (K public)", "Nebula", "Tailscale", "iroh")
+TURNS = os.path.join(laboratory_world.ROOT, "build", "bench-turn.lock")
 MEASURES = ("dns", "first_byte", "answer")
+
+
+class Turn:
+    """One contender is measured at a time, also across processes."""
+
+    def __init__(self, path):
+        self.file = open(path, "w", encoding="utf-8")
+
+    def take(self):
+        fcntl.flock(self.file, fcntl.LOCK_EX)
+
+    def give(self):
+        fcntl.flock(self.file, fcntl.LOCK_UN)
 
 
 def one_round(contender, world):
@@ -44,8 +59,7 @@ def one_round(contender, world):
 def child(name, rounds, topology):
     """All rounds of one contender in one world; the others have their turns in between. A failed round is said and left out."""
     laboratory.end_on_signals()
-    os.nice(children.PRIORITY)
-    contender, turn = all_contenders()[name](), Turn(children.TURNS, True)
+    contender, turn = all_contenders()[name](), Turn(TURNS)
     try:
         with laboratory_world.World(contender.__module__.rsplit(".", maxsplit=1)[-1], contender.public, topology) as world:
             contender.start(world)

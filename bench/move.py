@@ -1,6 +1,5 @@
 """One measured move of one contender, and a contender's whole series of them."""
 import contextlib
-import fcntl
 import os
 import random
 import threading
@@ -9,31 +8,40 @@ import time
 import children
 import probe
 from lab import LabError, wait_for
+from schedule import RELAY
 from world import World
 
 RANDOM_SECONDS = 5       # when within that time a move happens is drawn: else it would lock to somebody's timer,
-TURN_RANDOM_SECONDS = 2  # though who waits for a turn begins at a random time anyway
+RANDOM_SECONDS_FAST = 2  # though who comes back at once waits for a turn besides;
+PROBED_SECONDS = 1       # so much of it is drawn while probes flow
 STREAM_SECONDS = 25      # a stream may need that much longer than the datagrams: its timer doubles each time
 TURN_SECONDS = 3         # who is not back by then lets the next one have the machine
-HOPELESS_MOVES = 2       # a contender that never came back from a kind of move that often is not asked again
 FLIGHT_NS = 300_000_000
-RARE = ("a-silent", "c-down", "c-up", "e-silent", "d-relay", "idle")  # only in every second round
-STORIES = 2              # moves of a case whose probes are kept one by one
+QUIET_NS = 500_000_000   # of the time before a move: what a probe's way varies when nothing happens
+STORIES = 3              # moves of a case and world whose probes are kept one by one
 
 
 class Turn:
-    """One fast contender is measured at a time, also across processes; slow ones do not care for a millisecond."""
+    """The right to measure now: others do at the same time, as many as the machine bears."""
 
-    def __init__(self, path, wanted):
-        self.file = open(path, "w", encoding="utf-8") if wanted else None
+    def __init__(self, name, part):
+        self.name, self.part, self.held, self.lent = name, part, False, False
 
     def take(self):
-        if self.file:
-            fcntl.flock(self.file, fcntl.LOCK_EX)
+        if not self.held and not children.ask(self.name, "turn", part=self.part):
+            raise SystemExit("nobody answers")
+        self.held = True
 
     def give(self):
-        if self.file:
-            fcntl.flock(self.file, fcntl.LOCK_UN)
+        if self.held:
+            children.ask(self.name, "turn is over", part=self.part)
+        self.held = self.lent = False
+
+    def lend(self):
+        """Others may measure while this contender does not come back."""
+        if self.held and not self.lent:
+            children.ask(self.name, "turn is long", part=self.part)
+            self.lent = True
 
 
 def pause(seconds):
@@ -62,29 +70,35 @@ def wait_steady(watched, since_ns, seconds, until=None):
 
 
 def recovered(pairs, case, at_ns, turn):
-    """Waits for the end of a move's consequences: first the datagrams, then the stream."""
+    """Waits for the end of a move's consequences: first the datagrams, then the stream. Returns whether it came, and when each ended."""
     def let_others():
         if time.monotonic_ns() - at_ns > TURN_SECONDS * 1e9 + case.settle_seconds * 1e9:
-            turn.give()
+            turn.lend()
     pause(case.settle_seconds)
     main = list(flows(pairs, case, "udp").values()) or list(flows(pairs, case, "tcp").values())
     back = wait_steady(main, at_ns + 200_000_000, case.give_up_seconds, let_others)
+    ends = dict.fromkeys(pairs, time.monotonic_ns())
     if back and "udp" in pairs and "tcp" in pairs:
-        wait_steady(flows(pairs, case, "tcp").values(), at_ns + 200_000_000, STREAM_SECONDS, let_others)
-    return back
+        streams = flows(pairs, case, "tcp").values()
+        if not wait_steady(streams, at_ns + 200_000_000, TURN_SECONDS, let_others) and pairs["tcp"].processes:
+            pairs["udp"].end_sending()  # all is known about it; the stream's timer may run for half a minute yet
+            wait_steady(streams, at_ns + 200_000_000, STREAM_SECONDS, let_others)
+        ends["tcp"] = time.monotonic_ns()
+    return back, ends
 
 
-def outcome(pairs, case, at_ns, end_ns):
+def outcome(pairs, case, at_ns, ends):
     """What one move did to each direction."""
-    result = {}
+    result, end_ns = {}, ends.get("udp")
     for way, flow in flows(pairs, case, "udp").items():
         lost, doubled = flow.lost(at_ns - 200_000_000, end_ns - FLIGHT_NS)
         gap = flow.gap_ms(at_ns, end_ns)
         alive = flow.steady_end(end_ns)
         result[way] = {"gap_ms": gap if alive else None, "lost": lost, "doubled": doubled}
+    end_ns = ends.get("tcp")
     for way, flow in flows(pairs, case, "tcp").items():
         stall = flow.gap_ms(at_ns, end_ns) if flow.steady_end(end_ns) else None
-        result.setdefault(way, {}).update({"stall_ms": stall, "stream": flow.target.state})
+        result.setdefault(way, {}).update({"stall_ms": stall, "broken": int(flow.target.state == "broken")})
     return result
 
 
@@ -104,9 +118,16 @@ def difference(after, before):
     return {name: value - before[name] for name, value in after.items()}
 
 
+def jitter_us(pairs, case, at_ns):
+    """How much a probe's way varied just before a move: what programs wait for the processor, and for each other."""
+    found = [flow.jitter_us(at_ns - FLIGHT_NS - QUIET_NS, at_ns - FLIGHT_NS) for flow in flows(pairs, case, "udp").values()]
+    return round(max(found, default=0))
+
+
 def measure(world, contender, case, turn, story):
-    """One move, from quiet to quiet. The result is what the document's rows are made of."""
+    """One move, from quiet to quiet. The result is what the document's rows are made of. A turn lasts as long as probes flow."""
     contender.settle(world, case.relay)
+    pause(random.uniform(0, RANDOM_SECONDS_FAST if contender.fast else RANDOM_SECONDS))
     turn.take()
     pairs = contender.open_probes(world, case)
     try:
@@ -114,19 +135,18 @@ def measure(world, contender, case, turn, story):
         if not wait_steady(watched, time.monotonic_ns(), 45):
             raise LabError(f"{contender.name}: the probes never flowed before case {case.name}")
         contender.settle(world, case.relay)
-        pause(random.uniform(0, TURN_RANDOM_SECONDS if contender.fast else RANDOM_SECONDS))
+        pause(random.uniform(0, PROBED_SECONDS))
         case.before(world)
         pause(1.0 if case.needs_spare else 0.0)
         before, before_own = namespace_counters(world), socket_counters(pairs)
         world.emulator.reset()
         at_ns = time.monotonic_ns()
         case.do(world)
-        back = recovered(pairs, case, at_ns, turn)
-        end_ns = time.monotonic_ns()
-        result = outcome(pairs, case, at_ns, end_ns)
+        back, ends = recovered(pairs, case, at_ns, turn)
+        result = outcome(pairs, case, at_ns, ends)
         result.update(back=back, load=round(os.getloadavg()[0], 2), namespaces=difference(namespace_counters(world), before),
                       sockets=difference(socket_counters(pairs), before_own), void=world.emulator.void(),
-                      late_us=world.emulator.stats()["late_us"])
+                      late_us=world.emulator.stats()["late_us"], jitter_us=jitter_us(pairs, case, at_ns))
         if story and "udp" in pairs:
             result["story"] = {way: flow.story(at_ns) for way, flow in flows(pairs, case, "udp").items()}
         case.after(world)
@@ -138,52 +158,41 @@ def measure(world, contender, case, turn, story):
 
 
 class Series:
-    """All moves of one contender in one world, said as they happen: one JSON object a line."""
+    """Moves of one contender in one world, said as they happen: one JSON object a line. Which ones, the parent says."""
 
-    def __init__(self, contender, topology, turn_path):
-        self.contender, self.topology = contender, topology
-        self.turn = Turn(turn_path, contender.fast)
-        self.hopeless, self.last = {}, "the start"
+    def __init__(self, contender, topology, part):
+        self.contender, self.topology, self.part = contender, topology, part
+        self.turn, self.last, self.told = Turn(contender.name, part), "the start", {}
 
     def say(self, **what):
-        children.say(self.contender.name, **what)
+        children.say(self.contender.name, part=self.part, **what)
 
-    def run(self, names, rounds, seconds):
-        """Rounds of the direct cases, then of those by relay, each in an order of its own; as many as the time allows."""
+    def run(self):
         with World(self.contender.__module__.rsplit(".", maxsplit=1)[-1], self.contender.public, self.topology) as world:
             self.contender.start(world)
+            if self.part == RELAY:
+                world.cut_direct()
             self.say(event="started")
-            parts = [part for part in ([n for n in names if "-relay" not in n], [n for n in names if "-relay" in n]) if part]
-            for number, part in enumerate(parts):
-                if "-relay" in part[0]:
-                    world.cut_direct()
-                share = seconds * len(part) / len(names)
-                self.rounds(world, part, rounds, time.monotonic() + share)
-
-    def rounds(self, world, names, rounds, deadline):
-        for number in range(rounds):
-            for name in random.sample(names, len(names)):
-                if time.monotonic() > deadline:
+            while True:
+                case = children.ask(self.contender.name, "case", part=self.part)
+                if not case:
                     return
-                if self.hopeless.get(name, 0) >= HOPELESS_MOVES or (name in RARE and number % 2):
-                    continue
-                self.one(world, name, number)
+                self.one(world, case)
 
-    def one(self, world, name, number):
-        case = self.contender.make_case(name)
+    def one(self, world, name):
+        self.told[name] = self.told.get(name, 0) + 1
         try:
-            result = measure(world, self.contender, case, self.turn, number < STORIES)
+            result = measure(world, self.contender, self.contender.make_case(name), self.turn, self.told[name] <= STORIES)
         except LabError as error:
-            self.say(event="void", case=name, round=number, why=f"{error} (before case {name}, after {self.last})")
+            self.say(event="void", case=name, void="not measured", why=f"{error} (before case {name}, after {self.last})")
             self.put_right(world)
             return
-        if not result["back"]:
-            self.hopeless[name] = self.hopeless.get(name, 0) + 1
         self.last = name
         if result["void"]:
-            self.say(event="void", case=name, round=number, why=f"{result['void']} (case {name})")
+            self.say(event="void", case=name, why=f"{result['void']} (case {name})", **{key: result[key] for key in (
+                "void", "late_us", "jitter_us", "back")})
             return
-        self.say(event="move", case=name, round=number, **result)
+        self.say(event="move", case=name, **result)
 
     def put_right(self, world):
         """After a move that could not be measured: at home, on one link, nothing silenced."""

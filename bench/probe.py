@@ -102,6 +102,13 @@ class Flow:
             return None
         return max((later - earlier for earlier, later in zip(times, times[1:])), default=0) / 1e6
 
+    def jitter_us(self, since_ns, until_ns):
+        """How much longer the slowest of a hundred probes of that time took than the middle one."""
+        sent = self.source.sent_ns()
+        took = sorted(at - sent[number] for number, at in self.target.arrivals()
+                      if number < len(sent) and sent[number] and since_ns <= sent[number] <= until_ns)
+        return (took[(len(took) - 1) * 99 // 100] - took[len(took) // 2]) / 1000 if took else 0
+
     def lost(self, since_ns, until_ns):
         """Of those that were sent in that time, how many never came; and how many came more than once."""
         arrivals = [number for number, _ in self.target.arrivals()]

@@ -11,7 +11,9 @@ import unittest
 
 from world import ROOT  # first: it says where the lab is
 import probe
+import goals
 import report
+import schedule
 import table
 from lab import wait_for
 
@@ -104,6 +106,119 @@ class Documents(unittest.TestCase):
     def test_markers(self):
         page = "before\n<!-- x: made by bench/report.py -->\nold\n<!-- x: end -->\nafter\n"
         self.assertEqual(report.replace(page, "x", ["new"]), page.replace("old", "new"))
+
+
+class Merging(unittest.TestCase):
+    def made(self, gap, story=False):
+        way = {"gap_ms": gap, "lost": 1, "stall_ms": gap, "broken": 0}
+        move = {"contender": "ours (K public)", "case": "a", "to_m": way, "to_k": way, "sockets": {"timeouts": 1, "retransmits": 2},
+                "namespaces": {"timeouts": 1, "retransmits": 2}}
+        return {**move, "story": {"to_m": []}} if story else move
+
+    def test_two_runs_are_one_document(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        path = os.path.join(folder, "x.json")
+        table.write(path, "handover", "plain", [self.made(5.0, True), self.made(None)], {"moves": 2})
+        table.write(path, "handover", "plain", [self.made(7.0)], {"moves": 1}, table.read(path))
+        document = table.read(path)
+        gap = next(row for row in document["rows"] if row["metric"] == "gap-to-m")
+        self.assertEqual((gap["case"], gap["samples"]), ("a (K public)", {"ours": [5.0, None, 7.0]}))
+        self.assertEqual((gap["ours"], gap["never"]), (7.0, {"ours": 1}))
+        self.assertEqual([session["moves"] for session in document["sessions"]], [2, 1])
+        self.assertEqual(len(document["stories"]), 1)
+        self.assertEqual(table.counts(document), {("ours (K public)", "a"): (3, 1)})
+
+
+class Planning(unittest.TestCase):
+    def plan(self, rounds=2, **done):
+        cells = [schedule.Cell("ours", case, rounds, *done.get(case, ())) for case in ("a", "c")]
+        return schedule.Plan(cells + [schedule.Cell("ours", "a-relay", rounds)], 100, clock=lambda: self.now)
+
+    def setUp(self):
+        self.now = 0
+
+    def run_all(self, plan, part, back=True):
+        """What is asked for until there is nothing more."""
+        made = []
+        while case := plan.next_case("ours", part):
+            made.append(case)
+            plan.ended("ours", case, 3, back)
+        return made
+
+    def test_full_cells_leave(self):
+        plan = self.plan(a=(1,))
+        self.assertEqual(self.run_all(plan, schedule.DIRECT).count("a"), 1, "one was there already")
+        self.assertEqual(self.run_all(plan, schedule.RELAY), ["a-relay", "a-relay"])
+        self.assertIsNone(plan.neediest({}))
+
+    def test_emptiest_first_and_none_twice(self):
+        plan = self.plan()
+        self.assertEqual({plan.next_case("ours", schedule.DIRECT), plan.next_case("ours", schedule.DIRECT)}, {"a", "c"})
+        self.assertEqual(sum(cell.missing() for cell in plan.open_cells("ours", schedule.DIRECT)), 2, "two are under way")
+
+    def test_never_back_is_asked_twice(self):
+        self.assertEqual(sorted(self.run_all(self.plan(rounds=30), schedule.DIRECT, back=False)), ["a", "a", "c", "c"])
+
+    def test_void_moves_end(self):
+        self.assertLess(len(self.run_all(self.plan(), schedule.DIRECT, back=None)), 20)
+
+    def test_time_is_over(self):
+        plan, self.now = self.plan(), 101
+        self.assertIsNone(plan.next_case("ours", schedule.DIRECT))
+        self.assertIsNone(plan.neediest({}))
+
+    def test_worlds_go_to_the_neediest(self):
+        plan = self.plan(rounds=30)
+        self.assertEqual(plan.neediest({("ours", schedule.RELAY): 1}), ("ours", schedule.DIRECT))
+        self.assertEqual(plan.neediest({("ours", schedule.DIRECT): 3, ("ours", schedule.RELAY): 1}), ("ours", schedule.RELAY))
+        plan.failures[("ours", schedule.RELAY)] = schedule.FAILURES_MAX
+        self.assertEqual(plan.neediest({("ours", schedule.DIRECT): 3}), ("ours", schedule.DIRECT))
+
+    def test_turns_follow_the_wires(self):
+        turns = schedule.Turns(most=4, first=2)
+        for _ in range(100):
+            turns.judge(100, 100)
+        self.assertEqual(turns.allowed, 4)
+        turns.judge(100, schedule.JITTER_US_MAX + 1)
+        turns.judge(schedule.LATE_US_MAX + 1, 0)
+        self.assertEqual(turns.allowed, 2)
+        for _ in range(9):
+            turns.judge(schedule.LATE_US_MAX + 1, 0)
+        self.assertEqual(turns.allowed, 1)
+
+    def test_a_world_that_dies_gives_back(self):
+        desk = schedule.Desk(self.plan(), schedule.Turns(1, 1), 3)
+        kind = desk.may_start()
+        desk.next_case(kind, 7)
+        desk.take_turn(7)
+        desk.give_turn(7, schedule.Turns.part)
+        self.assertEqual(desk.turns.taken, schedule.Turns.part)
+        desk.gone(kind, 7, True)
+        self.assertEqual((desk.turns.taken, sum(cell.under_way for cell in desk.plan.cells), sum(desk.worlds.values())), (0, 0, 0))
+
+
+class Goals(unittest.TestCase):
+    def document(self, gap, stall, timeouts=0):
+        rows = [table.row("a (K public)", metric, "", {"ours": sample}) for metric, sample in (
+            ("gap-to-m", gap), ("gap-to-k", [3.0] * len(gap)), ("stall-to-m", stall), ("stall-to-k", [3.0] * len(gap)),
+            ("tcp-timeouts", [timeouts] * len(gap)), ("broken-to-m", [0] * len(gap)), ("broken-to-k", [0] * len(gap)))]
+        return {"topology": "plain", "rows": rows, "stories": []}
+
+    def test_met(self):
+        document = self.document([63.0, 64.0, 90.0], [64.0, 66.0, 95.0])
+        self.assertEqual(list(goals.missed(document)), [])
+        self.assertEqual(goals.within(document, "a (K public)", 65), "2 of 3")
+        self.assertEqual(goals.reason_lines(document, []), ["Every goal is met."])
+
+    def test_missed_with_a_reason(self):
+        document = self.document([70.0, 71.0, 63.0], [90.0, 91.0, 92.0], timeouts=1)
+        self.assertEqual([(case, what) for case, what, _, _ in goals.missed(document)],
+                         [("a (K public)", "gap"), ("a (K public)", "stall"), ("a (K public)", "timeouts")])
+        reasons = [{"cases": ["a (K public)"], "what": ["gap"], "text": "because"},
+                   {"cases": ["a (K public)"], "what": ["stall", "timeouts"], "topologies": ["plain"], "text": "since"}]
+        text = "\n".join(goals.reason_lines(document, reasons))
+        self.assertIn("70.0 instead of 65.** because", text)
+        self.assertIn("timeouts: 3 instead of 0.** since", text)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,19 @@
 """Moves as lines, as a table, and as the rows of a document."""
 import json
 import math
+import os
 
 from contenders import all_contenders
 
 NEVER = None
+PUBLIC_SUFFIX = " (K public)"
+CASE_ORDER = ("a", "a-silent", "b", "c", "c-down", "c-up", "d", "e", "e-silent", "a-relay", "d-relay", "idle")
 STORIES_OF = ("a", "d")  # of these one move a contender is kept probe by probe
 # What is read from one move: key, where it lies in a move, unit.
 METRICS = (
     ("gap-to-m", ("to_m", "gap_ms"), "ms"), ("gap-to-k", ("to_k", "gap_ms"), "ms"),
     ("lost-to-m", ("to_m", "lost"), "datagrams"), ("lost-to-k", ("to_k", "lost"), "datagrams"),
+    ("broken-to-m", ("to_m", "broken"), "streams"), ("broken-to-k", ("to_k", "broken"), "streams"),
     ("stall-to-m", ("to_m", "stall_ms"), "ms"), ("stall-to-k", ("to_k", "stall_ms"), "ms"),
     ("tcp-timeouts", ("sockets", "timeouts"), "timeouts"), ("tcp-retransmits", ("sockets", "retransmits"), "segments"),
     ("namespace-timeouts", ("namespaces", "timeouts"), "timeouts"), ("namespace-retransmits", ("namespaces", "retransmits"), "segments"),
@@ -54,8 +58,9 @@ def line(move):
         return (f"{number(one['gap_ms'])} ms lost {one['lost']:5}" if "gap_ms" in one else " " * 23) + (
             f" stall {number(one['stall_ms'])}" if "stall_ms" in one else "")
     sockets = move.get("sockets", {})
-    return (f"{move['contender']:26} {move['case']:9} {move['round']:3}  K>M {way('to_m')}  M>K {way('to_k')}  "
-            f"RTO {sockets.get('timeouts', '-')} retrans {sockets.get('retransmits', '-')} load {move['load']}")
+    return (f"{move['contender']:26} {move['case']:9} K>M {way('to_m')}  M>K {way('to_k')}  "
+            f"RTO {sockets.get('timeouts', '-')} retrans {sockets.get('retransmits', '-')} "
+            f"late {move['late_us']['p99']} jitter {move['jitter_us']} load {move['load']}")
 
 
 def cell(moves, contender, case):
@@ -69,18 +74,17 @@ def kinds_of_k(moves):
     known = all_contenders()
     present = {move["contender"] for move in moves}
     names = [name for name in known if name in present]
-    return [("", [n for n in names if not known[n].public]), (" (K public)", [n for n in names if known[n].public])]
+    return [("", [n for n in names if not known[n].public]), (PUBLIC_SUFFIX, [n for n in names if known[n].public])]
 
 
 def ordered_cases(moves):
-    order = ("a", "a-silent", "b", "c", "c-down", "c-up", "d", "e", "e-silent", "a-relay", "d-relay", "idle")
     present = {move["case"] for move in moves}
-    return [name for name in order if name in present]
+    return [name for name in CASE_ORDER if name in present]
 
 
 def short_name(contender):
     """The same name in either kind of K."""
-    return contender.replace(" (K public)", "")
+    return contender.replace(PUBLIC_SUFFIX, "")
 
 
 def row(case, metric, unit, samples):
@@ -140,20 +144,74 @@ def show_cell(case, name, some):
             f"{sum(lost) / len(some) if lost else 0:6.0f}  {stall[0]}{stall[1]}  {sum(timeouts) if timeouts else '-':>4}")
 
 
-def write(path, bench, topology, moves):
+def read(path):
+    """A document that is there already, or None."""
+    if not os.path.exists(path):
+        return None
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def long_name(name, case):
+    """The contender of a row, from its short name and whether K is public there."""
+    public = case.endswith(PUBLIC_SUFFIX)
+    return next((known for known, kind in all_contenders().items() if short_name(known) == name and kind.public == public), name)
+
+
+def counts(document):
+    """{(contender, case): (moves, those that never ended)} of what a document has."""
+    found = {}
+    for one in document["rows"]:
+        if one["metric"] in ("gap-to-m", "gap-to-k", "stall-to-m"):
+            for name, sample in one["samples"].items():
+                key = (long_name(name, one["case"]), one["case"].removesuffix(PUBLIC_SUFFIX))
+                moves, never = found.get(key, (0, 0))
+                found[key] = (max(moves, len(sample)), max(never, sample.count(NEVER)))
+    return found
+
+
+def merged(old, new):
+    """Rows of two runs as one: their samples one behind the other."""
+    rows_by_key = {(one["case"], one["metric"]): one for one in old}
+    made = []
+    for one in new:
+        before = rows_by_key.pop((one["case"], one["metric"]), {"samples": {}})["samples"]
+        names = list(dict.fromkeys([*before, *one["samples"]]))
+        samples = {name: before.get(name, []) + one["samples"].get(name, []) for name in names}
+        made.append(row(one["case"], one["metric"], one["unit"], samples))
+    made += rows_by_key.values()
+    return sorted(made, key=row_order)
+
+
+def row_order(one):
+    case = one["case"].removesuffix(PUBLIC_SUFFIX)
+    metrics = [name for name, _, _ in METRICS]
+    return (one["case"] != case, CASE_ORDER.index(case), metrics.index(one["metric"]))
+
+
+def stories_of(moves):
+    """Of the moves of some cases, one a contender."""
     first = {}
     for move in moves:
         if "story" in move and move["case"] in STORIES_OF:
             first.setdefault((move["contender"], move["case"]), {key: move[key] for key in ("contender", "case", "story")})
-    stories = list(first.values())
-    write_rows(path, bench, topology, rows(moves), stories=stories)
+    return first
+
+
+def write(path, bench, topology, moves, session, before=None):
+    """The document of a run, behind what an earlier one left in it."""
+    before = before or {"rows": [], "stories": [], "sessions": []}
+    stories = {**{(story["contender"], story["case"]): story for story in before["stories"]}, **stories_of(moves)}
+    write_rows(path, bench, topology, merged(before["rows"], rows(moves)), stories=list(stories.values()),
+               sessions=[*before.get("sessions", []), session])
 
 
 def write_rows(path, bench, topology, made, **more):
     """The document, one row a line."""
     head = {"schema": "ntm.bench/1", "bench": bench, "topology": topology}
-    with open(path, "w", encoding="utf-8") as file:
+    with open(path + ".new", "w", encoding="utf-8") as file:
         file.write(json.dumps(head)[:-1] + ', "rows": [\n' + ",\n".join(json.dumps(row) for row in made) + "\n]")
         for name, values in more.items():
             file.write(f', "{name}": [\n' + ",\n".join(json.dumps(value, separators=(",", ":")) for value in values) + "\n]")
         file.write("}\n")
+    os.replace(path + ".new", path)

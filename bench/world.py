@@ -43,7 +43,10 @@ def peer(name):
 
 
 class World(Lab):
-    """One contender's internet. m and k are the two ends; public says which kind of K."""
+    """One contender's internet. m and k are the two ends; public says which kind of K. What is measured goes before what else runs on the
+    machine, the tools that set up and look included."""
+
+    start_with = ("nice", "-n", "-10")
 
     def __init__(self, name, public=False, topology="plain"):
         self.public, self.topology = public, topology
