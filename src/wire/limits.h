@@ -50,6 +50,7 @@ enum {
 
 	/* Paths and replay (design 5, security 1). */
 	PATHS_MAX = 4,	      /* counter spaces of one session */
+	MISSING_MAX = 8,      /* spans of counters that a Receipt tells as missing, per space */
 	LINK_SPACE = 0,	      /* of node and coordinator: its packets show where the node is */
 	LINK_SPACE_ASIDE = 1, /* the node asks how it is seen from another of its addresses: shows nothing */
 	REPLAY_WINDOW = 8192, /* packets; 5 ms at 10 Gbit/s of full segments is 4,400 */

@@ -81,15 +81,38 @@ enum err move_decode(struct reader *r, struct move *ret)
 void receipt_encode(const struct receipt *m, struct writer *w)
 {
 	for (uint8_t path = 0; path < PATHS_MAX; path++) {
+		const struct receipt_space *space = &m->spaces[path];
+		uint64_t edge = space->next;
 		size_t begun;
 
-		if (m->next[path] == 0)
+		if (edge == 0)
 			continue;
 		begun = field_begin(w, FIELD_RECEIVED);
 		write_u8(w, path);
-		write_u48(w, m->next[path]);
+		write_u48(w, edge);
+		for (unsigned i = 0; i < space->missing_count; edge = space->missing[i++].first) {
+			write_u16(w, (uint16_t)(edge - space->missing[i].end));
+			write_u16(w, (uint16_t)(space->missing[i].end - space->missing[i].first));
+		}
 		field_end(w, begun);
 	}
+}
+
+/* Downward from what has arrived: how many have, how many have not; neither is none. */
+static bool take_missing(struct reader *value, struct receipt_space *space)
+{
+	uint64_t edge = space->next;
+
+	while (reader_left(value) > 0) {
+		uint16_t arrived = read_u16(value), missing = read_u16(value);
+
+		if (space->missing_count == MISSING_MAX || arrived == 0 || missing == 0 ||
+		    edge < (uint64_t)arrived + missing)
+			return false;
+		edge -= (uint64_t)arrived + missing;
+		space->missing[space->missing_count++] = (struct span){edge, edge + missing};
+	}
+	return true;
 }
 
 static bool take_receipt(void *message, uint8_t type, struct reader *value)
@@ -100,12 +123,12 @@ static bool take_receipt(void *message, uint8_t type, struct reader *value)
 	if (type != FIELD_RECEIVED)
 		return false;
 	path = read_u8(value);
-	if (path >= PATHS_MAX || m->next[path] > 0) {
+	if (path >= PATHS_MAX || m->spaces[path].next > 0) {
 		reader_fail(value, ERR_MALFORMED);
 		return true;
 	}
-	m->next[path] = read_u48(value);
-	if (m->next[path] == 0)
+	m->spaces[path].next = read_u48(value);
+	if (m->spaces[path].next == 0 || !take_missing(value, &m->spaces[path]))
 		reader_fail(value, ERR_MALFORMED);
 	return true;
 }

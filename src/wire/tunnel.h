@@ -22,12 +22,24 @@ struct move {
 	bool kept;		      /* where it was before it is still: make before break */
 };
 
+/* Counters [first, end). */
+struct span {
+	uint64_t first, end;
+};
+
+/* What has come in one counter space. */
+struct receipt_space {
+	uint64_t next; /* the highest counter of data, and one; 0: nothing yet */
+	uint8_t missing_count;
+	struct span missing[MISSING_MAX]; /* below it, newest first; there may be more, older ones */
+};
+
 /*
- * What has come of the other end's data (sealed packets without SEALED_CONTROL), by counter space: the highest counter
- * and one; 0: nothing yet. The newest says it all: receipts are not repeated and may get lost.
+ * What has come of the other end's data (sealed packets without SEALED_CONTROL), by counter space. The newest says it
+ * all: receipts are not repeated and may get lost.
  */
 struct receipt {
-	uint64_t next[PATHS_MAX];
+	struct receipt_space spaces[PATHS_MAX];
 };
 
 struct path_challenge {

@@ -471,7 +471,7 @@ const struct codec codecs[] = {
 	{"tunnel_hello", false, sizeof(struct tunnel_hello), 1, sample_tunnel_hello, put_tunnel_hello,
 	 get_tunnel_hello},
 	{"move", false, sizeof(struct move), 2, sample_move, put_move, get_move},
-	{"receipt", false, sizeof(struct receipt), 2, sample_receipt, put_receipt, get_receipt},
+	{"receipt", false, sizeof(struct receipt), 3, sample_receipt, put_receipt, get_receipt},
 	{"path_challenge", false, sizeof(struct path_challenge), 1, sample_path_challenge, put_path_challenge,
 	 get_path_challenge},
 	{"path_response", false, sizeof(struct path_response), 2, sample_path_response, put_path_response,

@@ -370,15 +370,17 @@ void sample_move(unsigned index, void *message)
 	m->kept = true;
 }
 
-/* Two spaces, and none. */
+/* Two spaces; none; one with holes. */
 void sample_receipt(unsigned index, void *message)
 {
 	struct receipt *m = message;
 
-	if (index > 0)
-		return;
-	m->next[0] = 7;
-	m->next[3] = COUNTER_LIMIT;
+	if (index == 0) {
+		m->spaces[0].next = 7;
+		m->spaces[3].next = COUNTER_LIMIT;
+	} else if (index == 2) {
+		m->spaces[0] = (struct receipt_space){.next = 700, .missing_count = 2, .missing = {{600, 699}, {0, 1}}};
+	}
 }
 
 /* There is only one shape. */

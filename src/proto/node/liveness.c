@@ -10,8 +10,14 @@
 #include "proto/node/machine.h"
 #include "wire/message.h"
 
-enum { QUIET_PAUSES = 8, RECEIPT_BYTES = 1 << 19 }; /* told at once: the sender keeps what is not acknowledged */
-#define RECEIPT_DELAY_US (15 * USEC_PER_MSEC)
+enum {
+	QUIET_PAUSES = 8,
+	WAITED_ENOUGH = 32,	 /* receipts, before the longest of them is believed to be usual */
+	RECEIPT_BYTES = 1 << 19, /* told at once: the sender keeps what is not acknowledged */
+};
+#define RECEIPT_DELAY_US (4 * USEC_PER_MSEC)
+#define WAITED_SLACK_US (2 * USEC_PER_MSEC)
+#define WAITED_FADES_US (8 * USEC_PER_SEC)
 #define PATIENCE_MIN_US (45 * USEC_PER_MSEC)
 #define QUIET_MIN_US (30 * USEC_PER_MSEC)
 #define QUIET_MAX_US (250 * USEC_PER_MSEC)
@@ -19,13 +25,35 @@ enum { QUIET_PAUSES = 8, RECEIPT_BYTES = 1 << 19 }; /* told at once: the sender 
 #define PROVE_AGAIN_US (1 * USEC_PER_SEC)
 #define OTHERS_PATIENCE_US (50 * USEC_PER_MSEC) /* for the coordinator's or relay's answer beyond its RTT */
 
-/* Before the first RTT there is nothing to go by. */
+static int64_t smaller(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Before the first RTT there is nothing to go by; a path whose receipts have been punctual deserves little. */
 int64_t path_patience_us(const struct path *path)
 {
 	int64_t pause = path->rtt_us / 2 > PATIENCE_MIN_US ? path->rtt_us / 2 : PATIENCE_MIN_US;
 	int64_t patience = path->rtt_us + pause + 4 * path->rtt_var_us, silence = path_silence_us(path);
 
-	return path->rtt_us < 0 || patience > silence ? silence : patience;
+	if (path->rtt_us < 0)
+		return silence;
+	if (path->waited_count >= WAITED_ENOUGH)
+		patience = smaller(patience, path->waited_us + path->waited_us / 64 + WAITED_SLACK_US);
+	return smaller(patience, silence);
+}
+
+/* The longest counts, and fades: jitter of seconds ago comes again. */
+static void note_waited(struct path *path, struct time_us now)
+{
+	int64_t waited_us = time_since(now, path->awaiting_since), pause_us = time_since(now, path->waited_at);
+
+	if (waited_us > path->waited_us)
+		path->waited_us = waited_us;
+	else
+		path->waited_us -= (path->waited_us - waited_us) * smaller(pause_us, WAITED_FADES_US) / WAITED_FADES_US;
+	path->waited_at = now;
+	path->waited_count += path->waited_count < WAITED_ENOUGH;
 }
 
 /* E3's figure, and the goal of design 7. */
@@ -61,6 +89,7 @@ void path_proved(struct node *node, struct peer *peer, struct path *path, struct
 	node_proved_on(node, at, &path->route.local.ip);
 	path->proved = time_since(at, path->proved) > 0 ? at : path->proved;
 	if (path->awaiting && time_since(at, path->awaiting_since) >= 0) {
+		note_waited(path, now);
 		path->awaiting_since = outbox_oldest(&node->outbox, &peer->sending, at);
 		path->awaiting = path->awaiting_since.us != TIME_NEVER.us;
 		if (path->awaiting)
@@ -79,7 +108,7 @@ void path_proved(struct node *node, struct peer *peer, struct path *path, struct
 /* The packet path: a few stores. */
 void liveness_note(struct peer *peer, uint8_t space, uint64_t counter, size_t bytes)
 {
-	uint64_t *next = &peer->receiving.seen.next[space];
+	uint64_t *next = &peer->receiving.seen.spaces[space].next;
 
 	if (counter >= *next)
 		*next = counter + 1;
@@ -97,6 +126,11 @@ static void send_receipt(struct node *node, struct peer *peer, struct time_us no
 
 	receiving->due = TIME_NEVER;
 	receiving->bytes = 0;
+	for (uint8_t i = 0; i < PATHS_MAX; i++) {
+		struct receipt_space *space = &receiving->seen.spaces[i];
+
+		space->missing_count = session_missing(peer->session, i, space->next, space->missing, MISSING_MAX);
+	}
 	message_header_encode(MESSAGE_RECEIPT, ++node->transaction, &w);
 	receipt_encode(&receiving->seen, &w);
 	if (writer_finish(&w, &size) != OK)
@@ -166,12 +200,13 @@ void liveness_receipt(struct node *node, struct peer *peer, struct time_us now, 
 	struct time_us oldest;
 
 	for (uint8_t space = 0; space < PATHS_MAX; space++) {
-		uint64_t next = receipt->next[space];
+		const struct receipt_space *told = &receipt->spaces[space];
+		struct receipt_space *known = &peer->sending.arrived.spaces[space];
 
-		if (next > session_next_counter(peer->session, space))
+		if (told->next > session_next_counter(peer->session, space))
 			node->counters.dropped_malformed++;
-		else if (next > peer->sending.delivered[space])
-			peer->sending.delivered[space] = next;
+		else if (told->next >= known->next)
+			*known = *told;
 	}
 	if (!path || !path->awaiting || peer->second >= 0)
 		return;

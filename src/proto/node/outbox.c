@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "wire/header.h"
 
+#define MISSING_SPAN_US (500 * 1000LL)
+
 /* Entries and memory live as long as the node. */
 void outbox_init(struct outbox *box)
 {
@@ -38,17 +40,37 @@ static struct outbox_chunk *chunk_of(struct outbox *box, size_t offset)
 	return &box->chunks[offset / OUTBOX_CHUNK];
 }
 
-/* May this entry still have to be sent again? */
-static bool is_needed(const struct outbox_entry *entry, struct time_us since)
+/* Nothing that was sealed after it has arrived either, or part of it: it may still be on its way. */
+static bool is_pending(const struct outbox_entry *entry, struct time_us since)
 {
 	return entry->owner && !entry->is_repeat && time_since(entry->at, since) >= 0 &&
-	       entry->counter + entry->segments > entry->owner->delivered[entry->space];
+	       entry->counter + entry->segments > entry->owner->arrived.spaces[entry->space].next;
+}
+
+/* Later ones have arrived, this has not: it keeps no memory from being used again, but goes again if it is there. */
+static bool is_missing(const struct outbox_entry *entry, struct time_us now)
+{
+	const struct receipt_space *space = entry->owner ? &entry->owner->arrived.spaces[entry->space] : NULL;
+
+	if (!space || entry->is_repeat || time_since(now, entry->at) > MISSING_SPAN_US)
+		return false;
+	for (unsigned i = 0; i < space->missing_count; i++)
+		if (entry->counter < space->missing[i].end &&
+		    entry->counter + entry->segments > space->missing[i].first)
+			return true;
+	return false;
+}
+
+/* Is it to be sent again in a replay of what was sealed since then? */
+static bool is_needed(const struct outbox_entry *entry, struct time_us now, struct time_us since)
+{
+	return is_pending(entry, since) || (time_since(entry->at, since) >= 0 && is_missing(entry, now));
 }
 
 static bool is_chunk_needed(const struct outbox *box, const struct outbox_chunk *chunk, struct time_us since)
 {
 	for (uint64_t i = chunk->first > box->first ? chunk->first : box->first; i < chunk->end; i++)
-		if (is_needed(entry_at(box, i), since))
+		if (is_pending(entry_at(box, i), since))
 			return true;
 	return false;
 }
@@ -79,9 +101,9 @@ static bool open_chunk(struct outbox *box, struct time_us now)
 }
 
 /* What nobody needs any more is forgotten: two for each that comes, so that it never lags behind. */
-static void trim(struct outbox *box, struct time_us since)
+static void trim(struct outbox *box, struct time_us now, struct time_us since)
 {
-	for (int i = 0; i < 2 && box->first < box->next && !is_needed(entry_at(box, box->first), since); i++)
+	for (int i = 0; i < 2 && box->first < box->next && !is_needed(entry_at(box, box->first), now, since); i++)
 		box->first++;
 }
 
@@ -90,12 +112,12 @@ static bool make_entry(struct outbox *box, struct time_us now)
 {
 	struct time_us since = time_add(now, -REPLAY_SPAN_MAX_US);
 
-	trim(box, since);
+	trim(box, now, since);
 	if (box->end - box->first < OUTBOX_ENTRIES)
 		return true;
 	if (box->first == box->next)
 		return false;
-	if (is_needed(entry_at(box, box->first), since))
+	if (is_pending(entry_at(box, box->first), since))
 		box->forgotten_at = entry_at(box, box->first)->at;
 	box->first++;
 	return true;
@@ -212,10 +234,10 @@ uint32_t outbox_replay(struct outbox *box, struct time_us now, const struct outb
 	for (uint64_t i = box->first; i < last; i++) {
 		const struct outbox_entry old = *entry_at(box, i); /* its slot may become that of its repetition */
 
-		if (old.owner != owner || !is_needed(&old, since))
+		if (old.owner != owner || !is_needed(&old, now, since))
 			continue;
 		if (i < chunk_of(box, old.offset)->first || old.size > *bytes_left || !make_entry(box, now)) {
-			lost += old.segments;
+			lost += is_pending(&old, since) ? old.segments : 0;
 			continue;
 		}
 		repeat(box, now, &old, route);
@@ -235,7 +257,7 @@ void outbox_replay_on(struct outbox *box, struct time_us now, const struct outbo
 	for (uint64_t i = *cursor > box->first ? *cursor : box->first; i < last; i++) {
 		const struct outbox_entry old = *entry_at(box, i);
 
-		if (old.owner == owner && is_needed(&old, since) && i >= chunk_of(box, old.offset)->first) {
+		if (old.owner == owner && is_needed(&old, now, since) && i >= chunk_of(box, old.offset)->first) {
 			if (old.size > *bytes_left || !make_entry(box, now))
 				return;
 			repeat(box, now, &old, route);
@@ -249,7 +271,7 @@ void outbox_replay_on(struct outbox *box, struct time_us now, const struct outbo
 struct time_us outbox_oldest(const struct outbox *box, const struct outbox_owner *owner, struct time_us since)
 {
 	for (uint64_t i = box->first; i < box->end; i++)
-		if (entry_at(box, i)->owner == owner && is_needed(entry_at(box, i), since))
+		if (entry_at(box, i)->owner == owner && is_pending(entry_at(box, i), since))
 			return entry_at(box, i)->at;
 	return TIME_NEVER;
 }

@@ -12,7 +12,7 @@
 
 #include "base/datagram.h"
 #include "base/time.h"
-#include "wire/limits.h"
+#include "wire/tunnel.h"
 
 enum {
 	OUTBOX_CHUNK = 1 << 20,	  /* bytes */
@@ -24,7 +24,7 @@ enum {
 
 /* Whose packets these are: what the other end has received of them, by counter space. */
 struct outbox_owner {
-	uint64_t delivered[PATHS_MAX]; /* highest counter known to have arrived, and one */
+	struct receipt arrived;
 };
 
 struct outbox_entry {

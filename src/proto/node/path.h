@@ -38,6 +38,9 @@ struct path {
 	struct time_us heard; /* last authenticated packet over it; us 0: never */
 	bool awaiting;	      /* data was sent that is to be acknowledged */
 	struct time_us awaiting_since, doubtful_since;
+	int64_t waited_us;	  /* longest that a receipt was lately waited for; it fades */
+	uint16_t waited_count;	  /* receipts seen, up to WAITED_ENOUGH */
+	struct time_us waited_at; /* of the last one */
 	struct time_us proved;	  /* when what was last known to arrive was sent */
 	uint16_t mtu;		  /* largest inner packet that is sent over it */
 	uint16_t mtu_proved;	  /* ... that has passed: until all has, TCP is cut to this (E7) */
@@ -90,7 +93,7 @@ void path_run(struct node *node, struct peer *peer, struct time_us now);
  * liveness.c: is data on the active path acknowledged? After path_patience_us without a receipt it is in doubt: data
  * goes another way as well. After path_silence_us it is dead.
  */
-/* When a receipt is overdue: RTT, half of it or 45 ms more for the receiver's pause, and four deviations. */
+/* When a receipt is overdue: longer than any lately; at most RTT, half of it or 45 ms more, and four deviations. */
 int64_t path_patience_us(const struct path *path);
 /* When a path is dead: max(3 RTT, 250 ms). */
 int64_t path_silence_us(const struct path *path);

@@ -5,6 +5,11 @@ static uint64_t *word_of(struct replay *replay, uint64_t counter)
 	return &replay->words[counter / 64 % REPLAY_WORDS];
 }
 
+static bool was_seen(const struct replay *replay, uint64_t counter)
+{
+	return replay->words[counter / 64 % REPLAY_WORDS] >> (counter % 64) & 1;
+}
+
 /* Contract in the header. */
 bool replay_is_fresh(const struct replay *replay, uint64_t counter)
 {
@@ -12,7 +17,30 @@ bool replay_is_fresh(const struct replay *replay, uint64_t counter)
 		return true;
 	if (replay->next - counter > REPLAY_WINDOW)
 		return false;
-	return !(replay->words[counter / 64 % REPLAY_WORDS] >> (counter % 64) & 1);
+	return !was_seen(replay, counter);
+}
+
+/* Whole words that were seen are passed at once. */
+uint8_t replay_missing(const struct replay *replay, uint64_t below, struct span *ret, uint8_t max)
+{
+	uint64_t floor = replay->next > REPLAY_WINDOW ? replay->next - REPLAY_WINDOW : 0;
+	uint8_t count = 0;
+
+	for (uint64_t at = below; at > floor && count < max;) {
+		uint64_t end;
+
+		if (at % 64 == 0 && at >= floor + 64 && ~replay->words[(at - 1) / 64 % REPLAY_WORDS] == 0) {
+			at -= 64;
+			continue;
+		}
+		end = at--;
+		if (was_seen(replay, at))
+			continue;
+		while (at > floor && !was_seen(replay, at - 1))
+			at--;
+		ret[count++] = (struct span){at, end};
+	}
+	return count;
 }
 
 /* Words between the old and the new highest hold bits of counters one ring earlier: they are cleared before use. */

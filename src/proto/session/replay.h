@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "wire/limits.h"
+#include "wire/tunnel.h"
 
 enum { REPLAY_WORDS = REPLAY_WINDOW / 64 + 1 }; /* one more than the window, as its edge may lie inside a word */
 
@@ -20,5 +20,7 @@ struct replay {
 
 /* Neither seen before nor REPLAY_WINDOW or more behind the highest. */
 bool replay_is_fresh(const struct replay *replay, uint64_t counter);
+/* Spans of counters below `below` that were not seen, newest first, as far down as the window tells; at most max. */
+uint8_t replay_missing(const struct replay *replay, uint64_t below, struct span *ret, uint8_t max);
 /* Only for a counter that is fresh. True when it is the highest so far. */
 bool replay_mark(struct replay *replay, uint64_t counter);

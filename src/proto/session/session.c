@@ -188,6 +188,12 @@ uint64_t session_next_counter(const struct session *session, uint8_t path)
 }
 
 /* Contract in the header. */
+uint8_t session_missing(const struct session *session, uint8_t path, uint64_t below, struct span *ret, uint8_t max)
+{
+	return replay_missing(&session->windows[path], below, ret, max);
+}
+
+/* Contract in the header. */
 struct time_us session_key_since(const struct session *session)
 {
 	return sending_epoch(session)->since;

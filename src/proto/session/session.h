@@ -9,6 +9,7 @@
 #include "proto/session/handshake.h"
 #include "wire/direction.h"
 #include "wire/header.h"
+#include "wire/tunnel.h"
 
 struct session;
 
@@ -45,6 +46,8 @@ bool session_is_initiator(const struct session *session);
 enum suite session_suite(const struct session *session);
 /* Counter of the next packet that is sealed in this space. */
 uint64_t session_next_counter(const struct session *session, uint8_t path);
+/* What of the other end's packets below `below` is missing in this space: as replay_missing. */
+uint8_t session_missing(const struct session *session, uint8_t path, uint64_t below, struct span *ret, uint8_t max);
 /* Age of the sending key. */
 struct time_us session_key_since(const struct session *session);
 /* Has the current key done its time or count, so that the initiator should rekey now? */

@@ -122,6 +122,25 @@ static void test_edge_does_not_shade_the_front(void **state)
 
 enum { MODEL_COUNTERS = 200000 };
 
+/* Every span is whole, in falling order, and nothing between two of them is missing. */
+static void assert_missing(const struct replay *replay, const bool *seen, uint64_t below)
+{
+	uint64_t floor = replay->next > REPLAY_WINDOW ? replay->next - REPLAY_WINDOW : 0, at = below;
+	struct span spans[5];
+	uint8_t count = replay_missing(replay, below, spans, 5);
+
+	for (uint8_t i = 0; i < count; i++) {
+		assert_true(spans[i].first < spans[i].end && spans[i].end <= at);
+		for (; at > spans[i].end; at--)
+			assert_true(seen[at - 1]);
+		for (; at > spans[i].first; at--)
+			assert_false(seen[at - 1]);
+		assert_true(at == floor || seen[at - 1]);
+	}
+	for (; count < 5 && at > floor; at--)
+		assert_true(seen[at - 1]);
+}
+
 static void test_random_walk_against_model(void **state)
 {
 	static bool seen[MODEL_COUNTERS];
@@ -148,6 +167,8 @@ static void test_random_walk_against_model(void **state)
 		if (expected && (!any || counter > highest))
 			highest = counter;
 		any = true;
+		if (i % 64 == 0)
+			assert_missing(&replay, seen, i % 128 == 0 ? replay.next : counter);
 	}
 }
 

@@ -114,6 +114,7 @@ static const struct golden goldens[] = {
 	{"move", 1, "870004000000076a0000"},
 	{"receipt", 0, "2100070000000000000721000703fffffff00000"},
 	{"receipt", 1, ""},
+	{"receipt", 2, "21000f000000000002bc0001006302570001"},
 	{"path_challenge", 0, "100010c0c1c2c3c4c5c6c7c8c9cacbcccdcecf"},
 	{"path_response", 0, "100010c0c1c2c3c4c5c6c7c8c9cacbcccdcecf040013061cc720010db8000000000000000000000009"},
 	{"path_response", 1, "100010c0c1c2c3c4c5c6c7c8c9cacbcccdcecf"},
