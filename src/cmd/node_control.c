@@ -147,13 +147,49 @@ static void tell_why(struct host *host, uint64_t client, const struct why_questi
 		      why.reachable ? "" : error);
 }
 
+static bool is_inside(const struct host *host, const struct ip *ip)
+{
+	const struct network *network = node_get_network(host->node);
+
+	for (int i = 0; i < network->coordinator_count; i++)
+		if (prefix_contains(&network->coordinators[i].pool4, ip) ||
+		    prefix_contains(&network->coordinators[i].pool6, ip))
+			return true;
+	return false;
+}
+
+/* A host outside the overlay: why it is reached is why its exit is, and what that says. */
+static void why_general(struct host *host, uint64_t client, const struct ip *ip)
+{
+	struct why_question question = {.name = "", .general = *ip};
+	struct node_exit_status status;
+	struct host_task *task;
+	int rule = node_exit_rule_for(host->node, ip);
+	json_t *request;
+
+	if (rule < 0 || !node_get_exit(host->node, (size_t)rule, &status)) {
+		question.is_foreign = true;
+		tell_why(host, client, &question);
+		return;
+	}
+	request = json_pack("{ss}", "name", status.name);
+	if (start_named(host, client, request, TASK_WHY, &task))
+		task->general = *ip;
+	json_decref(request);
+}
+
 /* A name that cannot be contacted has its answer at once. */
 static void verb_why(struct host *host, uint64_t client, const json_t *request)
 {
 	const char *name = json_string_value(json_object_get(request, "name"));
 	char fqdn[FQDN_MAX_SIZE + 1];
 	struct host_task *task;
+	struct ip ip;
 
+	if (name && ip_parse(name, &ip) == OK && !is_inside(host, &ip)) {
+		why_general(host, client, &ip);
+		return;
+	}
 	if (name && full_name(host, name, fqdn) && node_contact(host->node, clock_now(), fqdn) != OK)
 		tell_why(host, client, &(struct why_question){.name = fqdn, .is_foreign = true});
 	else
@@ -247,6 +283,7 @@ static struct why_question why_question_of(const struct host_task *task, struct 
 {
 	return (struct why_question){
 		.name = task->name,
+		.general = task->general,
 		.refused = task->refused,
 		.reason = task->reason,
 		.has_asked = task->sent > 0,
@@ -373,6 +410,8 @@ static void run_why(struct host *host, struct host_task *task, struct time_us no
 	if (task->sent == 0 && node_ping(host->node, now, task->name, token_of(host, task), 1) == OK) {
 		task->sent = 1;
 		task->awaiting_since = now;
+		if (task->general.family)
+			(void)!node_ask_general(host->node, now, &task->general);
 	}
 	task->next = time_add(now, CONTACT_POLL_US);
 	if (time_reached(now, task->deadline) || why_is_settled(host, &question, time_since(now, task->started), now))

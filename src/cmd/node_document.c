@@ -172,6 +172,7 @@ json_t *document_status(const struct host *host, struct time_us now)
 		"address", addr_json(&status.coordinator), "state", status.coordinator_ok ? "ok" : "unreachable",
 		"rtt_us", optional_us(status.coordinator_rtt_us), "peers", peers, "counters",
 		counters_json(&status.counters));
+	json_object_set_new(document, "exits", node_exit_list(host));
 	if (host->exit)
 		json_object_set_new(document, "exit", exit_report_document(host));
 	return document;
@@ -191,6 +192,7 @@ static const char *event_name(enum node_event_type type)
 	case NODE_EVENT_COORDINATOR_UP: return "coordinator-up";
 	case NODE_EVENT_COORDINATOR_DOWN: return "coordinator-down";
 	case NODE_EVENT_REKEY: return "rekey";
+	case NODE_EVENT_EXIT_SELECTED: return "exit-selected";
 	case NODE_EVENT_REFUSED:
 	case NODE_EVENT_PEER_REFUSED: return "error";
 	default: return NULL;

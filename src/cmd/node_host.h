@@ -45,6 +45,7 @@ struct host_task {
 	bool direct, relayed_only, awaiting;
 	int64_t interval_us, rtt_min_us, rtt_max_us, rtt_sum_us;
 	/* why */
+	struct ip general; /* a host outside the overlay, asked about with its exit */
 	bool refused;
 	uint8_t reason;
 	/* handover */
@@ -99,6 +100,7 @@ int node_main(enum program program, int argc, char **argv);
 /* node_exit.c: what leaves the overlay, as the settings say. */
 must_use enum err node_exit_use(struct host *host, char error[HOST_ERROR_MAX]);
 void node_exit_routes(const struct settings *settings, struct net_setup *setup);
+json_t *node_exit_list(const struct host *host); /* the caller's */
 /* The control socket's "exit": other settings of it for a node that is up. */
 void node_exit_change(struct host *host, uint64_t client, const json_t *request);
 

@@ -270,6 +270,51 @@ static const struct node_path_status *add_peer(struct steps *steps, const struct
 	return way;
 }
 
+/* Which prefix decides, and who carries it. */
+static bool add_exit(struct steps *steps, const struct host *host, const struct ip *ip)
+{
+	char text[WHY_TEXT_MAX], prefix[ADDR_TEXT_MAX], other[60] = "";
+	int rule = node_exit_rule_for(host->node, ip);
+	struct node_exit_status status;
+
+	if (rule < 0 || !node_get_exit(host->node, (size_t)rule, &status)) {
+		add(steps, "exit", true, "none is used for it: it is reached from this machine's own address", "");
+		return false;
+	}
+	if (status.place > 0)
+		snprintf(other, sizeof other, ", which took over from the one before it in the list");
+	else if (status.rule.count > 1)
+		snprintf(other, sizeof other, ", the first of %u", status.rule.count);
+	snprintf(text, sizeof text, "%s goes through %s%s", prefix_format(&status.rule.prefix, prefix), status.name,
+		 other);
+	add(steps, "exit", true, text, "");
+	return true;
+}
+
+/* What became of our echo there. Many hosts answer none: silence is no failure. */
+static void add_general(struct steps *steps, const struct host *host, const struct ip *ip)
+{
+	static const char *const refusals[] = {
+		[NODE_REFUSAL_DESTINATION] = "the exit refuses this destination by its rules",
+		[NODE_REFUSAL_NODE] = "the exit lets only other nodes out",
+		[NODE_REFUSAL_QUOTA] = "the exit says that this node's quota of today is used up",
+	};
+	struct node_general_answer answer;
+	char text[WHY_TEXT_MAX];
+
+	node_get_general_answer(host->node, ip, &answer);
+	if (answer.refusal != NODE_REFUSAL_NONE) {
+		add(steps, "host", false, refusals[answer.refusal],
+		    "whoever runs the exit decides that: exit-for, exit-allow, exit-deny and exit-quota there");
+		return;
+	}
+	if (answer.has_answered)
+		snprintf(text, sizeof text, "answered an echo in %.1f ms", (double)answer.rtt_us / 1000);
+	else
+		snprintf(text, sizeof text, "%s", "has not answered an echo; the exit has refused nothing");
+	add(steps, "host", true, text, "");
+}
+
 /* Everything that can be known is told, also behind a step that failed: a tunnel may live on without a coordinator. */
 void why_make(const struct host *host, const struct why_question *question, struct time_us now, struct why *ret)
 {
@@ -277,23 +322,33 @@ void why_make(const struct host *host, const struct why_question *question, stru
 	struct node_status status;
 	const struct node_path_status *way = NULL;
 	struct steps steps = {json_array(), ret->cause};
-	bool known = !question->is_foreign && find_peer(host, now, question->name, &peer);
+	char asked[ADDR_TEXT_MAX];
+	bool has_peer = !question->is_foreign, known = has_peer && find_peer(host, now, question->name, &peer);
 
 	ret->cause[0] = 0;
 	node_get_status(host->node, now, &status);
 	add_this_node(&steps, host, &status);
 	add_network(&steps, host);
 	add_mapped(&steps, host);
-	add_name(&steps, question, &status);
-	if (!question->is_foreign) {
+	if (question->general.family)
+		has_peer = add_exit(&steps, host, &question->general);
+	else
+		add_name(&steps, question, &status);
+	if (has_peer) {
 		add_directory(&steps, &status);
 		add_direction(&steps, question, known ? &peer : NULL);
 	}
 	if (known)
 		way = add_peer(&steps, &peer, question);
-	ret->reachable = way && peer.has_session && (!question->has_asked || question->has_answered);
-	ret->document = json_pack("{ss ss so sb so}", "schema", "ntm.why/1", "name", question->name, "steps",
-				  steps.list, "reachable", ret->reachable, "path",
+	if (has_peer && question->general.family)
+		add_general(&steps, host, &question->general);
+	ret->reachable = way && peer.has_session && (!question->has_asked || question->has_answered) &&
+			 (!question->general.family || !ret->cause[0]);
+	if (!has_peer && question->general.family)
+		ret->reachable = net_watch_snapshot(host->watch)->count > 0;
+	ret->document = json_pack("{ss ss so sb so}", "schema", "ntm.why/1", "name",
+				  question->general.family ? ip_format(&question->general, asked) : question->name,
+				  "steps", steps.list, "reachable", ret->reachable, "path",
 				  way ? json_string(way->kind == PATH_RELAY ? "relay" : "direct") : json_null());
 }
 

@@ -14,8 +14,9 @@ struct why {
 
 /* What is asked about: a name, and how its coordinator answered, if it did. */
 struct why_question {
-	const char *name; /* full */
-	bool is_foreign;  /* not a name of another node of this network */
+	const char *name;  /* full */
+	bool is_foreign;   /* not a name of another node of this network */
+	struct ip general; /* asked about a host outside the overlay: then the name is its exit's; family 0: not so */
 	bool refused;
 	uint8_t reason;		      /* enum reason */
 	bool has_asked, has_answered; /* by an echo over the tunnel */

@@ -142,7 +142,7 @@ struct settings {
 
 	/* Node: what leaves the overlay. */
 	bool exit;	  /* everything goes through an exit */
-	char *exit_via;	  /* its name */
+	char *exit_via;	  /* names of exits between commas, in order of preference */
 	char *exit_route; /* prefixes that go there; see setting_rule_next */
 
 	/* Exit. */
@@ -187,9 +187,11 @@ void settings_finish(struct settings *settings);
 int settings_start(struct settings *ret, enum program program, int argc, char *const argv[]);
 
 /* One entry of a list like "10.1.0.0/16,0.0.0.0/0@25": which destinations. Ports 0 and 0: all of them. */
+enum { SETTING_VIA_MAX = 256 };
 struct setting_rule {
 	struct prefix prefix;
 	uint16_t port_min, port_max;
+	char via[SETTING_VIA_MAX]; /* what stands behind "="; empty: nothing */
 };
 /* Takes the next one from *text, which goes on behind it; false at the end, or when it is not one (*text stays). */
 bool setting_rule_next(const char **text, struct setting_rule *ret);

@@ -295,11 +295,17 @@ bool setting_rule_next(const char **text, struct setting_rule *ret)
 {
 	struct setting_rule rule = {0};
 	size_t size = strcspn(*text, ",");
-	char one[ADDR_TEXT_MAX + 16], *ports;
+	char one[ADDR_TEXT_MAX + 16 + SETTING_VIA_MAX], *ports, *via;
 
 	if (size == 0 || size >= sizeof one)
 		return false;
 	snprintf(one, sizeof one, "%.*s", (int)size, *text);
+	via = strchr(one, '=');
+	if (via)
+		*via++ = '\0';
+	if (via && (*via == '\0' || strlen(via) >= sizeof rule.via))
+		return false;
+	snprintf(rule.via, sizeof rule.via, "%s", via ? via : "");
 	ports = strchr(one, '@');
 	if (ports)
 		*ports++ = '\0';
@@ -317,9 +323,9 @@ static enum err convert_rules(void *field, const struct option_row *row, const c
 	int count = 0;
 
 	while (*at && count <= RULES_MOST) {
-		if (!setting_rule_next(&at, &rule) || (row->max == 0 && rule.port_max))
+		if (!setting_rule_next(&at, &rule) || (row->max == 0 ? rule.port_max > 0 : rule.via[0] != '\0'))
 			return expected(why, "prefixes without host bits, like 10.1.0.0/16%s, separated by commas",
-					row->max ? " or 0.0.0.0/0@25" : "");
+					row->max ? " or 0.0.0.0/0@25" : " or 10.1.0.0/16=NAME+NAME");
 		count++;
 	}
 	if (count == 0 || count > RULES_MOST || at[-1] == ',')

@@ -240,6 +240,23 @@ static void add_peer(struct render_table *table, const struct render *render, co
 	add_traffic(table, peer, "tx_bytes");
 }
 
+/* Through which exit what leaves, and why that one. */
+static void print_exits(const struct render *render, const json_t *exits)
+{
+	const json_t *exit;
+	char text[512];
+	size_t at;
+
+	json_array_foreach(exits, at, exit)
+	{
+		fprintf(render->out, "  %-14s%s", at ? "" : "exits",
+			render_clean(document_text(exit, "prefix"), text, sizeof text));
+		fprintf(render->out, " through %s, ", render_clean(document_text(exit, "name"), text, sizeof text));
+		render_print(render, state_colour(document_text(exit, "state")), document_text(exit, "state"));
+		fprintf(render->out, ": %s\n", render_clean(document_text(exit, "why"), text, sizeof text));
+	}
+}
+
 /* The node in a block, its peers in a table. */
 void render_status(const struct render *render, const json_t *document)
 {
@@ -250,6 +267,7 @@ void render_status(const struct render *render, const json_t *document)
 	size_t at;
 
 	print_node(render, json_object_get(document, "node"), json_object_get(document, "coordinator"));
+	print_exits(render, json_object_get(document, "exits"));
 	if (json_array_size(peers) == 0) {
 		fputs("  no peers yet\n", render->out);
 		return;

@@ -139,6 +139,17 @@ void inner_complete_checksum(uint8_t *bytes, const struct inner *inner)
 	put16(field, sum);
 }
 
+/* RFC 792 has no pseudo header, RFC 4443 has. */
+void inner_complete_icmp(uint8_t *bytes, const struct inner *inner)
+{
+	size_t size = (size_t)inner->total_size - inner->network_size;
+	uint8_t *icmp = bytes + inner->network_size;
+
+	put16(icmp + 2, 0);
+	put16(icmp + 2,
+	      (uint16_t)~fold(sum_words(icmp, size, inner->version == 6 ? inner_pseudo_sum(inner, size) : 0)));
+}
+
 /* ICMP errors, fragments but the first and group addresses are never answered. */
 static bool may_answer(const struct inner *inner, const uint8_t *bytes)
 {

@@ -36,6 +36,8 @@ uint16_t inner_pseudo_sum(const struct inner *inner, size_t transport_size);
 void inner_fix_network_checksum(uint8_t *bytes, const struct inner *inner);
 /* Writes a complete transport checksum where only the pseudo header's was (TCP or UDP). */
 void inner_complete_checksum(uint8_t *bytes, const struct inner *inner);
+/* Writes a complete checksum of ICMP or ICMPv6, by the packet's version. */
+void inner_complete_icmp(uint8_t *bytes, const struct inner *inner);
 /* Offset of the checksum field within the TCP or UDP header. */
 size_t inner_checksum_offset(uint8_t protocol);
 

@@ -49,6 +49,11 @@ class Exit:
         return json.loads(self.ntm("status", "--json").stdout)["exit"]
 
 
+def second_exit(lab, *options):
+    """Another one, on the host s2, which has to be in the lab."""
+    return Exit(lab, lab.s2, lab.s.invite("--role", "exit"), "--name", "exit2", *options)
+
+
 def world(lab, *exit_options, nodes=("a",), node_options=("--exit",)):
     """A network with an exit on the relay's host, nodes that use it, and a web server on a general host."""
     lab.s.serve()
@@ -210,3 +215,32 @@ def test_exit_route(new_lab):
             way = lab.a.run("ip", "route", "get", host).stdout
             demand(re.search(r"dev home", way), f"nothing should go through the exit: {way}")
         demand("throw" not in routing(lab.a)[2], "routes were left")
+
+
+def exits_of(node):
+    return {exit["prefix"]: (exit["name"].split(".")[0], exit["state"], exit["takeovers"]) for exit in node.status()["exits"]}
+
+
+def test_exit_choice(new_lab):
+    """Two exits: one prefix through the second; the second takes over when the first is killed and keeps it; status and why say so."""
+    with new_lab(nodes=("a",), generals=("g", "g2"), servers=("s", "s2")) as lab:
+        gate, _ = world(lab, node_options=("--exit", "--exit-via", "exit,exit2", "--exit-route", f"{POOL4}3/32=exit2"))
+        other = second_exit(lab, "--exit-deny", f"{POOL4}9/32")
+        demand(fetch(lab.a, lab.g.v4).returncode == 0, "g cannot be reached")
+        demand(lab.s.v4 in seen_from(lab), "g was not reached through the first exit")
+        wait_for("the second exit's tunnel", lambda: lab.a.run("ping", "-c", "1", "-W", "1", lab.g2.v4).returncode == 0, 20)
+        demand(other.counters()["flows_opened"] >= 1 and gate.counters()["flows_opened"] == 1, "the prefix went another way")
+        why = lab.a.ntm("why", lab.g.v4).stdout
+        demand("0.0.0.0/0 goes through exit.ntm.internal, the first of 2" in why and "answered an echo" in why, why)
+        demand(exits_of(lab.a)["0.0.0.0/0"] == ("exit", "up", 0), f"before: {exits_of(lab.a)}")
+        gate.kill()
+        wait_for("the second exit to take over", lambda: fetch(lab.a, lab.g.v4).returncode == 0, 30, 0.2)
+        demand(lab.s2.v4 in seen_from(lab), "g was not reached through the second exit")
+        demand(exits_of(lab.a)["0.0.0.0/0"] == ("exit2", "up", 1), f"after: {exits_of(lab.a)}")
+        demand("took over" in lab.a.ntm("status").stdout, lab.a.ntm("status").stdout)
+        gate.start()
+        lab.a.move("cell")  # and back to the first: not by itself
+        wait_for("a to be reachable", lambda: fetch(lab.a, lab.g.v4).returncode == 0, 20, 0.2)
+        demand(exits_of(lab.a)["0.0.0.0/0"] == ("exit2", "up", 1), f"later: {exits_of(lab.a)}")
+        refused = lab.a.ntm("why", f"{POOL4}9")
+        demand(refused.returncode != 0 and "refuses this destination" in refused.stdout, f"{refused.stdout}{refused.stderr}")

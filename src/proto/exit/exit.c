@@ -71,16 +71,17 @@ static const struct ip *own_address(const struct exit_machine *machine, uint8_t 
 static enum exit_verdict answer_prohibited(const struct translate *t, uint64_t *counter, struct exit_answer *ret)
 {
 	(*counter)++;
-	return refuse_prohibited(t, ret) ? EXIT_ANSWERED : EXIT_DROPPED;
+	return refuse_prohibited(t, REFUSE_DESTINATION, ret) ? EXIT_ANSWERED : EXIT_DROPPED;
 }
 
 /* A reset where there is a connection to end, so that programs notice at once. */
-static enum exit_verdict answer_refused(const struct translate *t, uint64_t *counter, struct exit_answer *ret)
+static enum exit_verdict answer_refused(const struct translate *t, enum refuse_cause cause, uint64_t *counter,
+					struct exit_answer *ret)
 {
 	(*counter)++;
 	if (t->kind == TRANSLATE_TCP && !t->is_fragment)
 		return refuse_reset(t, ret) ? EXIT_ANSWERED : EXIT_DROPPED;
-	return refuse_prohibited(t, ret) ? EXIT_ANSWERED : EXIT_DROPPED;
+	return refuse_prohibited(t, cause, ret) ? EXIT_ANSWERED : EXIT_DROPPED;
 }
 
 /* What another node left behind under an address that has passed on to this one ends. */
@@ -124,20 +125,20 @@ static struct exit_flow *admit(struct exit_machine *machine, struct exit_node *n
 	struct exit_flow *flow;
 
 	if (!policy_allows_node(&machine->config.policy, guest->certificate)) {
-		*ret_verdict = answer_refused(t, &counters->refused_node, ret_answer);
+		*ret_verdict = answer_refused(t, REFUSE_NODE, &counters->refused_node, ret_answer);
 		return NULL;
 	}
 	if (!policy_allows_destination(&machine->config.policy, &t->target.ip, t->target.port)) {
-		*ret_verdict = answer_refused(t, &counters->refused_destination, ret_answer);
+		*ret_verdict = answer_refused(t, REFUSE_DESTINATION, &counters->refused_destination, ret_answer);
 		return NULL;
 	}
 	if (t->kind == TRANSLATE_TCP && (t->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN) {
-		*ret_verdict = answer_refused(t, &counters->reset_unknown, ret_answer);
+		*ret_verdict = answer_refused(t, REFUSE_DESTINATION, &counters->reset_unknown, ret_answer);
 		return NULL;
 	}
 	flow = flow_open(machine, node, t->kind, &t->source, &t->target);
 	if (!flow)
-		*ret_verdict = answer_refused(t, &counters->refused_full, ret_answer);
+		*ret_verdict = answer_refused(t, REFUSE_DESTINATION, &counters->refused_full, ret_answer);
 	return flow;
 }
 
@@ -151,7 +152,7 @@ static enum exit_verdict pass_inner(struct exit_machine *machine, struct exit_no
 
 	if (!guest_may_send(machine, node, t->packet->size, &is_quota)) {
 		if (is_quota)
-			return answer_refused(t, &machine->counters.refused_quota, ret_answer);
+			return answer_refused(t, REFUSE_QUOTA, &machine->counters.refused_quota, ret_answer);
 		machine->counters.refused_rate++;
 		return EXIT_DROPPED;
 	}

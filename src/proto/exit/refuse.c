@@ -3,7 +3,7 @@
 
 #include "proto/exit/state.h"
 
-enum { CODE_PROHIBITED4 = 13, CODE_PROHIBITED6 = 1, TTL = 64 };
+enum { TTL = 64 };
 
 static void put32(uint8_t *p, uint32_t value)
 {
@@ -18,9 +18,14 @@ static uint32_t get32(const uint8_t *p)
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* "Communication administratively prohibited": RFC 1812 5.2.7.1, RFC 4443 3.1. */
-bool refuse_prohibited(const struct translate *t, struct exit_answer *ret)
+/*
+ * All say "administratively prohibited" to programs (RFC 1812 5.2.7.1, RFC 4443 3.1); which code it is tells the node
+ * why: the communication, the network and the host in IPv4; prohibited, source policy and reject route in IPv6.
+ */
+bool refuse_prohibited(const struct translate *t, enum refuse_cause cause, struct exit_answer *ret)
 {
+	static const uint8_t codes4[] = {[REFUSE_DESTINATION] = 13, [REFUSE_NODE] = 9, [REFUSE_QUOTA] = 10};
+	static const uint8_t codes6[] = {[REFUSE_DESTINATION] = 1, [REFUSE_NODE] = 5, [REFUSE_QUOTA] = 6};
 	uint8_t *bytes = ret->buffer + PACKET_ROOM;
 	struct translate answer;
 
@@ -28,7 +33,7 @@ bool refuse_prohibited(const struct translate *t, struct exit_answer *ret)
 	ret->packet.size = inner_icmp_error(t->packet->bytes, t->packet->size, 0, bytes);
 	if (ret->packet.size == 0)
 		return false;
-	bytes[t->inner.version == 4 ? 21 : 41] = t->inner.version == 4 ? CODE_PROHIBITED4 : CODE_PROHIBITED6;
+	bytes[t->inner.version == 4 ? 21 : 41] = t->inner.version == 4 ? codes4[cause] : codes6[cause];
 	if (translate_parse(&answer, &ret->packet) != OK)
 		return false;
 	translate_finish_error(&answer);

@@ -97,5 +97,6 @@ void piece_lead(struct exit_machine *machine, bool is_outward, struct fragmented
 		enum exit_verdict verdict, uint32_t node);
 
 /* refuse.c: what a program learns when its packet may not go; the packet stays as it is. False: nothing may be said. */
-bool refuse_prohibited(const struct translate *t, struct exit_answer *ret);
+enum refuse_cause { REFUSE_DESTINATION, REFUSE_NODE, REFUSE_QUOTA };
+bool refuse_prohibited(const struct translate *t, enum refuse_cause cause, struct exit_answer *ret);
 bool refuse_reset(const struct translate *t, struct exit_answer *ret);

@@ -34,6 +34,7 @@ static void accept(struct node *node, struct peer *peer, struct time_us now, con
 	peer->rx_bytes += inner->total_size;
 	node->counters.rx_packets++;
 	node->counters.rx_bytes += inner->total_size;
+	general_heard(node, now, inner);
 	join_accept(&node->join, inner, is_partial);
 	peer->last_data = now;
 }

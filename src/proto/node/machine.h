@@ -3,6 +3,7 @@
 
 #include "base/map.h"
 #include "proto/node/document.h"
+#include "proto/node/general.h"
 #include "proto/node/join.h"
 #include "proto/node/keepalive.h"
 #include "proto/node/link.h"
@@ -37,15 +38,6 @@ struct local_state {
 	/* rhythm.c */
 	struct addr seen; /* as the coordinator saw it last */
 	struct keepalive keepalive;
-};
-
-/* General hosts: the exit that we use, or that we are. */
-struct general {
-	bool is_exit;
-	char name[FQDN_MAX_SIZE + 1]; /* of the exit; empty: none is used */
-	bool is_known;
-	struct node_id id;    /* of the peer that is it, when known */
-	struct time_us asked; /* for a tunnel to it */
 };
 
 struct node {
@@ -153,15 +145,6 @@ void rhythm_spoke(struct node *node, struct time_us now, const struct ip *local)
 void rhythm_answered(struct node *node, struct time_us now, const struct ip *local, uint32_t transaction);
 void rhythm_seen(struct node *node, struct time_us now, const struct ip *local, const struct addr *observed);
 void rhythm_run(struct node *node, struct time_us now);
-
-/* general.c: hosts outside the overlay. */
-/* The peer that is our exit; NULL: none is used, or it is not known yet. */
-struct peer *general_exit(struct node *node);
-bool general_takes(const struct node *node, const struct inner *inner);
-bool general_may_send(const struct node *node, const struct inner *inner);
-bool general_is_allowed(struct node *node, const struct peer *peer, const struct inner *inner);
-void general_ask(struct node *node, struct time_us now);
-void general_run(struct node *node, struct time_us now);
 
 /* status.c: a bare label is of our own zone. ERR_UNKNOWN: of no zone of the network. */
 enum err node_full_name(const struct node *node, const char *name, char ret[FQDN_MAX_SIZE + 1]);

@@ -185,7 +185,7 @@ void node_input_time(struct node *node, struct time_us now)
 	node_settle_locals(node);
 	link_run(node, node->now);
 	names_run(node, node->now);
-	general_run(node, node->now);
+	exits_run(node, node->now);
 	for (int i = 0; i < NODE_PEERS_MAX; i++) {
 		struct peer *peer = node->peers[i];
 

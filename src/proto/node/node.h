@@ -14,6 +14,7 @@
 #include "crypto/aead.h"
 #include "crypto/keys.h"
 #include "proto/node/event.h"
+#include "proto/node/exits.h"
 #include "proto/session/env.h"
 #include "wire/credential.h"
 #include "wire/direction.h"
@@ -97,9 +98,6 @@ must_use enum err node_contact(struct node *node, struct time_us now, const char
 must_use enum err node_ping(struct node *node, struct time_us now, const char *name, uint64_t token, uint32_t sequence);
 /* Prefer the addresses of this interface from now on (0: none): moves all tunnels. ERR_UNKNOWN: it has no address. */
 must_use enum err node_prefer_interface(struct node *node, struct time_us now, uint32_t ifindex);
-/* Inner packets to hosts outside the overlay go to this node from now on, if the account server has made it an exit
- * (certificate group "exit"); "": nowhere, as at first. ERR_UNKNOWN: not a name of this network. */
-must_use enum err node_use_exit(struct node *node, struct time_us now, const char *name);
 /* Say good-bye to peers and coordinator; pull datagrams once more, then destroy. */
 void node_leave(struct node *node, struct time_us now);
 

@@ -194,7 +194,7 @@ void outbound_packet(struct node *node, struct time_us now, struct packet *packe
 		return;
 	}
 	is_general = general_takes(node, &inner);
-	peer = is_general ? general_exit(node) : peer_by_inner(node, inner.version, inner.dst);
+	peer = is_general ? exits_peer_for(node, &inner) : peer_by_inner(node, inner.version, inner.dst);
 	if (!peer || !(peer_has_path(peer) || (peer->session && peer->moving.active))) {
 		struct ip destination = ip_from_bytes(inner.version, inner.dst);
 
@@ -204,7 +204,7 @@ void outbound_packet(struct node *node, struct time_us now, struct packet *packe
 		}
 		waiting_hold(node, now, packet);
 		if (is_general)
-			general_ask(node, now);
+			exits_ask(node, now, &inner);
 		else
 			ask_direction(node, peer, now, &inner);
 		if (peer)

@@ -44,8 +44,8 @@ static bool is_for_peer(struct node *node, const struct waiting *slot, const str
 
 	if (is_for(slot, &peer->v4) || is_for(slot, &peer->v6))
 		return true;
-	return slot->used && peer == general_exit(node) &&
-	       inner_parse(slot->bytes + PACKET_ROOM, slot->size, &inner) == OK && general_takes(node, &inner);
+	return slot->used && inner_parse(slot->bytes + PACKET_ROOM, slot->size, &inner) == OK &&
+	       general_takes(node, &inner) && peer == exits_peer_for(node, &inner);
 }
 
 static bool may_go(struct peer *peer, const struct waiting *slot)
