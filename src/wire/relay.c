@@ -125,3 +125,32 @@ enum err relay_challenge_decode(struct reader *r, struct relay_challenge *ret)
 		*ret = m;
 	return err;
 }
+
+/* u8 4, u16 port, 4 bytes, then zeros. */
+void relay_seen_put(const struct addr *seen, uint8_t ret[16])
+{
+	struct writer w = writer_over(ret, 16);
+
+	write_zeros(&w, 16);
+	w.at = 0;
+	if (seen->ip.family != 4)
+		return;
+	write_u8(&w, 4);
+	write_u16(&w, seen->port);
+	write_bytes(&w, seen->ip.bytes, 4);
+}
+
+/* Older relays told nothing. */
+struct addr relay_seen_get(const uint8_t cookie[16])
+{
+	struct reader r = reader_over(cookie, 16);
+	struct addr seen = {0};
+	uint8_t bytes[4];
+
+	if (read_u8(&r) != 4)
+		return seen;
+	seen.port = read_u16(&r);
+	read_bytes(&r, bytes, sizeof bytes);
+	seen.ip = ip_from_bytes(4, bytes);
+	return seen;
+}

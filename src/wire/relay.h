@@ -40,9 +40,14 @@ struct relay_challenge {
 	uint64_t path_id;
 	uint8_t leg;
 	uint32_t generation;
-	uint8_t cookie[16]; /* Bound: zero-padded, starts with nothing secret */
+	uint8_t cookie[16]; /* Bound: where the leg is bound to, relay_seen_*; it is no secret */
 	uint8_t mac[MAC_SIZE];
 };
+
+/* Bound tells a leg of IPv4 how it is seen, as NATs may show another port to each server; others zeros. */
+void relay_seen_put(const struct addr *seen, uint8_t ret[16]);
+/* Unset: not told. */
+struct addr relay_seen_get(const uint8_t cookie[16]);
 
 /*
  * mac is written last and covers everything before it: the caller computes it over the bytes written so far, then

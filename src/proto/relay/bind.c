@@ -256,6 +256,7 @@ static void send_bound(struct relay *relay, const struct route *route, const str
 	struct relay_challenge bound = {
 		.type = PACKET_RELAY_BOUND, .leg = (uint8_t)leg, .generation = pair->generation[leg]};
 
+	relay_seen_put(&route->remote, bound.cookie);
 	send_reply(relay, route, pair, &bound);
 }
 

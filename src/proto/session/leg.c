@@ -35,6 +35,7 @@ void leg_finish(struct leg *leg)
 static void leg_ask_anew(struct leg *leg)
 {
 	leg->generation++;
+	leg->seen = (struct addr){0};
 	leg->bound = false;
 	leg->answer_due = false;
 	leg->tries = 0;
@@ -146,8 +147,9 @@ static void leg_challenged(struct leg *leg, struct time_us now, const struct rel
 }
 
 /* A late Bound, with no Bind outstanding, still confirms the leg. */
-static void leg_confirmed(struct leg *leg, struct time_us now)
+static void leg_confirmed(struct leg *leg, struct time_us now, const struct relay_challenge *bound)
 {
+	leg->seen = relay_seen_get(bound->cookie);
 	leg->bound = true;
 	leg->answer_due = false;
 	leg->tries = 0;
@@ -180,7 +182,7 @@ enum err leg_input(struct leg *leg, struct time_us now, const uint8_t *bytes, si
 	if (m.type == PACKET_RELAY_CHALLENGE)
 		leg_challenged(leg, now, &m);
 	else
-		leg_confirmed(leg, now);
+		leg_confirmed(leg, now, &m);
 	return OK;
 }
 

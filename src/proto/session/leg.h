@@ -34,6 +34,7 @@ struct leg {
 	uint8_t tries;		   /* Binds since the relay was last heard */
 	struct time_us sent, next; /* last and next Bind */
 	int64_t rtt_us;		   /* to the relay and back; -1: not known */
+	struct addr seen;	   /* where the relay sees us, as it said last; unset: not told */
 };
 
 /*
