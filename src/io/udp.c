@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -33,8 +34,8 @@ static bool udp_set_family(int fd, int family)
 	       setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &probe, sizeof(probe)) == 0;
 }
 
-/* A bound socket or -1 with errno. *port is replaced when it was 0. */
-static int udp_bind(const struct udp_params *params, uint8_t family, uint16_t *port)
+/* Contract in udp_socket.h. */
+int udp_bind(const struct udp_params *params, uint8_t family, uint16_t *port)
 {
 	struct addr local = {.ip = {.family = family}, .port = *port};
 	int domain = family == 4 ? AF_INET : AF_INET6, on = 1, saved;
@@ -153,6 +154,8 @@ enum err udp_open(const struct udp_params *params, struct udp **ret)
 	if (!bound)
 		return errno == EADDRINUSE ? ERR_EXISTS : ERR_IO;
 	udp = mem_alloc(1, sizeof(*udp));
+	udp->params = local;
+	udp->more_fd = epoll_create1(EPOLL_CLOEXEC);
 	udp_prepare(&udp->v4, v4);
 	udp_prepare(&udp->v6, v6);
 	udp->port = port;
@@ -170,6 +173,7 @@ void udp_close(struct udp *udp)
 		close(udp->v4.fd);
 	if (udp->v6.fd >= 0)
 		close(udp->v6.fd);
+	udp_close_more(udp);
 	mem_free(udp->v4.buffers);
 	mem_free(udp->v6.buffers);
 	mem_free(udp);

@@ -12,7 +12,7 @@
 #include "base/datagram.h"
 #include "base/err.h"
 
-enum { UDP_BATCH = 8, UDP_TOO_BIG_MAX = 8 };
+enum { UDP_BATCH = 8, UDP_TOO_BIG_MAX = 8, UDP_MORE_MAX = 320 };
 
 struct udp;
 
@@ -74,3 +74,15 @@ void udp_receive(struct udp *udp, uint8_t family, struct udp_batch *ret);
  * Segments of a train may be any number and together any size.
  */
 void udp_send(struct udp *udp, const struct datagram *datagrams, size_t count, struct udp_result *ret);
+
+/*
+ * More ports, IPv4: sockets beside the first one, with the same address and options. What is sent with such a port as
+ * route.local.port leaves from there. Port 0: any free one. ERR_EXISTS, ERR_FULL; ERR_IO with errno.
+ */
+must_use enum err udp_add_port(struct udp *udp, uint16_t wished, uint16_t *ret);
+/* Harmless when it is not there. */
+void udp_remove_port(struct udp *udp, uint16_t port);
+/* To be polled: readable while anything waits at one of them. */
+int udp_more_fd(const struct udp *udp);
+/* As udp_receive, from one of them; also ends what udp_receive gave for family 4. */
+void udp_receive_more(struct udp *udp, struct udp_batch *ret);

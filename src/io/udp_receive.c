@@ -46,7 +46,7 @@ static bool udp_read_remote(const union udp_sockaddr *name, struct addr *ret)
 	return ret->port != 0;
 }
 
-static bool udp_take(struct udp *udp, struct udp_socket *socket, size_t i, struct datagram *ret)
+static bool udp_take(struct udp *udp, struct udp_socket *socket, size_t i, uint16_t port, struct datagram *ret)
 {
 	struct mmsghdr *message = &socket->messages[i];
 	struct datagram datagram = {.bytes = socket->buffers[i], .size = message->msg_len};
@@ -60,7 +60,7 @@ static bool udp_take(struct udp *udp, struct udp_socket *socket, size_t i, struc
 		return false;
 	}
 	udp_read_control(&message->msg_hdr, &datagram);
-	datagram.route.local.port = udp->port;
+	datagram.route.local.port = port;
 	udp->counters.received +=
 		datagram.segment_size ? (datagram.size + datagram.segment_size - 1) / datagram.segment_size : 1;
 	udp->counters.received_bytes += datagram.size;
@@ -72,10 +72,10 @@ static bool udp_take(struct udp *udp, struct udp_socket *socket, size_t i, struc
  * Errors that ICMP left on the socket are nobody's news here (the caller judges paths by what arrives), so they are
  * skipped.
  */
-static int udp_receive_messages(struct udp *udp, struct udp_socket *socket)
+static int udp_receive_messages(struct udp *udp, struct udp_socket *socket, int fd)
 {
 	for (int tries = 0; tries < UDP_RECEIVE_TRIES; tries++) {
-		int count = recvmmsg(socket->fd, socket->messages, UDP_BATCH, MSG_DONTWAIT, NULL);
+		int count = recvmmsg(fd, socket->messages, UDP_BATCH, MSG_DONTWAIT, NULL);
 
 		udp->counters.receive_calls++;
 		if (count >= 0)
@@ -90,20 +90,27 @@ static int udp_receive_messages(struct udp *udp, struct udp_socket *socket)
 void udp_receive(struct udp *udp, uint8_t family, struct udp_batch *ret)
 {
 	struct udp_socket *socket = family == 4 ? &udp->v4 : &udp->v6;
+
+	ret->count = 0;
+	if (socket->fd >= 0)
+		udp_receive_at(udp, socket, socket->fd, udp->port, ret);
+}
+
+/* Contract in udp_socket.h. */
+void udp_receive_at(struct udp *udp, struct udp_socket *socket, int fd, uint16_t port, struct udp_batch *ret)
+{
 	int count;
 
 	ret->count = 0;
-	if (socket->fd < 0)
-		return;
 	do { /* a batch of nothing but refuse must not look like "nothing left" */
 		for (size_t i = 0; i < UDP_BATCH; i++) {
 			socket->messages[i].msg_hdr.msg_namelen = sizeof(socket->remotes[i]);
 			socket->messages[i].msg_hdr.msg_controllen = UDP_CONTROL_SIZE;
 			socket->messages[i].msg_hdr.msg_flags = 0;
 		}
-		count = udp_receive_messages(udp, socket);
+		count = udp_receive_messages(udp, socket, fd);
 		for (size_t i = 0; i < (size_t)count; i++)
-			if (udp_take(udp, socket, i, &ret->datagrams[ret->count]))
+			if (udp_take(udp, socket, i, port, &ret->datagrams[ret->count]))
 				ret->count++;
 	} while (count == UDP_BATCH && ret->count == 0);
 }

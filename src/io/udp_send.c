@@ -148,7 +148,7 @@ static void udp_send_apart(struct udp *udp, int fd, const struct udp_message *me
 /* Sends all that is queued, in order; leaves the queue empty. */
 static void udp_flush(struct udp *udp, const struct datagram *datagrams, struct udp_result *result)
 {
-	int fd = udp_fd(udp, udp->queued_family);
+	int fd = udp->queued_fd;
 	size_t done = 0;
 
 	while (done < udp->queued) {
@@ -211,22 +211,22 @@ static void udp_send_train(struct udp *udp, const struct datagram *datagrams, si
 	} while (at < datagram->size);
 }
 
-/* Order within a family is kept; families have no order between them. */
+/* Order within a socket is kept; sockets have no order between them. */
 void udp_send(struct udp *udp, const struct datagram *datagrams, size_t count, struct udp_result *ret)
 {
 	struct udp_result result = {0};
 
 	udp->waits_left = UDP_WAITS_MAX;
 	for (size_t i = 0; i < count; i++) {
-		uint8_t family = datagrams[i].route.remote.ip.family;
+		int fd = udp_fd_for(udp, &datagrams[i].route);
 
-		if (family == 0 || udp_fd(udp, family) < 0) {
+		if (fd < 0) {
 			udp->counters.send_unreachable++;
 			continue;
 		}
-		if (udp->queued > 0 && udp->queued_family != family)
+		if (udp->queued > 0 && udp->queued_fd != fd)
 			udp_flush(udp, datagrams, &result);
-		udp->queued_family = family;
+		udp->queued_fd = fd;
 		udp_send_train(udp, datagrams, i, &result);
 	}
 	if (udp->queued > 0)

@@ -42,17 +42,36 @@ struct udp_message {
 	_Alignas(struct cmsghdr) uint8_t control[UDP_CONTROL_SIZE];
 };
 
+/* One of the sockets beside the first. */
+struct udp_more {
+	int fd;
+	uint16_t port;
+};
+
 struct udp {
+	struct udp_params params;
 	struct udp_socket v4, v6;
 	uint16_t port;
+	int more_fd; /* epoll of them all */
+	size_t more_count;
+	struct udp_more more[UDP_MORE_MAX];
 	bool has_segment;    /* use UDP_SEGMENT; goes false once it was refused */
 	unsigned waits_left; /* of the udp_send under way */
 	struct udp_counters counters;
 	struct udp_message queue[UDP_MESSAGES];
 	struct mmsghdr headers[UDP_MESSAGES];
 	size_t queued;
-	uint8_t queued_family;
+	int queued_fd;
 };
+
+/* udp.c: a bound socket of that family or -1 with errno. *port is replaced when it was 0. */
+int udp_bind(const struct udp_params *params, uint8_t family, uint16_t *port);
+/* udp_receive.c: what waits at this socket, into the buffers of `socket`. */
+void udp_receive_at(struct udp *udp, struct udp_socket *socket, int fd, uint16_t port, struct udp_batch *ret);
+/* udp_more.c: which socket a datagram of that route leaves from; -1: none. */
+int udp_fd_for(const struct udp *udp, const struct route *route);
+/* All of them, with what polls them. */
+void udp_close_more(struct udp *udp);
 
 /* The socket address of addr; returns its size. */
 static inline socklen_t udp_sockaddr_from(const struct addr *addr, union udp_sockaddr *ret)

@@ -342,13 +342,50 @@ static void test_families_apart(void **state)
 	udp_close(to);
 }
 
+/* Ports beside the first: each sends from itself and says where something came in. */
+static void test_more_ports(void **state)
+{
+	static uint8_t bytes[SEGMENT];
+	struct udp_params plain = {0};
+	struct udp *many = open_udp(&plain), *other = open_udp(&plain);
+	struct datagram one = train(4, other, bytes, sizeof(bytes));
+	struct pollfd poll_fd = {.fd = udp_more_fd(many), .events = POLLIN};
+	struct udp_counters counters;
+	struct udp_result result;
+	struct udp_batch batch;
+	uint16_t ports[3], taken;
+
+	(void)state;
+	memset(&kernel, 0, sizeof(kernel));
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(udp_add_port(many, 0, &ports[i]), OK);
+	assert_int_equal(udp_add_port(many, ports[1], &taken), ERR_EXISTS);
+	one.route.local.port = ports[1];
+	udp_send(many, &one, 1, &result);
+	expect(other, 4, sizeof(bytes), 0, ports[1]);
+	one.route = (struct route){.remote = loopback(4, ports[2])};
+	udp_send(other, &one, 1, &result);
+	assert_int_equal(poll(&poll_fd, 1, WAIT_MS), 1);
+	udp_receive_more(many, &batch);
+	assert_int_equal(batch.count, 1);
+	assert_int_equal(batch.datagrams[0].route.local.port, ports[2]);
+	assert_int_equal(batch.datagrams[0].route.remote.port, udp_port(other));
+	udp_remove_port(many, ports[1]);
+	one.route = (struct route){.local.port = ports[1], .remote = loopback(4, udp_port(other))};
+	udp_send(many, &one, 1, &result);
+	udp_get_counters(many, &counters);
+	assert_int_equal(counters.send_unreachable, 1);
+	udp_close(many);
+	udp_close(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_trains),	       cmocka_unit_test(test_fallback),
 		cmocka_unit_test(test_source_gone),    cmocka_unit_test(test_bad_destination),
 		cmocka_unit_test(test_full),	       cmocka_unit_test(test_ports),
-		cmocka_unit_test(test_families_apart),
+		cmocka_unit_test(test_families_apart), cmocka_unit_test(test_more_ports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
