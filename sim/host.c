@@ -104,6 +104,8 @@ void host_turn(struct host *host)
 	if (!host->machine)
 		return;
 	count_turn(host);
+	if (host->ops->attend)
+		host->ops->attend(host->machine, host);
 	while (host->ops->next_datagram(host->machine, host->world->now, &datagram) && ++pulls < HOST_PULLS_MAX) {
 		check_amplification(host, &datagram);
 		world_send(host->world, host, &datagram);
@@ -222,6 +224,7 @@ void host_kill(struct host *host)
 	if (host->machine && host->ops->destroy)
 		host->ops->destroy(host->machine);
 	host->machine = NULL;
+	host->socket_count = 0;
 	host->contact_count = 0; /* its successor knows nobody, and nobody has proved anything to it */
 	world_note(host->world, host->name, "is dead");
 }
@@ -247,4 +250,45 @@ struct addr host_addr(const struct host *host, uint8_t family)
 	if (!port)
 		return (struct addr){0};
 	return (struct addr){.ip = family == 6 ? port->v6 : port->v4, .port = host->port};
+}
+
+/* Once. */
+void host_listen(struct host *host, uint16_t port)
+{
+	if (!host_listens(host, port) && host->socket_count < HOST_SOCKETS_MAX)
+		host->sockets[host->socket_count++] = port;
+}
+
+/* As a kernel gives ports: another one each time. */
+uint16_t host_open(struct host *host)
+{
+	if (host->socket_count == HOST_SOCKETS_MAX)
+		return 0;
+	do
+		host->next_socket = host->next_socket < 32768 || host->next_socket >= 60999
+					    ? 32768
+					    : (uint16_t)(host->next_socket + 1);
+	while (host_listens(host, host->next_socket));
+	host->sockets[host->socket_count++] = host->next_socket;
+	return host->next_socket;
+}
+
+/* Harmless when it is not open. */
+void host_close(struct host *host, uint16_t port)
+{
+	for (unsigned i = 0; i < host->socket_count; i++)
+		if (host->sockets[i] == port) {
+			host->sockets[i] = host->sockets[--host->socket_count];
+			return;
+		}
+}
+
+/* One that leaves its port open takes anything. */
+bool host_listens(const struct host *host, uint16_t port)
+{
+	bool listens = !host->port || port == host->port;
+
+	for (unsigned i = 0; i < host->socket_count && !listens; i++)
+		listens = host->sockets[i] == port;
+	return listens;
 }

@@ -9,7 +9,7 @@
 #include "base/time.h"
 #include "stream.h"
 
-enum { HOST_NAME = 16, HOST_PORTS_MAX = 4, HOST_CONTACTS_MAX = 256, HOST_PULLS_MAX = 100000 };
+enum { HOST_NAME = 16, HOST_PORTS_MAX = 4, HOST_CONTACTS_MAX = 2048, HOST_PULLS_MAX = 100000, HOST_SOCKETS_MAX = 512 };
 
 struct world;
 struct host;
@@ -24,6 +24,8 @@ struct host_address {
 struct machine_ops {
 	void (*input_datagram)(void *m, struct time_us now, const struct datagram *datagram);
 	void (*input_time)(void *m, struct time_us now);
+	/* Optional: it may want to open and close sockets before it sends. */
+	void (*attend)(void *m, struct host *host);
 	bool (*next_datagram)(void *m, struct time_us now, struct datagram *ret);
 	struct time_us (*next_deadline)(const void *m);
 	void (*input_packet)(void *m, struct time_us now, struct packet *packet); /* optional */
@@ -55,7 +57,9 @@ struct host {
 	const struct machine_ops *ops;
 	void *machine; /* NULL: switched off */
 	uint16_t port; /* UDP, where the machine leaves it open */
-	bool joins;    /* receives trains as UDP_GRO would; else one by one */
+	uint16_t socket_count, next_socket;
+	uint16_t sockets[HOST_SOCKETS_MAX]; /* more ports that it listens at */
+	bool joins;			    /* receives trains as UDP_GRO would; else one by one */
 	struct host_port ports[HOST_PORTS_MAX];
 	uint32_t preferred; /* ifindex of the default route; 0: the first that is plugged */
 	uint64_t timer;	    /* number of the timer event that counts */
@@ -86,4 +90,10 @@ void host_move(struct host *host, uint32_t ifindex, uint8_t net);
 void host_kill(struct host *host);
 /* Which of its ports has this address; NULL: none. family only, ip NULL: the first that is plugged. */
 const struct host_port *host_port_of(const struct host *host, uint8_t family, const struct ip *ip);
+/* At this port as well. */
+void host_listen(struct host *host, uint16_t port);
+/* Opens one more socket; 0: there are too many. */
+uint16_t host_open(struct host *host);
+void host_close(struct host *host, uint16_t port);
+bool host_listens(const struct host *host, uint16_t port);
 struct addr host_addr(const struct host *host, uint8_t family);

@@ -53,6 +53,8 @@ static bool port_is_free(const struct nat *nat, uint16_t port)
 
 static uint16_t take_port(struct nat *nat, uint16_t wanted)
 {
+	uint16_t step = nat->config.port_step ? nat->config.port_step : 1;
+
 	if (nat->config.preserves_ports && port_is_free(nat, wanted))
 		return wanted;
 	if (nat->config.draws_ports)
@@ -60,7 +62,7 @@ static uint16_t take_port(struct nat *nat, uint16_t wanted)
 	while (!port_is_free(nat, nat->next_port))
 		nat->next_port = nat->next_port == 65535 ? NAT_PORT_FIRST : (uint16_t)(nat->next_port + 1);
 	wanted = nat->next_port;
-	nat->next_port = wanted == 65535 ? NAT_PORT_FIRST : (uint16_t)(wanted + 1);
+	nat->next_port = wanted > 65535 - step ? NAT_PORT_FIRST : (uint16_t)(wanted + step);
 	return wanted;
 }
 

@@ -10,12 +10,13 @@
 
 enum nat_dependence { NAT_ENDPOINT_INDEPENDENT, NAT_ADDRESS_DEPENDENT, NAT_ADDRESS_PORT_DEPENDENT, NAT_DEPENDENCES };
 
-enum { NAT_MAPPINGS_MAX = 512, NAT_PERMITS_MAX = 64, NAT_PORT_FIRST = 20000 };
+enum { NAT_MAPPINGS_MAX = 1024, NAT_PERMITS_MAX = 64, NAT_PORT_FIRST = 20000 };
 
 struct nat_config {
 	bool translates; /* false: a firewall, addresses stay */
 	enum nat_dependence mapping, filtering;
-	bool preserves_ports, draws_ports; /* neither: one after the other */
+	bool preserves_ports, draws_ports; /* neither: one after the other, */
+	uint16_t port_step;		   /* so far apart; 0: 1 */
 	bool hairpins;
 	int64_t timeout_us; /* of a mapping that sends nothing; 0: 120 s */
 };

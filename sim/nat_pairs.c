@@ -14,13 +14,14 @@ enum outer { OUTER_V4, OUTER_V6, OUTER_MIXED, OUTERS };
 enum { KINDS = NAT_DEPENDENCES * NAT_DEPENDENCES, STEPS = 4 };
 
 /*
- * Where neither NAT keeps its port, each answer comes from yet another one, and both ends have to follow each other's
- * newest. Of these pairs some may stay on the relay.
+ * Of what is a matter of luck (one steady end, one with random ports) a fiftieth fails. Where neither NAT keeps its
+ * port and yet one lets in what comes, each answer comes from another port, both follow each other's newest, and some
+ * may miss. So much at most.
  */
-enum { MISSED_MAX = 6 };
+enum { MISSED_PERCENT_MAX = 5, MISSED_FREE = 2 };
 
-/* The upgrade from the relay may wait for punching, but not longer. */
-#define DIRECT_LIMIT_US (8 * USEC_PER_SEC)
+/* The upgrade from the relay may wait for plain ways, measurements and ten seconds of knocking, but not longer. */
+#define DIRECT_LIMIT_US (14 * USEC_PER_SEC)
 
 static const char *const outers[OUTERS] = {"IPv4", "IPv6", "mixed"};
 
@@ -29,12 +30,13 @@ struct cell {
 	struct nat_kind a, b;
 	uint64_t seed;
 	/* Theory and what came out. */
-	bool may_be_direct;
+	bool may_be_direct, is_chance; /* with the NATs of now */
 	const char *reason;
-	bool is_direct[STEPS];
+	unsigned chances, missed;
+	bool may[STEPS], is_direct[STEPS];
 	int64_t gap_us[STEPS]; /* the longer of both directions; contact, a moves, b moves, both move */
 	uint32_t sent, lost, timeouts;
-	bool missed, failed;
+	bool failed;
 	char failure[256];
 };
 
@@ -45,18 +47,19 @@ static struct nat_kind kind_of(unsigned number)
 }
 
 /* Everything that theory does not look at is drawn. */
-static uint8_t add_net(struct overlay *o, const char *side, struct nat_kind kind, bool v6)
+static uint8_t add_net(struct overlay *o, const char *side, struct nat_kind *kind, bool v6)
 {
 	struct net_config config = {.has_v4 = !v6, .has_nat = !v6, .has_v6 = v6, .has_firewall = v6};
 	struct nat_config *nat = v6 ? &config.firewall : &config.nat;
-	uint64_t ports = stream_below(&o->random, 3);
 
+	kind->ports = (enum nat_ports)stream_below(&o->random, NAT_PORT_KINDS);
 	(void)snprintf(config.name, sizeof config.name, "%s-net%u", side, o->world->net_count + 1u);
 	*nat = (struct nat_config){
-		.mapping = v6 ? NAT_ENDPOINT_INDEPENDENT : kind.mapping,
-		.filtering = kind.filtering,
-		.preserves_ports = ports == 0,
-		.draws_ports = ports == 1,
+		.mapping = v6 ? NAT_ENDPOINT_INDEPENDENT : kind->mapping,
+		.filtering = kind->filtering,
+		.preserves_ports = kind->ports == NAT_PORTS_KEPT,
+		.draws_ports = kind->ports == NAT_PORTS_DRAWN,
+		.port_step = (uint16_t)stream_range(&o->random, 1, 2),
 		.hairpins = stream_chance(&o->random, 500000),
 		.timeout_us = stream_range(&o->random, 30, 120) * USEC_PER_SEC,
 	};
@@ -93,8 +96,31 @@ static void settle(struct overlay *o, struct talk *talk, struct cell *cell, unsi
 
 static bool is_chase(const struct cell *cell)
 {
+	const char *reason;
+
 	return cell->outer == OUTER_V4 && cell->a.mapping != NAT_ENDPOINT_INDEPENDENT &&
-	       cell->b.mapping != NAT_ENDPOINT_INDEPENDENT;
+	       cell->b.mapping != NAT_ENDPOINT_INDEPENDENT && nat_theory_direct(cell->a, cell->b, &reason);
+}
+
+/* With the NATs that the two are behind now. */
+static void judge(struct cell *cell, unsigned step)
+{
+	cell->may_be_direct = cell->outer == OUTER_V6;
+	cell->reason = cell->outer == OUTER_V6 ? "firewalls translate nothing" : "no common address family";
+	if (cell->outer == OUTER_V4)
+		cell->may_be_direct = nat_theory_guess(cell->a, cell->b, &cell->reason, &cell->is_chance);
+	cell->is_chance |= cell->may_be_direct && is_chase(cell);
+	cell->may[step] = cell->may_be_direct;
+	cell->chances += cell->is_chance;
+}
+
+/* False when it should be direct, and not by luck. */
+static bool holds(struct cell *cell, unsigned step)
+{
+	bool missed = cell->may_be_direct && !cell->is_direct[step];
+
+	cell->missed += missed && cell->is_chance;
+	return !missed || cell->is_chance;
 }
 
 static void tell_story(struct overlay *o, struct talk *talk, struct cell *cell)
@@ -106,18 +132,18 @@ static void tell_story(struct overlay *o, struct talk *talk, struct cell *cell)
 	for (unsigned step = 0; step < STEPS; step++) {
 		enum move_kind kind = step == 3 ? MOVE_BOTH : MOVE_ONE;
 
-		if (step == 0 && !story_start(o, talk, add_net(o, "a", cell->a, a_v6), add_net(o, "b", cell->b, b_v6),
+		if (step == 0 && !story_start(o, talk, add_net(o, "a", &cell->a, a_v6), add_net(o, "b", &cell->b, b_v6),
 					      stream_chance(&o->random, 500000) ? 6 : 4, 300))
 			return;
 		if (step == 1 || step == 3)
-			host_move(talk->a->host, 1, add_net(o, "a", cell->a, a_v6));
+			host_move(talk->a->host, 1, add_net(o, "a", &cell->a, a_v6));
 		if (step >= 2)
-			host_move(talk->b->host, 1, add_net(o, "b", cell->b, b_v6));
+			host_move(talk->b->host, 1, add_net(o, "b", &cell->b, b_v6));
+		judge(cell, step);
 		if (step > 0 && !story_goes_on(o, talk, kind, EXCHANGE_LIMIT_US, whens[step]))
 			return;
 		settle(o, talk, cell, step);
-		cell->missed |= cell->may_be_direct && !cell->is_direct[step];
-		if (cell->may_be_direct && !cell->is_direct[step] && !is_chase(cell)) {
+		if (!holds(cell, step)) {
 			world_fail(o->world, "not direct %s, though %s", whens[step], cell->reason);
 			return;
 		}
@@ -130,10 +156,6 @@ static void run_cell(struct cell *cell, const struct table_run *run)
 	struct talk talk;
 	FILE *draw;
 
-	cell->may_be_direct = cell->outer == OUTER_V6;
-	cell->reason = cell->outer == OUTER_V6 ? "firewalls translate nothing" : "no common address family";
-	if (cell->outer == OUTER_V4)
-		cell->may_be_direct = nat_theory_direct(cell->a, cell->b, &cell->reason);
 	overlay_init(&o, cell->seed, 1, -1);
 	o.stats = run->stats;
 	tell_story(&o, &talk, cell);
@@ -165,9 +187,10 @@ static void print_cell(const struct cell *cell)
 
 	print_kind(a, cell->a);
 	print_kind(b, cell->b);
-	printf("%-6s %-8s %-8s %-7s", outers[cell->outer], a, b, cell->may_be_direct ? "direct" : "relay");
+	printf("%-6s %-8s %-8s", outers[cell->outer], a, b);
 	for (unsigned step = 0; step < STEPS; step++)
-		printf(" %-6s %6.1f", cell->is_direct[step] ? "direct" : "relay", (double)cell->gap_us[step] / 1e3);
+		printf(" %-6s %-6s %6.1f", cell->may[step] ? "direct" : "relay",
+		       cell->is_direct[step] ? "direct" : "relay", (double)cell->gap_us[step] / 1e3);
 	printf(" %5u/%u %4u", cell->lost, cell->sent, cell->timeouts);
 	if (cell->failed)
 		printf("  FAILED: %s (seed %llu)", cell->failure, (unsigned long long)cell->seed);
@@ -181,25 +204,25 @@ static void print_cell_json(FILE *out, const struct cell *cell, bool first)
 	print_kind(a, cell->a);
 	print_kind(b, cell->b);
 	fprintf(out,
-		"%s\n  {\"outer\": \"%s\", \"a\": \"%s\", \"b\": \"%s\", \"theory\": \"%s\", \"reason\": \"%s\", "
-		"\"seed\": "
-		"%llu, \"sent\": %u, \"lost\": %u, \"timeouts\": %u, \"steps\": [",
-		first ? "[" : ",", outers[cell->outer], a, b, cell->may_be_direct ? "direct" : "relay", cell->reason,
-		(unsigned long long)cell->seed, cell->sent, cell->lost, cell->timeouts);
+		"%s\n  {\"outer\": \"%s\", \"a\": \"%s\", \"b\": \"%s\", \"seed\": %llu, \"sent\": %u, \"lost\": %u, "
+		"\"timeouts\": %u, \"steps\": [",
+		first ? "[" : ",", outers[cell->outer], a, b, (unsigned long long)cell->seed, cell->sent, cell->lost,
+		cell->timeouts);
 	for (unsigned step = 0; step < STEPS; step++)
-		fprintf(out, "%s[\"%s\", %lld]", step ? ", " : "", cell->is_direct[step] ? "direct" : "relay",
-			(long long)cell->gap_us[step]);
+		fprintf(out, "%s[\"%s\", \"%s\", %lld]", step ? ", " : "", cell->may[step] ? "direct" : "relay",
+			cell->is_direct[step] ? "direct" : "relay", (long long)cell->gap_us[step]);
 	fprintf(out, "]}");
 }
 
 /* Contract in table.h: 243 cells. */
 bool nat_pairs_run(const struct table_run *run)
 {
-	unsigned cells = 0, direct = 0, missed = 0, failed = 0;
+	unsigned cells = 0, direct = 0, chances = 0, missed = 0, failed = 0;
 
-	printf("mapping/filtering of each: EI endpoint independent, AD address, APD address and port dependent\n"
-	       "%-6s %-8s %-8s %-7s %-13s %-13s %-13s %-13s %s\n",
-	       "outer", "a", "b", "theory", "contact, ms", "a moves", "b moves", "both move", "lost, timeouts");
+	printf("mapping/filtering of each: EI endpoint independent, AD address, APD address and port dependent;\n"
+	       "for each step what theory allows with the ports of then, what came out, and the gap\n"
+	       "%-6s %-8s %-8s %-20s %-20s %-20s %-20s %s\n",
+	       "outer", "a", "b", "contact, ms", "a moves", "b moves", "both move", "lost, timeouts");
 	for (enum outer outer = 0; outer < OUTERS; outer++)
 		for (unsigned i = 0; i < KINDS * KINDS; i++) {
 			struct cell cell = {.outer = outer,
@@ -214,12 +237,13 @@ bool nat_pairs_run(const struct table_run *run)
 				print_cell_json(run->json, &cell, cells == 0);
 			cells++;
 			direct += cell.is_direct[0] && cell.is_direct[STEPS - 1];
+			chances += cell.chances;
 			missed += cell.missed;
 			failed += cell.failed;
 		}
 	if (run->json)
 		fprintf(run->json, "\n]\n");
-	printf("%u pairs, %u direct, %u by relay (%u of them for some time, against theory), %u failed\n", cells,
-	       direct, cells - direct, missed, failed);
-	return failed == 0 && missed <= MISSED_MAX;
+	printf("%u pairs, %u direct, %u by relay, %u failed; of %u matters of luck %u failed\n", cells, direct,
+	       cells - direct, failed, chances, missed);
+	return failed == 0 && missed * 100 <= chances * MISSED_PERCENT_MAX + MISSED_FREE * 100;
 }

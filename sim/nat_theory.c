@@ -40,3 +40,22 @@ bool nat_theory_direct(struct nat_kind a, struct nat_kind b, const char **ret_re
 		*ret_reason = "one comes in, but the answer's port is not the one that its filter wants";
 	return (to_a && to_b) || (to_b && answer_comes_in(a, b)) || (to_a && answer_comes_in(b, a));
 }
+
+/* Contract in the header. */
+bool nat_theory_guess(struct nat_kind a, struct nat_kind b, const char **ret_reason, bool *ret_is_chance)
+{
+	bool a_is_random = !is_steady(a) && a.ports == NAT_PORTS_DRAWN;
+	bool b_is_random = !is_steady(b) && b.ports == NAT_PORTS_DRAWN;
+
+	*ret_is_chance = false;
+	if (nat_theory_direct(a, b, ret_reason))
+		return true;
+	if (!a_is_random && !b_is_random) {
+		*ret_reason = "each knows the other's next ports, and opens its own towards them";
+		return true;
+	}
+	*ret_is_chance = is_steady(a) || is_steady(b);
+	*ret_reason = *ret_is_chance ? "of many knocks one meets one of many sockets"
+				     : "one end's ports are random, and the other's depend on which of them it is";
+	return *ret_is_chance;
+}

@@ -76,6 +76,25 @@ static void input_time(void *m, struct time_us now)
 	node_input_time(((struct node_host *)m)->node, now);
 }
 
+/* As the real driver: what is wanted is there at once. */
+static void attend(void *m, struct host *host)
+{
+	struct node *node = ((struct node_host *)m)->node;
+	struct node_ports wanted;
+
+	while (node_next_ports(node, &wanted)) {
+		uint16_t ports[HOST_SOCKETS_MAX], port;
+		size_t count = 0;
+
+		if (wanted.close)
+			host_close(host, wanted.close);
+		while (count < wanted.open && (port = host_open(host)) != 0)
+			ports[count++] = port;
+		if (wanted.open)
+			node_input_ports(node, host->world->now, ports, count);
+	}
+}
+
 static bool next_datagram(void *m, struct time_us now, struct datagram *ret)
 {
 	(void)now;
@@ -130,6 +149,7 @@ static void destroy(void *m)
 const struct machine_ops node_host_ops = {
 	.input_datagram = input_datagram,
 	.input_time = input_time,
+	.attend = attend,
 	.next_datagram = next_datagram,
 	.next_deadline = next_deadline,
 	.input_packet = input_packet,

@@ -1,6 +1,7 @@
 #include "server_host.h"
 
 #include "base/mem.h"
+#include "wire/punch.h"
 #include "world.h"
 
 static struct relay *relay_of(void *m)
@@ -44,9 +45,9 @@ static uint64_t allowance(const void *m, const struct addr *remote)
 
 static void on_coordinator_event(void *ctx, const struct coordinator_event *event)
 {
-	static const char *const texts[] = {"leased",  "online",     "offline",	 "moved",	 "refused",
-					    "revoked", "restored",   "directed", "not directed", "lease reused",
-					    "linked",  "not linked", "proved"};
+	static const char *const texts[] = {"leased",	    "online",	    "offline",	"moved",
+					    "refused",	    "revoked",	    "restored", "directed",
+					    "not directed", "lease reused", "linked",	"not linked"};
 	struct server_host *s = ctx;
 
 	world_note(s->host->world, s->host->name, "%s %s%s%s", event->fqdn ? event->fqdn : "", texts[event->type],
@@ -63,6 +64,7 @@ void coordinator_host_start(struct host *host, const struct coordinator_config *
 	struct coordinator_env env = {.random = {&s->random, stream_fill}, .ctx = s, .event = on_coordinator_event};
 
 	s->disk = disk;
+	host_listen(host, punch_second_port(host->port));
 	s->coordinator = coordinator_create(config, &env, host->world->now);
 	for (size_t i = 0; i < disk->count; i++)
 		if (coordinator_load(s->coordinator, &disk->records[i]) != OK)

@@ -98,10 +98,37 @@ static void test_theory_is_what_the_nats_do(void **state)
 	assert_int_equal(direct, 45);
 }
 
+/* Guessing takes nothing away; random ports want a steady end. */
+static void test_what_guessing_adds(void **state)
+{
+	unsigned sure = 0, chances = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 729; i++) {
+		struct nat_kind a = {i / 81 / 3 % 3, i / 81 % 3, i / 243}, b = {i % 81 / 27, i % 27 / 9, i % 9 / 3};
+		const char *reason = NULL;
+		bool is_chance, is_chance_back, may = nat_theory_guess(a, b, &reason, &is_chance);
+		bool is_random = (a.mapping != NAT_ENDPOINT_INDEPENDENT && a.ports == NAT_PORTS_DRAWN) ||
+				 (b.mapping != NAT_ENDPOINT_INDEPENDENT && b.ports == NAT_PORTS_DRAWN);
+
+		assert_int_equal(may, nat_theory_guess(b, a, &reason, &is_chance_back));
+		assert_int_equal(is_chance, is_chance_back);
+		assert_true(may || !nat_theory_direct(a, b, &reason));
+		assert_true(may || is_random);
+		if (is_chance)
+			assert_true(is_random &&
+				    (a.mapping == NAT_ENDPOINT_INDEPENDENT || b.mapping == NAT_ENDPOINT_INDEPENDENT));
+		sure += may && !is_chance;
+		chances += is_chance;
+	}
+	assert_true(sure > 0 && chances > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_theory_is_what_the_nats_do),
+		cmocka_unit_test(test_what_guessing_adds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

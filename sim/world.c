@@ -157,7 +157,7 @@ static void transit_deliver(struct world *world, struct transit *t, uint8_t net)
 	const struct host_port *port;
 	struct datagram datagram;
 
-	if (!host || !host->machine || (host->port && t->dst.port != host->port)) {
+	if (!host || !host->machine || !host_listens(host, t->dst.port)) {
 		world->counters.nobody++;
 		transit_end(world, t, host ? host->name : world->nets[net].config.name, false, "nobody listens");
 		return;

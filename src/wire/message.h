@@ -40,6 +40,7 @@ enum message_type {
 	MESSAGE_ECHO_REQUEST = 0x25,
 	MESSAGE_ECHO_RESPONSE = 0x26,
 	MESSAGE_RECEIPT = 0x27, /* what has arrived of the other end's data: sent on its own account, never answered */
+	MESSAGE_PUNCH = 0x28,	/* how the sender's NAT maps, and where to knock (punch.h) */
 	/* either */
 	MESSAGE_ACK = 0x40, /* nothing but the transaction id */
 	MESSAGE_REKEY_REQUEST = 0x41,

@@ -224,6 +224,16 @@ static enum err get_receipt(struct reader *r, void *ret)
 	return receipt_decode(r, ret);
 }
 
+static void put_punch(const void *message, struct writer *w)
+{
+	punch_message_encode(message, w);
+}
+
+static enum err get_punch(struct reader *r, void *ret)
+{
+	return punch_message_decode(r, ret);
+}
+
 static void put_path_challenge(const void *message, struct writer *w)
 {
 	path_challenge_encode(message, w);
@@ -472,6 +482,7 @@ const struct codec codecs[] = {
 	 get_tunnel_hello},
 	{"move", false, sizeof(struct move), 2, sample_move, put_move, get_move},
 	{"receipt", false, sizeof(struct receipt), 3, sample_receipt, put_receipt, get_receipt},
+	{"punch", false, sizeof(struct punch_message), 3, sample_punch, put_punch, get_punch},
 	{"path_challenge", false, sizeof(struct path_challenge), 1, sample_path_challenge, put_path_challenge,
 	 get_path_challenge},
 	{"path_response", false, sizeof(struct path_response), 2, sample_path_response, put_path_response,

@@ -383,6 +383,20 @@ void sample_receipt(unsigned index, void *message)
 	}
 }
 
+/* Guessable, steady, random. */
+void sample_punch(unsigned index, void *message)
+{
+	static const uint8_t kinds[] = {MAPPING_GUESSABLE, MAPPING_STEADY, MAPPING_RANDOM},
+			     counts[] = {PUNCH_PORTS_MAX, 1, 0};
+	struct punch_message *m = message;
+
+	m->kind = kinds[index];
+	m->port_count = counts[index];
+	for (unsigned i = 0; i < m->port_count; i++)
+		m->ports[i] = (uint16_t)(40000 + 2 * i);
+	count_up(m->key, KEY_SIZE, 0x40);
+}
+
 /* There is only one shape. */
 void sample_path_challenge(unsigned index, void *message)
 {

@@ -5,6 +5,7 @@
 #include "wire/keep_alive.h"
 #include "wire/login.h"
 #include "wire/network_part.h"
+#include "wire/punch.h"
 #include "wire/relay.h"
 #include "wire/tunnel.h"
 
@@ -33,6 +34,7 @@ void sample_network_response(unsigned index, void *message);
 void sample_tunnel_hello(unsigned index, void *message);
 void sample_move(unsigned index, void *message);
 void sample_receipt(unsigned index, void *message);
+void sample_punch(unsigned index, void *message);
 void sample_path_challenge(unsigned index, void *message);
 void sample_path_response(unsigned index, void *message);
 void sample_echo(unsigned index, void *message);

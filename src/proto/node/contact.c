@@ -103,7 +103,7 @@ void contact_start(struct node *node, struct peer *peer, struct time_us now, con
 	memcpy(contact->temp_key, direction->temp_key, KEY_SIZE);
 	nego_key_derive(contact->temp_key, contact->nego_key);
 	handshake_mac1_key(node->static_keys.public, contact->nego_key, contact->own_mac1_key);
-	peer->observed = direction->observed;
+	peer->observed = peer->registered = direction->observed;
 	peer->candidates = direction->candidates;
 	if (direction->has_relay && leg_init(&contact->leg, contact->path_id, &direction->relay, now) == OK) {
 		contact->has_relay = true;
@@ -294,6 +294,7 @@ static void establish(struct node *node, struct peer *peer, struct time_us now, 
 
 	for (int i = 0; contact->has_relay && i < contact->leg.addresses.count; i++)
 		by_relay |= addr_equal(&contact->leg.addresses.list[i], &route->remote);
+	punch_stop(node, peer);
 	peer_forget_paths(peer);
 	peer->rekeying = (struct rekeying){0};
 	peer->requests = (struct request_table){0};

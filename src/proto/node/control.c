@@ -3,6 +3,7 @@
 
 #include "proto/node/machine.h"
 #include "wire/message.h"
+#include "wire/punch.h"
 #include "wire/tunnel.h"
 
 /* One received message, and how to answer it. */
@@ -84,6 +85,17 @@ static enum err receive_move(const struct received *m)
 	message_header_encode(MESSAGE_ACK, m->transaction, &w);
 	send_written(m, m->route, &w);
 	return OK;
+}
+
+/* Where the peer can be knocked at. */
+static enum err receive_punch(const struct received *m)
+{
+	struct punch_message message;
+	enum err err = punch_message_decode(m->body, &message);
+
+	if (err == OK)
+		punch_received(m->node, m->peer, m->now, m->transaction, &message);
+	return err;
 }
 
 static enum err receive_echo_request(const struct received *m)
@@ -177,6 +189,7 @@ static const struct {
 	{MESSAGE_PATH_RESPONSE, receive_response},
 	{MESSAGE_MOVE, receive_move},
 	{MESSAGE_RECEIPT, receive_receipt},
+	{MESSAGE_PUNCH, receive_punch},
 	{MESSAGE_ECHO_REQUEST, receive_echo_request},
 	{MESSAGE_ECHO_RESPONSE, receive_echo_response},
 	{MESSAGE_REKEY_REQUEST, receive_rekey_request},

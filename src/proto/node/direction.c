@@ -60,7 +60,7 @@ void direction_updated(struct node *node, struct time_us now, const struct route
 		peer_end_session(node, peer, now, REASON_REVOKED);
 		return;
 	}
-	peer->observed = update->observed;
+	peer->observed = peer->registered = update->observed;
 	peer->candidates = update->candidates;
 	if (!peer->session)
 		return;

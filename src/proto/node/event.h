@@ -75,6 +75,26 @@ struct node_event {
 enum node_state { NODE_JOINING, NODE_UP };
 enum node_peer_state { NODE_PEER_IDLE, NODE_PEER_CONNECTING, NODE_PEER_UP, NODE_PEER_UNREACHABLE };
 
+/* How far a try to get through hard NATs has come, or how the last one ended. */
+enum punch_state {
+	PUNCH_STATE_NONE,
+	PUNCH_STATE_TRYING,
+	PUNCH_STATE_FOUND,
+	PUNCH_STATE_FAILED,    /* nothing came in */
+	PUNCH_STATE_HOPELESS,  /* both ends' ports, or one end's and the other's, cannot be guessed */
+	PUNCH_STATE_BLIND,     /* an end could not learn what its NAT does */
+	PUNCH_STATE_SILENT,    /* the peer did not answer: it may be of an older version */
+	PUNCH_STATE_NO_TARGET, /* the coordinator has not seen the peer at an address that may be knocked at */
+	PUNCH_STATES,
+};
+
+struct node_punch_status {
+	enum punch_state state;
+	uint8_t own, theirs; /* enum mapping_kind */
+	uint32_t tries, knocks;
+	uint32_t sockets; /* open for it now */
+};
+
 struct node_counters {
 	uint64_t dropped_stranger; /* unknown PathID or failed MAC */
 	uint64_t dropped_malformed, dropped_auth, dropped_replay;
@@ -86,6 +106,7 @@ struct node_counters {
 	uint64_t challenges_tx, challenges_rx, receipts_tx, handshakes;
 	uint64_t doubts, silent_deaths; /* data not acknowledged for longer than usual; for so long that it is dead */
 	uint64_t suspects;		/* own addresses from which nothing was answered any more */
+	uint64_t punches, punches_found, knocks_tx, punch_sockets; /* tries through hard NATs; sockets opened */
 };
 
 struct node_status {
@@ -131,4 +152,5 @@ struct node_peer_status {
 	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
 	int64_t key_age_us;
 	const char *suite; /* static text */
+	struct node_punch_status punch;
 };

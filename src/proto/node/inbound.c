@@ -201,9 +201,10 @@ static void receive_one(struct node *node, struct time_us now, const struct rout
 		contact_request_received(node, peer, now, route, bytes, size);
 	else if (header.type == PACKET_TUNNEL_RESPONSE)
 		contact_response_received(node, peer, now, route, bytes, size);
-	else if (header.type == PACKET_HOLE_PUNCHING)
-		contact_probe_received(node, peer, now, route, bytes, size);
-	else if (header.type == PACKET_RELAY_CHALLENGE || header.type == PACKET_RELAY_BOUND)
+	else if (header.type == PACKET_HOLE_PUNCHING) {
+		if (!punch_knocked(node, peer, now, route, bytes, size))
+			contact_probe_received(node, peer, now, route, bytes, size);
+	} else if (header.type == PACKET_RELAY_CHALLENGE || header.type == PACKET_RELAY_BOUND)
 		receive_leg(node, peer, now, route, bytes, size);
 	else
 		node->counters.dropped_malformed++;

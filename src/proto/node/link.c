@@ -7,7 +7,7 @@
 #include "wire/message.h"
 #include "wire/tunnel.h"
 
-enum { PAD_REQUEST_TO = 160 }; /* so that the coordinator's answer and two challenges are no larger (E5) */
+enum { PAD_REQUEST_TO = 96 }; /* so that the coordinator's answer and challenge together are no larger (E5) */
 #define REGISTER_FRESH_US (8 * USEC_PER_SEC) /* below the time for which a coordinator keeps a half-open session */
 
 /* Nothing known, nothing under way. */
@@ -466,7 +466,7 @@ static void receive_aside(struct node *node, struct time_us now, const struct ro
 	if (message_header_decode(&r, &header) != OK || header.type != MESSAGE_KEEP_ALIVE_ANSWER ||
 	    update_response_decode(&r, &response) != OK)
 		node->counters.dropped_malformed++;
-	else {
+	else if (!punch_answered(node, now, route, header.transaction, &response.observed)) {
 		rhythm_answered(node, now, &route->local.ip, header.transaction);
 		spare_answered(node, now, &route->local.ip, &response.observed);
 	}

@@ -78,6 +78,7 @@ struct node {
 	struct join join;
 	struct waiting waiting[WAITING_MAX];
 	struct general general;
+	struct punch punch;
 
 	struct time_us now, since, deadline;
 	uint32_t transaction;

@@ -271,6 +271,7 @@ static void move_one(struct node *node, struct peer *peer, struct time_us now, e
 void move_own(struct node *node, struct time_us now, enum path_cause cause)
 {
 	node->move_epoch++;
+	punch_stop(node, NULL);
 	link_moved(node, now);
 	for (int i = 0; i < NODE_PEERS_MAX; i++) {
 		struct peer *peer = node->peers[i];
@@ -333,6 +334,7 @@ void move_peer(struct node *node, struct peer *peer, struct time_us now, const s
 	if ((int32_t)(move->move_epoch - peer->move_epoch) <= 0)
 		return; /* a copy that took the longer way */
 	peer->move_epoch = move->move_epoch;
+	punch_stop(node, peer);
 	peer->candidates = move->candidates;
 	peer->observed = move->observed;
 	if (!path)

@@ -186,6 +186,7 @@ void node_input_time(struct node *node, struct time_us now)
 	link_run(node, node->now);
 	names_run(node, node->now);
 	exits_run(node, node->now);
+	punch_run(node, node->now);
 	for (int i = 0; i < NODE_PEERS_MAX; i++) {
 		struct peer *peer = node->peers[i];
 

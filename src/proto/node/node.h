@@ -58,6 +58,12 @@ struct node_mapped {
 	struct addr external;
 };
 
+/* What is to be opened, and what to be closed; either may be 0. */
+struct node_ports {
+	uint16_t open;	/* so many more; answered by node_input_ports */
+	uint16_t close; /* this port */
+};
+
 /* ERR_AUTH, ERR_MALFORMED or ERR_DENIED when certificate or network do not hold. */
 must_use enum err node_create(const struct node_config *config, const struct node_env *env, struct time_us now,
 			      struct node **ret);
@@ -74,6 +80,8 @@ void node_input_datagram(struct node *node, struct time_us now, const struct dat
 /* An inner packet or superpacket from the TUN device; the buffer is scribbled on (PACKET_ROOM). */
 void node_input_packet(struct node *node, struct time_us now, struct packet *packet);
 void node_input_time(struct node *node, struct time_us now);
+/* More UDP ports on this machine, IPv4, as node_next_ports has asked for: those that could be opened, maybe none. */
+void node_input_ports(struct node *node, struct time_us now, const uint16_t *ports, size_t count);
 /* The kernel refused a datagram of this size on this route (EMSGSIZE). */
 void node_input_too_big(struct node *node, struct time_us now, const struct route *route, size_t size);
 /* A DNS query to the stub resolver; token comes back with the answer. At most 512 wait, the oldest is dropped. */
@@ -84,6 +92,8 @@ void node_input_dns(struct node *node, struct time_us now, uint64_t token, const
 /* Bytes live until the next node_input_* call. */
 bool node_next_datagram(struct node *node, struct datagram *ret);
 bool node_next_packet(struct node *node, struct packet *ret);
+/* More UDP ports are wanted for a while, or one of them no longer; hard NATs. Pull before node_next_datagram. */
+bool node_next_ports(struct node *node, struct node_ports *ret);
 /* ret_answer has room for 512 bytes. */
 bool node_next_dns(struct node *node, uint64_t *ret_token, uint8_t *ret_answer, size_t *ret_size);
 struct time_us node_next_deadline(const struct node *node);

@@ -13,14 +13,14 @@ enum {
 	UNANSWERED_MAX = 5
 }; /* in a row: with a tenth of all packets lost each way one path in 4,000 is given up wrongly */
 
-/* Ports of our own side do not distinguish paths: there is one socket. */
+/* Our own port tells paths apart as well: one through a hard NAT has a socket of its own. */
 struct path *path_find(struct peer *peer, const struct route *route)
 {
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
 		struct path *path = &peer->paths[i];
 
 		if (path->used && addr_equal(&path->route.remote, &route->remote) &&
-		    ip_equal(&path->route.local.ip, &route->local.ip))
+		    addr_equal(&path->route.local, &route->local))
 			return path;
 	}
 	return NULL;
@@ -268,17 +268,6 @@ static void confirm_second(struct node *node, struct peer *peer, struct path *pa
 	move_replay(node, peer, now, path, time_add(now, -REPLAY_SPAN_MAX_US), true);
 }
 
-/* The peer has found a way that works while we doubt ours: what we hope for is left for what is known. */
-static void follow_doubting_peer(struct node *node, struct peer *peer, struct path *path, struct time_us now)
-{
-	const struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
-	const struct path *second = peer->second >= 0 ? &peer->paths[peer->second] : NULL;
-
-	if (active && active->doubtful && path != active && path->valid && !peer->moving.active &&
-	    (!second || time_since(active->doubtful_since, second->heard) > 0))
-		path_overlap(node, peer, path, now);
-}
-
 /* Once per datagram or train. */
 void path_heard(struct node *node, struct peer *peer, struct time_us now, const struct route *route, size_t bytes,
 		bool highest)
@@ -286,6 +275,8 @@ void path_heard(struct node *node, struct peer *peer, struct time_us now, const 
 	struct path *path = path_find(peer, route);
 
 	if (!path) {
+		if (punch_hit(node, peer, now, route))
+			return;
 		if (highest && !peer_is_relay(peer, &route->remote))
 			suggest(node, peer, now, route, bytes);
 		return;
@@ -294,7 +285,6 @@ void path_heard(struct node *node, struct peer *peer, struct time_us now, const 
 	path->heard = now;
 	if (peer->moving.active)
 		move_heard(node, peer, now, path);
-	follow_doubting_peer(node, peer, path, now);
 	confirm_second(node, peer, path, now);
 	if (path->is_suggested || !path->valid)
 		path->credit += bytes;

@@ -147,6 +147,7 @@ void peer_destroy(struct node *node, struct peer *peer)
 		if (node->peers[i] == peer)
 			node->peers[i] = NULL;
 	unindex_peer(node, peer);
+	punch_forget(node, peer);
 	outbox_forget(&node->outbox, &peer->sending);
 	contact_stop(node, peer);
 	if (peer->session)
@@ -302,6 +303,7 @@ void peer_end_session(struct node *node, struct peer *peer, struct time_us now, 
 		map_remove(&node->by_path_id, session_path_id(peer->session));
 	session_destroy(peer->session);
 	peer->session = NULL;
+	punch_stop(node, peer);
 	outbox_forget(&node->outbox, &peer->sending);
 	peer_forget_paths(peer);
 	peer->has_relay = false;
@@ -387,6 +389,7 @@ void peer_run(struct node *node, struct peer *peer, struct time_us now)
 	path_run(node, peer, now);
 	path_release(node, peer, now);
 	run_lost(node, peer, now);
+	punch_consider(node, peer, now);
 	run_requests(node, peer, now);
 	peer_plan(node, peer, contact_deadline(peer));
 }

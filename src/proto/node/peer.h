@@ -5,6 +5,7 @@
 #include "proto/node/keys.h"
 #include "proto/node/outbox.h"
 #include "proto/node/path.h"
+#include "proto/node/punch.h"
 #include "proto/session/leg.h"
 #include "proto/session/request.h"
 #include "proto/session/session.h"
@@ -84,6 +85,8 @@ struct peer {
 
 	struct candidates candidates; /* the peer's, from its coordinator or itself */
 	struct addr observed;
+	struct addr registered; /* as its coordinator sees it: nobody else's word */
+	struct punch_record punch;
 	uint32_t move_epoch; /* the peer's, highest authenticated */
 	size_t burst_left;   /* E5: bytes that may still go to an unvalidated address */
 

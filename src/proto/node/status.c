@@ -180,6 +180,7 @@ bool node_get_peer(const struct node *node, struct time_us now, size_t index, st
 		.rx_packets = peer->rx_packets,
 		.tx_packets = peer->tx_packets,
 		.suite = "",
+		.punch = peer->punch.status,
 	};
 	memcpy(ret->fqdn, peer->certificate.fqdn, sizeof ret->fqdn);
 	memcpy(ret->name, peer->certificate.fqdn, strcspn(peer->certificate.fqdn, "."));

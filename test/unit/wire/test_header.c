@@ -81,7 +81,7 @@ static void test_message_types(void **state)
 		assert_int_equal(header.transaction, 9);
 		known++;
 	}
-	assert_int_equal(known, 10 + 6 + 8 + 4);
+	assert_int_equal(known, 10 + 6 + 9 + 4);
 }
 
 static void test_probe_flags(void **state)
