@@ -27,6 +27,24 @@ static struct time_us now_of(const struct host *host)
 	return loop_now(host->loop);
 }
 
+/* Sockets that the node wants for a while; what cannot be had it does without. */
+static void attend_ports(struct host *host)
+{
+	struct node_ports wanted;
+
+	while (node_next_ports(host->node, &wanted)) {
+		uint16_t ports[UDP_MORE_MAX];
+		size_t count = 0;
+
+		if (wanted.close)
+			udp_remove_port(host->udp, wanted.close);
+		while (count < wanted.open && count < UDP_MORE_MAX && udp_add_port(host->udp, 0, &ports[count]) == OK)
+			count++;
+		if (wanted.open)
+			node_input_ports(host->node, now_of(host), ports, count);
+	}
+}
+
 /* What the node wants to say, and what the kernel thinks of it. */
 static void send_datagrams(struct host *host)
 {
@@ -80,9 +98,19 @@ static void write_packets(struct host *host)
 void host_drain(struct host *host)
 {
 	write_packets(host);
+	attend_ports(host);
 	send_datagrams(host);
 	if (host->stub)
 		node_stub_drain(host->stub, host->node);
+}
+
+static void input_batch(struct host *host, const struct udp_batch *batch)
+{
+	for (size_t i = 0; i < batch->count; i++) {
+		node_input_datagram(host->node, now_of(host), &batch->datagrams[i]);
+		write_packets(host);
+	}
+	host_drain(host);
 }
 
 static void udp_ready(struct host *host, uint8_t family)
@@ -90,11 +118,17 @@ static void udp_ready(struct host *host, uint8_t family)
 	struct udp_batch batch;
 
 	udp_receive(host->udp, family, &batch);
-	for (size_t i = 0; i < batch.count; i++) {
-		node_input_datagram(host->node, now_of(host), &batch.datagrams[i]);
-		write_packets(host);
-	}
-	host_drain(host);
+	input_batch(host, &batch);
+}
+
+static void more_ready(struct source *source, uint32_t events)
+{
+	struct host *host = (struct host *)((char *)source - offsetof(struct host, more_source));
+	struct udp_batch batch;
+
+	(void)events;
+	udp_receive_more(host->udp, &batch);
+	input_batch(host, &batch);
 }
 
 static void udp4_ready(struct source *source, uint32_t events)
@@ -277,6 +311,7 @@ static enum err open_loop(struct host *host, char error[HOST_ERROR_MAX])
 	    loop_signals(host->loop, signals, sizeof signals / sizeof signals[0], host, got_signal) != OK ||
 	    add_source(host, &host->udp_source[0], udp_fd(host->udp, 4), udp4_ready) != OK ||
 	    add_source(host, &host->udp_source[1], udp_fd(host->udp, 6), udp6_ready) != OK ||
+	    add_source(host, &host->more_source, udp_more_fd(host->udp), more_ready) != OK ||
 	    add_source(host, &host->tun_source, tun_fd(host->tun), tun_ready) != OK)
 		return server_fail(error, ERR_IO, "event loop: %s", strerror(errno));
 	err = stream_serve(&stream, host->loop, &host->stream, error);

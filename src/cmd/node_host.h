@@ -60,7 +60,7 @@ struct host {
 	struct membership membership;
 	struct loop *loop;
 	struct udp *udp;
-	struct source udp_source[2], tun_source, watch_source;
+	struct source udp_source[2], more_source, tun_source, watch_source;
 	struct tun *tun;
 	struct net_watch *watch;
 	struct net_setup setup;

@@ -83,6 +83,11 @@ static void add_probes(struct page *page, const struct node_counters *c)
 	      c->silent_deaths);
 	count(page, "ntm_node_suspected_addresses_total", "Own addresses from which nothing was answered any more.",
 	      c->suspects);
+	count(page, "ntm_node_punches_total", "Tries to get through NATs that give each destination another port.",
+	      c->punches);
+	count(page, "ntm_node_punches_found_total", "Of these, those that found a way.", c->punches_found);
+	count(page, "ntm_node_knocks_total", "Small datagrams sent for that.", c->knocks_tx);
+	count(page, "ntm_node_punch_sockets_total", "Sockets opened for that.", c->punch_sockets);
 	count(page, "ntm_node_handshakes_total", "Tunnels established.", c->handshakes);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd/node_portmap.h"
+#include "wire/punch.h"
 
 #define TUNNEL_PATIENCE_US (500 * USEC_PER_MSEC) /* within this it finds its direct way */
 #define ECHO_PATIENCE_US (2 * USEC_PER_SEC)
@@ -254,6 +255,52 @@ static void add_relay(struct steps *steps, const struct node_peer_status *peer, 
 	}
 }
 
+static const char *mapping_text(uint8_t kind)
+{
+	static const char *const texts[MAPPING_KINDS] = {
+		[MAPPING_UNKNOWN] = "not known",
+		[MAPPING_STEADY] = "one port for all destinations",
+		[MAPPING_GUESSABLE] = "another port for each destination, in an order that can be guessed",
+		[MAPPING_RANDOM] = "another port for each destination, at random",
+	};
+
+	return texts[kind < MAPPING_KINDS ? kind : MAPPING_UNKNOWN];
+}
+
+/* What knocking at NATs that let nothing in has come to; nothing where nobody had to knock. */
+static void add_punch(struct steps *steps, const struct node_peer_status *peer, bool is_needed)
+{
+	static const char *const states[PUNCH_STATES] = {
+		[PUNCH_STATE_NONE] = "begins in a moment",
+		[PUNCH_STATE_TRYING] = "is being tried",
+		[PUNCH_STATE_FOUND] = "has found a way",
+		[PUNCH_STATE_FAILED] = "was not heard; tried again later",
+		[PUNCH_STATE_HOPELESS] = "cannot work: random ports at one end need one port for all at the other",
+		[PUNCH_STATE_BLIND] = "an end could not learn what its NAT does",
+		[PUNCH_STATE_SILENT] = "the other end has not answered the question",
+		[PUNCH_STATE_NO_TARGET] = "the coordinator has seen no address of it that may be knocked at",
+	};
+	static const char *const fixes[PUNCH_STATES] = {
+		[PUNCH_STATE_FAILED] = "data stays on the relay meanwhile",
+		[PUNCH_STATE_HOPELESS] =
+			"data stays on the relay; a NAT that opens ports (PCP, NAT-PMP, UPnP), or IPv6, would help",
+		[PUNCH_STATE_BLIND] =
+			"a relay at another address than the coordinator's, or the coordinator's second UDP port "
+			"(its own and 10000), tells it",
+		[PUNCH_STATE_SILENT] = "it may be of an older version, or busy with somebody else",
+		[PUNCH_STATE_NO_TARGET] = "both may be behind the same NAT, or only one has IPv4",
+	};
+	const struct node_punch_status *punch = &peer->punch;
+	char text[WHY_TEXT_MAX];
+	bool ok = punch->state <= PUNCH_STATE_FOUND;
+
+	if (punch->tries == 0 && punch->state == PUNCH_STATE_NONE)
+		return;
+	snprintf(text, sizeof text, "%s (the NAT here: %s; there: %s; tried %u times, %u knocks)", states[punch->state],
+		 mapping_text(punch->own), mapping_text(punch->theirs), punch->tries, punch->knocks);
+	add(steps, "hard NATs", ok || !is_needed, text, is_needed && fixes[punch->state] ? fixes[punch->state] : "");
+}
+
 /* The peer's part of the steps; returns the way that data takes. */
 static const struct node_path_status *add_peer(struct steps *steps, const struct node_peer_status *peer,
 					       const struct why_question *question)
@@ -265,6 +312,7 @@ static const struct node_path_status *add_peer(struct steps *steps, const struct
 	add_echo(steps, peer, question);
 	add_paths(steps, peer);
 	add_ways(steps, peer, PATH_DIRECT, !way || way->kind == PATH_RELAY);
+	add_punch(steps, peer, !way || way->kind == PATH_RELAY);
 	add_relay(steps, peer, !way);
 	add_ways(steps, peer, PATH_RELAY, !way);
 	return way;

@@ -6,10 +6,21 @@
 
 #include "cmd/server_state.h"
 #include "io/log.h"
+#include "wire/punch.h"
 
 enum { PORTS_TRIED = 32 };
 
 static const char port_file[] = "port";
+
+/* Where nodes learn whether their NAT maps each destination to another port. Nothing else depends on it. */
+static void open_second(struct server *server)
+{
+	uint16_t port = punch_second_port(server->port);
+
+	if ((server->roles & SERVER_COORDINATOR) && udp_add_port(server->udp, port, &port) != OK)
+		log_print(LOG_SEVERITY_INFO, "second-port",
+			  "UDP port %u: %s; nodes behind hard NATs may not learn what these do", port, strerror(errno));
+}
 
 /* Both or none. */
 static enum err open_pair(struct server *server, uint16_t port)
@@ -25,8 +36,10 @@ static enum err open_pair(struct server *server, uint16_t port)
 	tcp.port = server->port;
 	if (server->roles & SERVER_ACCOUNT)
 		err = listener_socket(&tcp, &server->tcp);
-	if (err == OK)
+	if (err == OK) {
+		open_second(server);
 		return OK;
+	}
 	saved = errno;
 	udp_close(server->udp);
 	server->udp = NULL;

@@ -27,7 +27,7 @@ struct server_poll;
 struct server_socket {
 	struct source source;
 	struct server *server;
-	uint8_t family;
+	uint8_t family; /* 0: the second port */
 	bool is_dns;
 };
 
@@ -46,7 +46,7 @@ struct server {
 
 	/* server_udp.c */
 	struct udp *udp, *dns_udp;
-	struct server_socket sockets[4];
+	struct server_socket sockets[5];
 
 	/* server_account.c */
 	struct server_keys account_keys;

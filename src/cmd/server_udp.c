@@ -98,7 +98,10 @@ static void socket_ready(struct source *source, uint32_t events)
 	for (int turn = 0; turn < TURNS_PER_WAKE; turn++) {
 		struct udp_batch batch;
 
-		udp_receive(sock->is_dns ? server->dns_udp : server->udp, sock->family, &batch);
+		if (sock->family)
+			udp_receive(sock->is_dns ? server->dns_udp : server->udp, sock->family, &batch);
+		else
+			udp_receive_more(server->udp, &batch);
 		for (size_t i = 0; i < batch.count; i++) {
 			if (sock->is_dns)
 				answer_dns(server, &batch.datagrams[i]);
@@ -142,7 +145,7 @@ void server_send_relay(struct server *server)
 static enum err add_socket(struct server *server, struct server_socket *sock, struct udp *udp, uint8_t family,
 			   bool is_dns)
 {
-	sock->source = (struct source){.fd = udp_fd(udp, family), .ready = socket_ready};
+	sock->source = (struct source){.fd = family ? udp_fd(udp, family) : udp_more_fd(udp), .ready = socket_ready};
 	sock->server = server;
 	sock->family = family;
 	sock->is_dns = is_dns;
@@ -161,13 +164,15 @@ enum err server_udp_open(struct server *server, char error[SERVER_ERROR_MAX])
 		if (udp)
 			err = add_socket(server, &server->sockets[i], udp, i % 2 ? 6 : 4, is_dns);
 	}
+	if (err == OK)
+		err = add_socket(server, &server->sockets[4], server->udp, 0, false);
 	return err == OK ? OK : server_fail(error, err, "cannot watch the UDP socket: %s", strerror(errno));
 }
 
 /* Off the loop, then closed. */
 void server_udp_close(struct server *server)
 {
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 5; i++)
 		if (server->sockets[i].server && server->sockets[i].source.fd >= 0)
 			loop_remove(server->loop, &server->sockets[i].source);
 	udp_close(server->udp);
