@@ -10,7 +10,6 @@
 struct scenario {
 	const char *name, *about;
 	void (*run)(struct overlay *overlay); /* failures by world_fail */
-	bool is_known_gap; /* docs/security.md says that it does not hold: only run when it is named */
 };
 
 extern const struct scenario scenarios[];

@@ -19,10 +19,11 @@ static void coordinator_happened(void *ctx, const struct coordinator_event *even
 		[COORDINATOR_LEASE_REUSED] = "expired addresses leased anew",
 		[COORDINATOR_LINK_UP] = "other zone linked",
 		[COORDINATOR_LINK_DOWN] = "other zone not reachable",
+		[COORDINATOR_NODE_PROVED] = "address proved",
 	};
 	char v4[ADDR_TEXT_MAX], observed[ADDR_TEXT_MAX];
 	bool is_routine = event->type == COORDINATOR_DIRECTED || event->type == COORDINATOR_NOT_DIRECTED ||
-			  event->type == COORDINATOR_NODE_MOVED;
+			  event->type == COORDINATOR_NODE_MOVED || event->type == COORDINATOR_NODE_PROVED;
 	struct log_field fields[] = {
 		log_text("node", event->fqdn),
 		log_text("v4", ip_format(&event->v4, v4)),

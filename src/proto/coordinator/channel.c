@@ -1,6 +1,6 @@
 /*
  * channel.c: sessions with members. A pending session becomes the member's live one with the first packet under its
- * keys (E8, T7); the member is where its packet with the highest counter came from (E1).
+ * keys (E8, T7); the member is where place.c says.
  */
 #include <string.h>
 
@@ -38,6 +38,7 @@ void channel_destroy(struct coordinator *c, struct channel *channel)
 	map_remove(&c->by_path, channel->path_id);
 	delay_stop(&channel->pending);
 	delay_stop(&channel->held);
+	place_end(&channel->place);
 	session_destroy(channel->session);
 	mem_free(channel->answer);
 	wipe(channel, sizeof *channel);
@@ -45,63 +46,39 @@ void channel_destroy(struct coordinator *c, struct channel *channel)
 }
 
 /* See state.h. The budget of an unproven address is what came from it (E5, T6). */
-bool channel_send(struct coordinator *c, struct channel *channel, const struct writer *message, bool is_answer)
+bool channel_send_to(struct coordinator *c, struct channel *channel, const struct writer *message,
+		     const struct route *route, bool is_answer)
 {
 	uint8_t datagram[MESSAGE_MAX];
 	size_t size = 0;
 
 	if (writer_finish(message, &size) != OK || size > CONTROL_MAX || session_is_expired(channel->session, c->now))
 		return false;
-	if (!channel->is_proven && !is_answer && channel->credit_bytes < (int64_t)(size + OVERHEAD_SIZE)) {
+	if (!place_spend(&channel->place, route, size + OVERHEAD_SIZE, is_answer)) {
 		c->counters.dropped_out++;
 		return false;
 	}
 	if (session_seal(channel->session, 0, SEALED_CONTROL, message->data, size, datagram) != OK)
 		return false;
-	if (!channel->is_proven)
-		channel->credit_bytes -= (int64_t)(size + OVERHEAD_SIZE);
-	if (channel->credit_bytes < 0)
-		channel->credit_bytes = 0; /* answers may overdraw */
-	coordinator_send(c, &channel->route, datagram, size + OVERHEAD_SIZE);
+	coordinator_send(c, route, datagram, size + OVERHEAD_SIZE);
 	return true;
 }
 
-/* Asks an unproven address to show that it receives: one question per packet from there, until it is answered. */
-static void challenge(struct coordinator *c, struct channel *channel)
+/* While it is not clear which of two places is the member's, to both. */
+bool channel_send(struct coordinator *c, struct channel *channel, const struct writer *message, bool is_answer)
 {
-	uint8_t bytes[CONTROL_MAX];
-	struct writer w = writer_over(bytes, sizeof bytes);
-	struct path_challenge message;
+	struct place *place = &channel->place;
+	bool is_sent = channel_send_to(c, channel, message, &place->route, is_answer);
 
-	if (!channel->is_challenged)
-		random_fill(&c->env.random, channel->challenge, sizeof channel->challenge);
-	channel->is_challenged = true;
-	memcpy(message.challenge, channel->challenge, sizeof message.challenge);
-	message_header_encode(MESSAGE_PATH_CHALLENGE, coordinator_random_u32(c), &w);
-	path_challenge_encode(&message, &w);
-	channel_send(c, channel, &w, true);
+	if (place->rival.is_valid)
+		is_sent |= channel_send_to(c, channel, message, &place->rival.route, is_answer);
+	return is_sent;
 }
 
-/* Authenticated and newest: the member is here now. Its peers hear of a change at once, within its budget of messages.
- */
-void channel_observe(struct coordinator *c, struct channel *channel, const struct route *route, size_t size)
+/* See state.h. */
+bool channel_charge(struct coordinator *c, struct member *member)
 {
-	struct member *member = channel->member;
-
-	if (!addr_equal(&channel->route.remote, &route->remote)) {
-		channel->is_proven = false;
-		channel->is_challenged = false;
-		channel->credit_bytes = 0;
-	}
-	channel->route = *route;
-	if (!channel->is_proven)
-		channel->credit_bytes += (int64_t)size;
-	if (addr_equal(&member->observed, &route->remote))
-		return;
-	c->counters.moves += addr_is_set(&member->observed);
-	member->observed = route->remote;
-	coordinator_tell(c, COORDINATOR_NODE_MOVED, member, NULL, 0);
-	pair_push_updates(c, member, bucket_take(&member->requests, &request_rate, c->now));
+	return bucket_take(&member->requests, &request_rate, c->now);
 }
 
 /* Keeps a member in the state "online" and its lease alive without it asking. */
@@ -162,10 +139,10 @@ static void confirm(struct coordinator *c, struct channel *channel, const struct
 	mem_free(channel->answer);
 	channel->answer = NULL;
 	*channel_seen_slot(c, channel->seen_tag) = channel->seen_tag;
-	/* It holds our ephemeral key's outcome, so it received the answer where that was sent. */
-	channel->is_proven =
-		addr_equal(&channel->answered[0], &route->remote) || addr_equal(&channel->answered[1], &route->remote);
-	channel->route = *route;
+	/* It holds our ephemeral key's outcome, so it received the answer: where, is clear unless somebody copies. */
+	place_begin(&channel->place, route,
+		    !channel->is_copied &&
+			    addr_equal(&channel->answered[route->remote.ip.family == 6], &route->remote));
 	member->features = channel->features;
 	member->move_epoch = channel->move_epoch;
 	channel_take_candidates(member, &channel->candidates);
@@ -174,18 +151,29 @@ static void confirm(struct coordinator *c, struct channel *channel, const struct
 }
 
 /* For both Update and Keep Alive. */
-static void answer_update(struct coordinator *c, struct channel *channel, uint8_t type, uint32_t transaction)
+static void answer_update_to(struct coordinator *c, struct channel *channel, uint8_t type, uint32_t transaction,
+			     const struct route *route)
 {
 	uint8_t bytes[CONTROL_MAX];
 	struct writer w = writer_over(bytes, sizeof bytes);
-	struct update_response response = {.observed = channel->route.remote, .network_time_s = coordinator_wall_s(c)};
+	struct update_response response = {.observed = route->remote, .network_time_s = coordinator_wall_s(c)};
 
-	if (channel->is_proven && c->network) /* the budget of an unproven address has no room for it */
+	/* The budget of an unproven address has no room for it. */
+	if (route == &channel->place.route && channel->place.is_proven && c->network)
 		response.network_epoch = c->network->epoch;
-
 	message_header_encode(type, transaction, &w);
 	update_response_encode(&response, &w);
-	channel_send(c, channel, &w, true);
+	(void)channel_send_to(c, channel, &w, route, true);
+}
+
+/* Where it came from as well: a NAT that has rebound lets nothing else in. */
+static void answer_update(struct coordinator *c, struct channel *channel, uint8_t type, uint32_t transaction)
+{
+	const struct place *place = &channel->place;
+
+	answer_update_to(c, channel, type, transaction, &place->route);
+	if (place->from && addr_equal(&place->from->remote, &place->rival.route.remote))
+		answer_update_to(c, channel, type, transaction, &place->rival.route);
 }
 
 /* Says that it is there, and for how long it may be silent now. */
@@ -215,7 +203,7 @@ static enum err input_update(struct coordinator *c, struct channel *channel, uin
 	if (err)
 		return err;
 	if (request.move_epoch > member->move_epoch)
-		channel->credit_bytes += UNVALIDATED_BURST_BYTES;
+		place_moved(c, channel);
 	answer_update(c, channel, MESSAGE_UPDATE_RESPONSE, transaction);
 	if (request.move_epoch < member->move_epoch)
 		return OK; /* overtaken by a newer one */
@@ -290,7 +278,7 @@ static enum err input_challenge(struct coordinator *c, struct channel *channel, 
 	uint8_t bytes[CONTROL_MAX];
 	struct writer w = writer_over(bytes, sizeof bytes);
 	struct path_challenge request;
-	struct path_response response = {.observed = channel->route.remote};
+	struct path_response response = {.observed = channel->place.route.remote};
 	enum err err = path_challenge_decode(body, &request);
 
 	if (err)
@@ -302,7 +290,7 @@ static enum err input_challenge(struct coordinator *c, struct channel *channel, 
 	return OK;
 }
 
-/* The answer to challenge(): the address receives. */
+/* An address receives. */
 static enum err input_response(struct coordinator *c, struct channel *channel, uint32_t transaction,
 			       struct reader *body)
 {
@@ -312,12 +300,7 @@ static enum err input_response(struct coordinator *c, struct channel *channel, u
 	(void)transaction;
 	if (err)
 		return err;
-	if (!channel->is_challenged || !equal_secret(response.challenge, channel->challenge, sizeof response.challenge))
-		return ERR_STATE;
-	channel->is_proven = true;
-	channel->is_challenged = false;
-	pair_resend(c, channel->member);
-	return OK;
+	return place_answered(c, channel, response.challenge);
 }
 
 /* A piece of the network document: much for little, so only where the node has shown that it receives. */
@@ -332,7 +315,7 @@ static enum err input_network(struct coordinator *c, struct channel *channel, ui
 
 	if (err)
 		return err;
-	if (!channel->is_proven || request.offset >= c->network_size)
+	if (!channel->place.is_proven || request.offset >= c->network_size)
 		return ERR_STATE;
 	left = c->network_size - request.offset;
 	response = (struct network_response){
@@ -383,7 +366,7 @@ static enum err dispatch(struct coordinator *c, struct channel *channel, const u
 	for (size_t i = 0; err == ERR_DENIED && i < sizeof handlers / sizeof handlers[0]; i++) {
 		if (handlers[i].type != header.type)
 			continue;
-		if (handlers[i].is_charged && !bucket_take(&channel->member->requests, &request_rate, c->now)) {
+		if (handlers[i].is_charged && !channel_charge(c, channel->member)) {
 			c->counters.limited_requests++;
 			return ERR_FULL;
 		}
@@ -408,7 +391,7 @@ static enum err input_aside(struct coordinator *c, struct channel *channel, cons
 	struct keep_alive told;
 
 	if (!channel->is_live || message_header_decode(&r, &header) != OK || header.type != MESSAGE_KEEP_ALIVE ||
-	    keep_alive_decode(&r, &told) != OK || !bucket_take(&channel->member->requests, &request_rate, c->now)) {
+	    keep_alive_decode(&r, &told) != OK || !channel_charge(c, channel->member)) {
 		c->counters.dropped_malformed++;
 		return ERR_DENIED;
 	}
@@ -444,6 +427,8 @@ enum err channel_input(struct coordinator *c, struct channel *channel, const str
 	if (err) {
 		c->counters.dropped_auth += err == ERR_AUTH;
 		c->counters.dropped_replay += err == ERR_REPLAY;
+		if (err == ERR_REPLAY && channel->is_live)
+			place_repeated(c, channel, route, bytes, size);
 		return err;
 	}
 	if (!(opened.flags & SEALED_CONTROL)) {
@@ -454,11 +439,13 @@ enum err channel_input(struct coordinator *c, struct channel *channel, const str
 		return input_aside(c, channel, route, plaintext, &opened);
 	if (!channel->is_live)
 		confirm(c, channel, route);
-	if (opened.highest)
-		channel_observe(c, channel, route, size);
+	place_heard(c, channel, route, bytes, size,
+		    opened.highest && opened.size && plaintext[0] != MESSAGE_PATH_RESPONSE);
 	heard(c, member);
 	err = dispatch(c, channel, plaintext, opened.size);
-	if (member->live == channel && !channel->is_proven)
-		challenge(c, channel);
+	if (member->live == channel) {
+		place_ask(c, channel);
+		channel->place.from = NULL;
+	}
 	return err;
 }

@@ -103,6 +103,7 @@ struct coordinator *coordinator_create(const struct coordinator_config *config, 
 	delay_queue_init(&c->pendings, PENDING_US);
 	delay_queue_init(&c->held, 0);
 	echo_init(c);
+	place_init(c);
 	delay_queue_init(&c->idle, REJECT_AFTER_US);
 	delay_queue_init(&c->secrets, DIRECTION_SECRET_US);
 	for (int i = 0; i < DELIVERY_TRIES; i++) {
@@ -268,6 +269,7 @@ void coordinator_input_time(struct coordinator *c, struct time_us now)
 	while ((delay = delay_take(&c->pendings, now)) != NULL)
 		channel_destroy(c, (struct channel *)((char *)delay - offsetof(struct channel, pending)));
 	echo_input_time(c);
+	place_input_time(c);
 	input_silence(c);
 	pair_input_time(c);
 	inquiry_input_time(c);
@@ -280,6 +282,7 @@ struct time_us coordinator_next_deadline(const struct coordinator *c)
 	struct time_us deadline = delay_deadline(&c->pendings);
 
 	deadline = time_min(deadline, echo_deadline(c));
+	deadline = time_min(deadline, delay_deadline(&c->doubts));
 	deadline = time_min(deadline, delay_deadline(&c->idle));
 	deadline = time_min(deadline, delay_deadline(&c->secrets));
 	for (int i = 0; i < DELIVERY_TRIES; i++)

@@ -6,11 +6,12 @@
  * Acknowledged means durable: after every batch of input the driver pulls records, stores them, calls
  * coordinator_records_durable, then pulls datagrams.
  *
- * What nodes should know: a session's packet from a new address makes that address the node's, but until the node has
- * answered a Path Challenge from there, no more goes to it than came from it (E5, T6), answers to requests excepted; an
- * Update Request with a risen move epoch buys more. So nodes answer MESSAGE_PATH_CHALLENGE of their coordinator with
- * MESSAGE_PATH_RESPONSE, acknowledge Route Direction and Route Update with MESSAGE_ACK, pad Keep Alive and Update with
- * FIELD_PAD to PAD_REQUEST_TO bytes, and register again when half of their lease has passed.
+ * What nodes should know: packets from a new address make that address the node's when it has answered a Path Challenge
+ * and the old one has not (E3), or at once when an Update Request from there has a risen move epoch. Until it has
+ * answered no more goes there than came from it (E5, T6), answers to requests excepted; the epoch buys more. So nodes
+ * answer MESSAGE_PATH_CHALLENGE of their coordinator with MESSAGE_PATH_RESPONSE, acknowledge Route Direction and Route
+ * Update with MESSAGE_ACK, pad Keep Alive and Update with FIELD_PAD to PAD_REQUEST_TO bytes, and register again when
+ * half of their lease has passed.
  */
 #pragma once
 
@@ -26,7 +27,7 @@ struct coordinator;
 
 enum {
 	COORDINATOR_NODES_DEFAULT = 65536,
-	PAD_REQUEST_TO = 96, /* plaintext of Keep Alive and Update: answer and challenge together are then no larger */
+	PAD_REQUEST_TO = 160, /* plaintext of Keep Alive and Update: an answer and two challenges are then no larger */
 };
 
 enum coordinator_event_type {
@@ -42,6 +43,7 @@ enum coordinator_event_type {
 	COORDINATOR_LEASE_REUSED, /* the pool is used up: node lost its long expired addresses */
 	COORDINATOR_LINK_UP,	  /* fqdn: the zone whose coordinator is linked now */
 	COORDINATOR_LINK_DOWN,
+	COORDINATOR_NODE_PROVED, /* it has shown that it receives at observed */
 };
 
 /* Pointers are borrowed for the call. Only authenticated facts are events, so that strangers cannot fill a log. */

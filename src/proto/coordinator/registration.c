@@ -33,7 +33,11 @@ uint64_t registration_seen_tag(const struct coordinator *c, const uint8_t *bytes
  */
 static void send_answer(struct coordinator *c, struct channel *channel, const struct route *route)
 {
-	channel->answered[channel->answered[0].ip.family != 0] = route->remote;
+	struct addr *answered = &channel->answered[route->remote.ip.family == 6];
+
+	if (!addr_is_set(answered))
+		*answered = route->remote;
+	channel->is_copied |= !addr_equal(answered, &route->remote);
 	coordinator_send(c, route, channel->answer, channel->answer_size);
 }
 
@@ -223,7 +227,7 @@ static struct channel *open_channel(struct coordinator *c, struct member *member
 	}
 	channel->session = session_create(c->aead, SUITE_CHACHA20_POLY1305, false, channel->path_id, keys, c->now);
 	channel->serial = ++c->channel_serial;
-	channel->route = *route;
+	place_begin(&channel->place, route, false);
 	channel->features = arrival->request.features;
 	channel->move_epoch = arrival->request.move_epoch;
 	channel->candidates = arrival->request.candidates;
@@ -362,6 +366,6 @@ void registration_release_held(struct coordinator *c)
 		if (channel->held_until > c->records_durable)
 			continue;
 		delay_stop(&channel->held);
-		send_answer(c, channel, &channel->route);
+		send_answer(c, channel, &channel->place.route);
 	}
 }

@@ -5,6 +5,7 @@
 #include "proto/coordinator/admission.h"
 #include "proto/coordinator/coordinator.h"
 #include "proto/coordinator/delay.h"
+#include "proto/coordinator/place.h"
 #include "proto/session/rekey.h"
 #include "proto/session/session.h"
 #include "proto/session/trust.h"
@@ -48,20 +49,16 @@ struct channel {
 	struct session *session;
 	uint64_t path_id;
 	uint64_t serial;    /* order of creation */
-	struct route route; /* where it was heard last, by the highest counter */
+	struct place place; /* where it is spoken to */
 	bool is_live;
-	bool is_proven;	      /* the peer showed that it receives at route.remote */
-	int64_t credit_bytes; /* what may still go to an unproven address (E5) */
-	bool is_challenged;   /* challenge is on its way to route.remote */
-	uint8_t challenge[CHALLENGE_SIZE];
 	struct delay pending;	     /* its end, unless confirmed */
 	struct delay held;	     /* in the queue of answers that wait for the store */
 	uint64_t held_until;	     /* record number */
 	uint8_t ephemeral[KEY_SIZE]; /* of the first message: a repetition is known without a key exchange */
 	uint64_t seen_tag;	     /* what is remembered of that message when it is confirmed */
 	uint8_t *answer;	     /* the datagram, until confirmed */
-	struct addr answered[2]; /* where that went: first and last. A node tries all addresses of its coordinator at
-				    once */
+	struct addr answered[2];     /* where that went first, of each family */
+	bool is_copied;		     /* and to another address too */
 	size_t answer_size;
 	/* Said in the first message, believed when confirmed. */
 	uint32_t features, move_epoch;
@@ -178,7 +175,7 @@ struct coordinator {
 	struct aead_provider *aead;
 	bool owns_aead;
 	uint8_t mac1_key[KEY_SIZE];
-	uint8_t hash_key[16];
+	uint8_t hash_key[16], challenge_key[KEY_SIZE];
 	struct time_us now; /* of the current input */
 	struct time_us wall_at;
 	uint64_t wall_s; /* network time at wall_at */
@@ -189,7 +186,7 @@ struct coordinator {
 	uint64_t pool4_next; /* offset of the first address never leased */
 	uint32_t zone_serial;
 
-	struct delay_queue pendings, held, idle, secrets, repeats[DELIVERY_TRIES];
+	struct delay_queue pendings, held, idle, secrets, doubts, repeats[DELIVERY_TRIES];
 	struct delay_queue online[KEEPALIVE_STEPS], echoes[KEEPALIVE_STEPS]; /* echo.c */
 	uint64_t channel_serial;
 	struct admission admission;
@@ -269,7 +266,11 @@ must_use enum err channel_rekey(struct coordinator *c, struct session *session, 
 				const struct rekey *request, struct rekeyed *ret);
 /* Nobody can make others probe loopback, multicast or link-local addresses through us (T26). */
 void channel_take_candidates(struct member *member, const struct candidates *told);
-void channel_observe(struct coordinator *c, struct channel *channel, const struct route *route, size_t size);
+/* To this one address, its own or the rival's. */
+bool channel_send_to(struct coordinator *c, struct channel *channel, const struct writer *message,
+		     const struct route *route, bool is_answer);
+/* Takes from the member's budget of messages. */
+bool channel_charge(struct coordinator *c, struct member *member);
 
 /* direction.c and pair.c */
 enum err direction_input(struct coordinator *c, struct channel *channel, uint32_t transaction, struct reader *body);

@@ -7,7 +7,7 @@
 #include "wire/message.h"
 #include "wire/tunnel.h"
 
-enum { PAD_REQUEST_TO = 96 }; /* so that the coordinator's answer and challenge together are no larger (E5) */
+enum { PAD_REQUEST_TO = 160 }; /* so that the coordinator's answer and two challenges are no larger (E5) */
 #define REGISTER_FRESH_US (8 * USEC_PER_SEC) /* below the time for which a coordinator keeps a half-open session */
 
 /* Nothing known, nothing under way. */

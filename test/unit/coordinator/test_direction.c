@@ -290,8 +290,7 @@ static void test_move_is_pushed(void **state)
 	letter = fake_take(p.b, MESSAGE_ROUTE_DIRECTION);
 	fake_ack(&p.world, p.b, letter.transaction);
 	/* The network moved it: seen from the outside only. */
-	fake_move_to(p.a, "198.51.100.7:999");
-	fake_keep_alive(&p.world, p.a);
+	fake_rebind_to(&p.world, p.a, "198.51.100.7:999");
 	assert_int_equal(fake_take(p.a, MESSAGE_KEEP_ALIVE_ANSWER).type,
 			 MESSAGE_KEEP_ALIVE_ANSWER); /* at the new address */
 	letter = fake_take(p.b, MESSAGE_ROUTE_UPDATE);
@@ -329,8 +328,7 @@ static void test_old_packets_do_not_move_a_node_back(void **state)
 	message_header_encode(MESSAGE_KEEP_ALIVE, 1, &w);
 	old = p.a->route;
 	assert_int_equal(session_seal(p.a->session, 0, SEALED_CONTROL, plaintext, w.at, late), OK);
-	fake_move_to(p.a, "198.51.100.7:999");
-	fake_keep_alive(&p.world, p.a);
+	fake_rebind_to(&p.world, p.a, "198.51.100.7:999");
 	assert_int_equal(world_deliver(&p.world, &old, late, w.at + OVERHEAD_SIZE), OK);
 	assert_true(coordinator_node_at(p.world.c, 0, &info));
 	assert_true(addr_equal(&info.observed, &p.a->route.remote));

@@ -333,8 +333,7 @@ static void test_moves_are_pushed_across(void **state)
 	zones_init(&z);
 	fake_ask(&z.one, z.a, 7, "b.two.ntm.internal");
 	path_id = expect_directed(&z, NULL);
-	fake_move_to(z.a, "198.51.100.7:999");
-	fake_keep_alive(&z.one, z.a);
+	fake_rebind_to(&z.one, z.a, "198.51.100.7:999");
 	letter = fake_take(z.b, MESSAGE_ROUTE_UPDATE);
 	update = open_update(&letter);
 	assert_int_equal(update.path_id, path_id);
@@ -358,8 +357,7 @@ static void test_moves_are_pushed_across(void **state)
 	assert_int_equal(z.b->inbox_count, 0);
 	assert_in_range(z.one.between - before, 0, 4);
 	/* The other direction. */
-	fake_move_to(z.b, "198.51.100.8:999");
-	fake_keep_alive(&z.two, z.b);
+	fake_rebind_to(&z.two, z.b, "198.51.100.8:999");
 	letter = fake_take(z.a, MESSAGE_ROUTE_UPDATE);
 	update = open_update(&letter);
 	assert_true(addr_equal(&update.observed, &z.b->route.remote));
@@ -645,6 +643,9 @@ static void test_network_document_is_handed_out(void **state)
 		uint8_t bytes[64];
 		struct writer w = writer_over(bytes, sizeof bytes);
 
+		update_request_encode(&(struct update_request){.move_epoch = 1}, &w);
+		assert_int_equal(fake_send(&z.one, z.a, MESSAGE_UPDATE_REQUEST, 3, &w), OK);
+		w = writer_over(bytes, sizeof bytes);
 		network_request_encode(&(struct network_request){.epoch = 2}, &w);
 		assert_int_equal(fake_send(&z.one, z.a, MESSAGE_NETWORK_REQUEST, 4, &w), ERR_STATE);
 	}

@@ -242,7 +242,8 @@ static void receive(struct world *world, const struct datagram *datagram)
 	for (size_t i = 0; i < world->node_count; i++) {
 		struct fake_node *node = world->nodes[i];
 
-		if (!addr_equal(&node->route.remote, &datagram->route.remote))
+		if (!addr_equal(&node->route.remote, &datagram->route.remote) &&
+		    !addr_equal(&node->also, &datagram->route.remote))
 			continue;
 		if (datagram->bytes[0] == PACKET_REGISTRATION_RESPONSE)
 			receive_answer(node, world, datagram->bytes, datagram->size);
@@ -251,6 +252,8 @@ static void receive(struct world *world, const struct datagram *datagram)
 		return;
 	}
 	world->lost++;
+	if (addr_equal(&world->watched, &datagram->route.remote))
+		world->watched_bytes += datagram->size;
 }
 
 void world_pump(struct world *world)
@@ -401,9 +404,42 @@ enum err fake_send(struct world *world, struct fake_node *node, uint8_t type, ui
 	return world_deliver(world, &node->route, datagram, size + OVERHEAD_SIZE);
 }
 
+struct writer fake_padding(uint8_t *bytes, size_t size)
+{
+	struct writer w = writer_over(bytes, size);
+	size_t begun = field_begin(&w, FIELD_PAD);
+
+	write_zeros(&w, PAD_REQUEST_TO - 8);
+	field_end(&w, begun);
+	return w;
+}
+
 void fake_keep_alive(struct world *world, struct fake_node *node)
 {
-	assert_int_equal(fake_send(world, node, MESSAGE_KEEP_ALIVE, ++node->transaction, NULL), OK);
+	uint8_t bytes[PAD_REQUEST_TO];
+	struct writer w = fake_padding(bytes, sizeof bytes);
+
+	assert_int_equal(fake_send(world, node, MESSAGE_KEEP_ALIVE, ++node->transaction, &w), OK);
+}
+
+bool fake_prove(struct world *world, struct fake_node *node)
+{
+	struct letter letter = fake_take(node, MESSAGE_PATH_CHALLENGE);
+	bool has_any = letter.type != 0;
+
+	for (; letter.type; letter = fake_take(node, MESSAGE_PATH_CHALLENGE)) {
+		uint8_t bytes[64];
+		struct writer w = writer_over(bytes, sizeof bytes);
+		struct reader r = reader_over(letter.body, letter.size);
+		struct path_challenge challenge;
+		struct path_response response = {0};
+
+		assert_int_equal(path_challenge_decode(&r, &challenge), OK);
+		memcpy(response.challenge, challenge.challenge, sizeof response.challenge);
+		path_response_encode(&response, &w);
+		(void)fake_send(world, node, MESSAGE_PATH_RESPONSE, letter.transaction, &w);
+	}
+	return has_any;
 }
 
 void fake_register(struct world *world, struct fake_node *node)
@@ -449,4 +485,12 @@ struct letter fake_take(struct fake_node *node, uint8_t type)
 void fake_move_to(struct fake_node *node, const char *addr)
 {
 	assert_int_equal(addr_parse(addr, 7367, &node->route.remote), OK);
+}
+
+void fake_rebind_to(struct world *world, struct fake_node *node, const char *addr)
+{
+	fake_move_to(node, addr);
+	fake_keep_alive(world, node);
+	assert_true(fake_prove(world, node));
+	world_pass(world, OLD_PATH_SILENCE_MIN_US);
 }

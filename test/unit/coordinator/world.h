@@ -27,6 +27,7 @@ struct fake_node {
 	uint8_t encoded[CERTIFICATE_MAX_SIZE];
 	size_t encoded_size;
 	struct route route; /* as the coordinator sees it: remote is this node */
+	struct addr also;   /* it receives here too */
 	uint32_t features, move_epoch;
 	struct candidates candidates;
 	/* Handshake and session. */
@@ -64,7 +65,9 @@ struct world {
 	uint64_t sent_bytes, received_bytes; /* coordinator's view of all that world_deliver and world_pump moved */
 	unsigned events[24];
 	uint8_t last_reason;
-	size_t lost; /* datagrams to addresses where nobody is */
+	size_t lost;	     /* datagrams to addresses where nobody is */
+	struct addr watched; /* where somebody counts what he is sent */
+	uint64_t watched_bytes;
 	/* Another zone's world; NULL: there is none. */
 	struct world *other;
 	struct addr address; /* of this coordinator, for the other one */
@@ -111,8 +114,14 @@ void fake_register(struct world *world, struct fake_node *node);
 enum err fake_send(struct world *world, struct fake_node *node, uint8_t type, uint32_t transaction,
 		   const struct writer *body);
 void fake_keep_alive(struct world *world, struct fake_node *node);
+/* As a node pads them. */
+struct writer fake_padding(uint8_t *bytes, size_t size);
+/* Answers every Path Challenge that has arrived, the oldest first; false when there was none. */
+bool fake_prove(struct world *world, struct fake_node *node);
 void fake_ask(struct world *world, struct fake_node *node, uint32_t transaction, const char *name);
 void fake_ack(struct world *world, struct fake_node *node, uint32_t transaction);
 /* The oldest letter of a type is taken out; NULL-like (type 0) when there is none. */
 struct letter fake_take(struct fake_node *node, uint8_t type);
 void fake_move_to(struct fake_node *node, const char *addr);
+/* Its NAT gave it another address: it shows there that it receives, and the old one falls silent. */
+void fake_rebind_to(struct world *world, struct fake_node *node, const char *addr);
