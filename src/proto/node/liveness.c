@@ -86,6 +86,8 @@ void path_sent(struct node *node, struct peer *peer, struct path *path, struct t
  */
 void path_proved(struct node *node, struct peer *peer, struct path *path, struct time_us now, struct time_us at)
 {
+	bool is_alone = peer->active == (int)(path - peer->paths) && peer->second < 0;
+
 	node_proved_on(node, at, &path->route.local.ip);
 	path->proved = time_since(at, path->proved) > 0 ? at : path->proved;
 	if (path->awaiting && time_since(at, path->awaiting_since) >= 0) {
@@ -102,6 +104,8 @@ void path_proved(struct node *node, struct peer *peer, struct path *path, struct
 	if (!path->doubtful)
 		return;
 	path->doubtful = path->asked_others = false;
+	if (is_alone) /* what was lost meanwhile did not go another way */
+		move_replay(node, peer, now, path, time_add(now, -REPLAY_SPAN_MAX_US), true);
 	path_select(node, peer, now, CAUSE_SILENT);
 }
 
@@ -237,6 +241,8 @@ static void begin_doubt(struct node *node, struct peer *peer, struct path *path,
 	ask_others(node, peer, path, now);
 	if (other && !peer->moving.active)
 		path_overlap(node, peer, other, now);
+	else if (path->kind == PATH_RELAY) /* behind the Bind that may be all it needs */
+		move_replay(node, peer, now, path, time_add(now, -REPLAY_SPAN_MAX_US), true);
 	peer_plan(node, peer, now);
 }
 

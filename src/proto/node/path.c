@@ -268,6 +268,17 @@ static void confirm_second(struct node *node, struct peer *peer, struct path *pa
 	move_replay(node, peer, now, path, time_add(now, -REPLAY_SPAN_MAX_US), true);
 }
 
+/* The peer has found a way that works while we doubt ours: what we hope for is left for what is known. */
+static void follow_doubting_peer(struct node *node, struct peer *peer, struct path *path, struct time_us now)
+{
+	const struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	const struct path *second = peer->second >= 0 ? &peer->paths[peer->second] : NULL;
+
+	if (active && active->doubtful && path != active && path->valid && !peer->moving.active &&
+	    (!second || time_since(active->doubtful_since, second->heard) > 0))
+		path_overlap(node, peer, path, now);
+}
+
 /* Once per datagram or train. */
 void path_heard(struct node *node, struct peer *peer, struct time_us now, const struct route *route, size_t bytes,
 		bool highest)
@@ -285,6 +296,7 @@ void path_heard(struct node *node, struct peer *peer, struct time_us now, const 
 	path->heard = now;
 	if (peer->moving.active)
 		move_heard(node, peer, now, path);
+	follow_doubting_peer(node, peer, path, now);
 	confirm_second(node, peer, path, now);
 	if (path->is_suggested || !path->valid)
 		path->credit += bytes;

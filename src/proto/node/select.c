@@ -158,12 +158,14 @@ void path_select(struct node *node, struct peer *peer, struct time_us now, enum 
 		switch_to(node, peer, now, best, cause);
 }
 
-/* Greater is better: proved, then independent of the address in doubt, then without a relay. */
+/* Greater is better: heard since then, proved, independent of the address in doubt, without a relay. */
 static int alternative_score(const struct path *path, const struct path *active)
 {
 	bool is_elsewhere = !ip_equal(&path->route.local.ip, &active->route.local.ip);
+	bool was_heard = active->awaiting && time_since(path->heard, active->awaiting_since) > 0;
 
-	return (path->valid ? 4 : 0) + (is_elsewhere ? 2 : 0) + (path->kind == PATH_DIRECT ? 1 : 0);
+	return (was_heard ? 8 : 0) + (path->valid ? 4 : 0) + (is_elsewhere ? 2 : 0) +
+	       (path->kind == PATH_DIRECT ? 1 : 0);
 }
 
 /* A relay that knew the pair needs no validation: it forwards to where the peer proved to be. */
