@@ -3,6 +3,7 @@ import json
 import re
 
 from lab import demand, wait_for
+from test_exit import world
 from test_join import two_joined
 
 BLOCKED = "table inet blocked { chain pass { type filter hook forward priority 0;\n meta l4proto udp drop\n }\n}\n"
@@ -80,6 +81,109 @@ def test_people_why_no_server(new_lab):
         ping(lab.a, "b", 0, "")
         why(lab.a, "c", 6, "directory|direction", "coordinator")
         ping(lab.a, "c", 6, "coordinator")
+
+
+def answered(node, name, path, *options, code=0):
+    """`ntm ping` names the path of its answer."""
+    done = node.ntm("ping", name, "-c", "1", *options)
+    demand(done.returncode == code, f"ping {name} {options}: exit {done.returncode}, not {code}: {done.stderr.strip()}")
+    demand(re.search(rf"^1: {name}\S* via {path} \S+", done.stdout), f"ping {name} does not name a {path} path: {done.stdout}")
+    demand(re.search(r"1 sent, 1 received, 0 % lost", done.stdout), f"ping {name} adds up to: {done.stdout}")
+    return done
+
+
+def handover(node, label, code, words):
+    """`ntm handover` ends with this exit code and says this: on stdout what it did, on stderr in one line why not."""
+    done = node.ntm("handover", "--to", label)
+    demand(done.returncode == code, f"handover --to {label}: exit {done.returncode}, not {code}: {done.stdout}{done.stderr}")
+    said = done.stderr if code else done.stdout
+    demand(re.search(words, said) and said.count("\n") == 1, f"handover --to {label} says: {done.stdout}{done.stderr}")
+
+
+NO_INTERFACE = r"no such interface, or it has no usable address; see `ip address`"
+NO_ANSWER = r"no peer has answered over that interface yet; tunnels stay where they work"
+MOVED = r"^moved( from \w+)? to {}, gap [\d.]+ (us|ms), \d+ packets sent again, 0 lost$"
+
+
+def test_people_told_of_direct_paths(new_lab):
+    """Everything works, then the server is gone: ping and why name the direct path all the same, handover moves and tells what it cost."""
+    with new_lab() as lab:
+        two_joined(lab)
+        answered(lab.a, "b", "direct|relay")
+        lab.a.wait_path(lab.b, "direct")
+        answered(lab.a, "b", "direct", "--direct")
+        handover(lab.a, "cell", 5, NO_INTERFACE)
+        lab.a.attach("cell")
+        handover(lab.a, "cell", 0, MOVED.format("cell"))
+        handover(lab.a, "home", 0, MOVED.format("home"))
+        lab.s.daemon.kill()
+        answered(lab.a, "b", "direct", "--direct")
+        steps = why(lab.a, "b", 0, None, "")
+        demand("in use" in str([one for one in steps if one["step"] == "candidate" and one["ok"]]), f"nothing is in use: {steps}")
+        handover(lab.a, "home", 0, r"^moved to home; no tunnel had to move$")
+
+
+def test_people_told_of_relays(new_lab):
+    """Only a relay is left, and then not even that."""
+    with new_lab() as lab:
+        for letter in "AC":
+            lab.cut(lab.nats[letter], lab.nats["B"])
+        two_joined(lab)
+        answered(lab.a, "b", "relay")
+        lab.a.wait_path(lab.b, "relay")
+        done = answered(lab.a, "b", "relay", "--direct", code=7)
+        demand("only through a relay" in done.stderr and "why" in done.stderr, f"ping --direct says: {done.stderr}")
+        steps = json.loads(lab.a.ntm("why", "b", "--json", check=True).stdout)["steps"]
+        direct = [one for one in steps if one["step"] == "candidate"]
+        demand(all("does not answer" in one["detail"] and one["fix"] for one in direct), f"a way was open: {direct}")
+        demand("in use" in str([one for one in steps if one["step"] == "relay path"]), f"nothing is in use: {steps}")
+        lab.a.attach("cell")
+        handover(lab.a, "cell", 0, MOVED.format("cell"))
+        lab.s.daemon.kill()
+        ping(lab.a, "b", 6, "the way in use carries nothing now")
+        why(lab.a, "b", 6, "echo|directory", "answer")
+        handover(lab.a, "home", 8, NO_ANSWER)
+
+
+def test_people_told_of_silence(new_lab):
+    """The only network dies silently; another one is there; the tunnels are asked onto the dead one; no network is left."""
+    with new_lab() as lab:
+        two_joined(lab)
+        answered(lab.a, "b", "direct|relay")
+        lab.nats["A"].silence()
+        ping(lab.a, "b", 6, "not reachable")
+        why(lab.a, "b", 6, "echo|directory", "answer")
+        handover(lab.a, "cell", 5, NO_INTERFACE)
+        lab.a.attach("cell")
+        wait_for("b by the other network", lambda: lab.a.ntm("ping", "b", "-c", "1").returncode == 0, 20, 0.15)
+        why(lab.a, "b", 0, None, "")
+        handover(lab.a, "home", 8, NO_ANSWER)
+        answered(lab.a, "b", "direct|relay")
+        for label in ("home", "cell"):
+            lab.a.detach(label)
+        for name in ("b", "nobody"):
+            ping(lab.a, name, 6, "this machine has no address on any network; connect it")
+            why(lab.a, name, 6, "network", "no address on any network")
+        handover(lab.a, "cell", 5, NO_INTERFACE)
+
+
+def test_people_told_of_exits(new_lab):
+    """An exit is asked for like any peer, is moved to like any peer, and is missed; a general host is asked for by its address."""
+    with new_lab(nodes=("a",), generals=("g",)) as lab:
+        gate, _ = world(lab)
+        lab.a.run("ping", "-c", "1", "-W", "5", lab.g.v4, check=True)
+        answered(lab.a, "exit", "direct|relay")
+        why(lab.a, "exit", 0, None, "")
+        why(lab.a, "general.example", 5, "name", "no name of this network")
+        ping(lab.a, "general.example", 5, "not a name")
+        why(lab.a, lab.g.v4, 0, None, "")
+        lab.a.attach("cell")
+        handover(lab.a, "cell", 0, MOVED.format("cell"))
+        lab.a.run("ping", "-c", "1", "-W", "5", lab.g.v4, check=True)
+        gate.kill()
+        ping(lab.a, "exit", 6, "no answer")
+        why(lab.a, "exit", 6, "echo|direction", "answer")
+        why(lab.a, lab.g.v4, 6, "echo|direction", "answer")
 
 
 SAMPLE = re.compile(r'([a-z_]+)((?:\{(?:[a-z_]+="[^"\\\n]*",?)+\})?) (-?[0-9.e+-]+|\+Inf|NaN)')
