@@ -57,6 +57,39 @@ def test_mishap_move_during_move(new_lab):
             talks.finish(BUFFERED)
 
 
+def key_age_s(one, other):
+    return one.peer(other)["key_age_s"]
+
+
+REKEY_S = 120            # of use (src/wire/limits.h)
+FLAPS_A_REKEY = 40
+
+
+@long_form
+def test_mishap_move_during_rekey(new_lab):
+    """The tunnel's keys grow old, and their exchange meets one move after the other: both ends have new ones, and not a byte is lost."""
+    with new_lab(delays={"A": 30, "B": 30, "C": 30}) as lab:
+        two_joined(lab)
+        with Talks(lab, *both_families(lab.a, lab.b)) as talks:
+            talks.wait_on(talks.mark())
+            marks = {node: node.events.mark() for node in (lab.a, lab.b)}
+            wait_for("the keys to be old", lambda: key_age_s(lab.a, lab.b) >= REKEY_S - 2, REKEY_S + 20, 0.5)
+
+            def rekeyed():
+                return any(node.events.all("rekey", mark) for node, mark in marks.items())
+            flaps = 0
+            while not rekeyed() and flaps < FLAPS_A_REKEY:  # an exchange takes 120 ms at least, so one of the moves is within it
+                lab.a.move(other(lab.a))
+                talks.all[0].wait_voices(8)
+                flaps += 1
+            wait_for(f"new keys after {flaps} moves", rekeyed, 20)
+            talks.note(f"{flaps} moves until the keys were new")
+            talks.wait_on(talks.mark())
+            for one, two in ((lab.a, lab.b), (lab.b, lab.a)):
+                wait_for(f"{one.name}'s new keys", lambda x=one, y=two: key_age_s(x, y) < REKEY_S / 2, 10, 0.1)
+            talks.finish(BUFFERED)
+
+
 def test_mishap_flapping(new_lab):
     """Ten moves in three seconds between two networks."""
     with new_lab() as lab:
