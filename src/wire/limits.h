@@ -67,6 +67,7 @@ enum {
 #define HANDSHAKE_RETRY_MAX_US (2000 * 1000LL)
 #define REQUEST_RETRY_US (100 * 1000LL)	       /* of a control message before an RTT is known */
 #define REKEY_AFTER_US (120 * 1000000LL)       /* of use */
+#define REKEY_IDLE_US (240 * 1000000LL)	       /* at the latest; an idle node does it when it is awake anyway */
 #define REJECT_AFTER_US (300 * 1000000LL)      /* a key this old opens and seals nothing */
 #define KEEPALIVE_US (20 * 1000000LL)	       /* below the 30 s that RFC 4787 REQ-5 exceptions leave */
 #define COORDINATOR_SILENCE_US (5 * 1000000LL) /* unanswered for this long: unreachable */

@@ -324,8 +324,13 @@ static void run_keys(struct node *node, struct peer *peer, struct time_us now)
 	session_forget_old(peer->session, now);
 	if (keys_begin(node, &peer->rekeying, peer->session, peer->certificate.static_key, now, plaintext, &size))
 		peer_request(node, peer, now, MESSAGE_REKEY_REQUEST, node->transaction, (struct blob){plaintext, size});
-	if (session_is_initiator(peer->session) && !peer->rekeying.active)
-		peer_plan(node, peer, time_later(now, time_add(session_key_since(peer->session), REKEY_AFTER_US)));
+	if (session_is_initiator(peer->session) && !peer->rekeying.active) {
+		bool is_idle = time_since(now, peer->last_data) > KEEPALIVE_US;
+
+		peer_plan(node, peer,
+			  time_later(now, time_add(session_key_since(peer->session),
+						   is_idle ? REKEY_IDLE_US : REKEY_AFTER_US)));
+	}
 	peer_plan(node, peer, time_later(now, time_add(session_key_since(peer->session), REJECT_AFTER_US)));
 }
 
