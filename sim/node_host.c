@@ -18,7 +18,7 @@ static void on_event(void *ctx, const struct node_event *event)
 		"addressed",	"lease",	 "coordinator up",  "coordinator down", "network",
 		"refused",	"address added", "address removed", "peer up",		"peer down",
 		"peer refused", "path up",	 "path down",	    "path selected",	"handover",
-		"rekey",	"echo"};
+		"rekey",	"echo",		 "exit selected"};
 	struct node_host *n = ctx;
 	char remote[ADDR_TEXT_MAX];
 

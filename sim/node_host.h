@@ -5,7 +5,7 @@
 #include "proto/node/node.h"
 #include "proven.h"
 
-enum { NODE_EVENT_TYPES = NODE_EVENT_ECHO + 1 };
+enum { NODE_EVENT_TYPES = NODE_EVENT_EXIT_SELECTED + 1 };
 
 struct node_host {
 	struct node *node;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/exit_quota.h"
 #include "crypto/hash.h"
 #include "io/clock.h"
 #include "io/gateway.h"
@@ -20,6 +21,8 @@ static const struct ip own6 = {6, {0xfd, 0x6e, 0x74, 0x65, 0x78, 0x69, [15] = 2}
 struct exit_host {
 	struct exit_machine *machine;
 	struct gateway *gateway;
+	struct exit_quota quota;
+	bool has_quota;
 	struct exit_answer answers[ANSWERS_MAX];
 	size_t answer_count;
 };
@@ -87,6 +90,9 @@ enum err exit_host_open(struct host *host, char error[HOST_ERROR_MAX])
 	if (!host->exit)
 		abort();
 	host->exit->machine = exit_create(&config, &random, clock_now());
+	host->exit->has_quota = config.policy.quota_bytes > 0;
+	if (host->exit->has_quota)
+		exit_quota_load(&host->exit->quota, host->settings.state, host->exit->machine, clock_now());
 	return OK;
 }
 
@@ -176,8 +182,13 @@ bool exit_host_answer(struct host *host)
 /* A slice of the table at a time. */
 struct time_us exit_host_run(struct host *host, struct time_us now)
 {
-	exit_input_time(host->exit->machine, now);
-	return exit_next_deadline(host->exit->machine);
+	struct exit_host *gate = host->exit;
+	struct time_us at = TIME_NEVER;
+
+	exit_input_time(gate->machine, now);
+	if (gate->has_quota)
+		at = exit_quota_run(&gate->quota, gate->machine, now);
+	return time_min(at, exit_next_deadline(gate->machine));
 }
 
 /* For status and metrics. */
@@ -186,12 +197,20 @@ void exit_host_counters(const struct host *host, struct exit_counters *ret)
 	exit_get_counters(host->exit->machine, ret);
 }
 
+/* The caller's; NULL: there is no quota. */
+json_t *exit_host_usage(const struct host *host)
+{
+	return host->exit->has_quota ? exit_quota_list(host->exit->machine, clock_now()) : NULL;
+}
+
 /* Forwarding ends first. */
 void exit_host_close(struct host *host)
 {
 	if (!host->exit)
 		return;
 	gateway_close(host->exit->gateway);
+	if (host->exit->has_quota)
+		exit_quota_save(&host->exit->quota, host->exit->machine, clock_now());
 	exit_destroy(host->exit->machine);
 	free(host->exit);
 	host->exit = NULL;

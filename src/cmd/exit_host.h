@@ -20,6 +20,7 @@ bool exit_host_answer(struct host *host);
 /* Forgets what is old. Returns when to call again. */
 struct time_us exit_host_run(struct host *host, struct time_us now);
 void exit_host_counters(const struct host *host, struct exit_counters *ret);
+json_t *exit_host_usage(const struct host *host);
 /* exit_report.c */
 json_t *exit_report_document(const struct host *host); /* the caller owns it */
 void exit_report_each(const struct host *host, void *ctx,

@@ -44,11 +44,14 @@ static uint64_t value_of(const struct exit_counters *counters, size_t offset)
 json_t *exit_report_document(const struct host *host)
 {
 	struct exit_counters counters;
-	json_t *document;
+	json_t *document, *usage = exit_host_usage(host);
 
 	exit_host_counters(host, &counters);
 	document = json_pack("{sI sI sI}", "nodes", (json_int_t)counters.nodes, "flows", (json_int_t)counters.flows,
 			     "ports", (json_int_t)counters.ports);
+	json_object_set_new(document, "nodes_exhausted", json_integer(counters.nodes_exhausted));
+	json_object_set_new(document, "quota_bytes", json_integer((json_int_t)host->settings.exit_quota));
+	json_object_set_new(document, "usage", usage ? usage : json_array());
 	for (size_t i = 0; i < sizeof totals / sizeof totals[0]; i++)
 		json_object_set_new(document, totals[i].key,
 				    json_integer((json_int_t)value_of(&counters, totals[i].offset)));
@@ -65,6 +68,7 @@ void exit_report_each(const struct host *host, void *ctx,
 	each(ctx, "nodes", "Nodes that have used the exit.", counters.nodes, false);
 	each(ctx, "flows", "Flows that are open.", counters.flows, false);
 	each(ctx, "ports", "Ports in use.", counters.ports, false);
+	each(ctx, "nodes_exhausted", "Nodes whose quota of today is used up.", counters.nodes_exhausted, false);
 	for (size_t i = 0; i < sizeof totals / sizeof totals[0]; i++)
 		each(ctx, totals[i].key, totals[i].help, value_of(&counters, totals[i].offset), true);
 }

@@ -168,6 +168,14 @@ def test_exit_ports_and_rules(new_lab):
         demand(fetch(lab.a, lab.g.v4).returncode == 0, "the quota is not used up yet")
         lab.a.run("curl", "-s", "--max-time", "8", *[f"http://{lab.g.v4}/hello"] * 40)
         demand(gate.counters()["refused_quota"] > 0, "the quota has no end")
+        kept = os.path.join(gate.state, "quota")
+        used = gate.counters()["usage"][0]["bytes"]
+        wait_for("the quota to be on disk", lambda: os.path.exists(kept) and f'"bytes":{used}' in open(kept, encoding="utf-8").read(), 15)
+        gate.kill()
+        gate.start()
+        wait_for("the exit to know that the quota is used up, after a crash",
+                 lambda: "quota of today is used up" in lab.a.ntm("why", lab.g.v4).stdout, 30, 0.5)
+        demand(gate.counters()["nodes_exhausted"] == 1, f"{gate.counters()}")
 
 
 def routing(node):

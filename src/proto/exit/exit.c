@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "proto/exit/state.h"
 
-enum { SWEEP_FLOWS = 4096 };
+enum { SWEEP_FLOWS = 4096, PACKET_SMALL = 1280 };
 #define SWEEP_INTERVAL_US (250 * USEC_PER_MSEC)
 
 static void fill_defaults(struct exit_config *config)
@@ -335,8 +335,45 @@ struct time_us exit_next_deadline(const struct exit_machine *machine)
 	return machine->sweep_at;
 }
 
+/* Of a node that has used nothing there is nothing to keep. */
+bool exit_next_usage(const struct exit_machine *machine, struct time_us now, size_t *index, struct exit_usage *ret)
+{
+	while (*index < machine->config.nodes_max) {
+		const struct exit_node *node = &machine->nodes[(*index)++];
+
+		if (!node->used || node->day_bytes == 0 || guest_day_is_over(machine, node))
+			continue;
+		*ret = (struct exit_usage){
+			.id = node->id, .age_us = time_since(now, node->day), .bytes = node->day_bytes};
+		memcpy(ret->name, node->name, sizeof ret->name);
+		return true;
+	}
+	return false;
+}
+
+/* Of another run. */
+void exit_restore_usage(struct exit_machine *machine, struct time_us now, const struct exit_usage *usage)
+{
+	enter(machine, now);
+	guest_restore(machine, usage);
+}
+
+static uint32_t count_exhausted(const struct exit_machine *machine)
+{
+	uint64_t quota = machine->config.policy.quota_bytes;
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; quota > 0 && i < machine->config.nodes_max; i++) {
+		const struct exit_node *node = &machine->nodes[i];
+
+		count += node->used && !guest_day_is_over(machine, node) && node->day_bytes + PACKET_SMALL > quota;
+	}
+	return count;
+}
+
 /* A copy, as everywhere. */
 void exit_get_counters(const struct exit_machine *machine, struct exit_counters *ret)
 {
 	*ret = machine->counters;
+	ret->nodes_exhausted = count_exhausted(machine);
 }

@@ -73,6 +73,18 @@ bool exit_next_kept(struct exit_machine *machine, bool is_outward, struct packet
 void exit_input_time(struct exit_machine *machine, struct time_us now);
 struct time_us exit_next_deadline(const struct exit_machine *machine);
 
+/* What a node has used of its day: kept by whoever drives the machine, so that a restart begins no new day. */
+struct exit_usage {
+	struct node_id id;
+	char name[NAME_MAX_SIZE + 1]; /* first label, for people */
+	int64_t age_us;		      /* of its day */
+	uint64_t bytes;
+};
+/* The next one at or behind *index, which goes on behind it; false at the end. Days that are over are left out. */
+bool exit_next_usage(const struct exit_machine *machine, struct time_us now, size_t *index, struct exit_usage *ret);
+/* Before its first packet. Nothing when it is too old, or too many are known. */
+void exit_restore_usage(struct exit_machine *machine, struct time_us now, const struct exit_usage *usage);
+
 struct exit_counters {
 	uint64_t tx_packets, tx_bytes; /* towards general hosts */
 	uint64_t rx_packets, rx_bytes; /* back */
@@ -83,5 +95,6 @@ struct exit_counters {
 	uint64_t dropped_stranger; /* from outside, and nobody asked for it */
 	uint64_t reset_unknown;	   /* TCP that the exit does not know: answered with a reset */
 	uint32_t nodes, flows, ports;
+	uint32_t nodes_exhausted; /* their quota of today is used up, but for less than a packet */
 };
 void exit_get_counters(const struct exit_machine *machine, struct exit_counters *ret);

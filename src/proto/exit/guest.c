@@ -6,7 +6,8 @@
 
 #define DAY_US (86400 * USEC_PER_SEC)
 
-static bool day_is_over(const struct exit_machine *machine, const struct exit_node *node)
+/* Counted from its first packet. */
+bool guest_day_is_over(const struct exit_machine *machine, const struct exit_node *node)
 {
 	return time_since(machine->now, node->day) >= DAY_US;
 }
@@ -15,8 +16,8 @@ static bool day_is_over(const struct exit_machine *machine, const struct exit_no
 static bool is_better_victim(const struct exit_machine *machine, const struct exit_node *node,
 			     const struct exit_node *than)
 {
-	bool blank = node->day_bytes == 0 || day_is_over(machine, node);
-	bool than_blank = than && (than->day_bytes == 0 || day_is_over(machine, than));
+	bool blank = node->day_bytes == 0 || guest_day_is_over(machine, node);
+	bool than_blank = than && (than->day_bytes == 0 || guest_day_is_over(machine, than));
 
 	if (node->flows > 0)
 		return false;
@@ -43,35 +44,64 @@ static struct exit_node *take_slot(struct exit_machine *machine)
 	return victim;
 }
 
-/* The quota is the identity's, so a new address or name does not renew it. */
-struct exit_node *guest_obtain(struct exit_machine *machine, const struct exit_guest *guest)
+static void keep_label(struct exit_node *node, const char *name)
 {
-	const struct node_id *id = &guest->certificate->id;
+	size_t size = strcspn(name, ".");
+
+	if (size > NAME_MAX_SIZE)
+		size = NAME_MAX_SIZE;
+	memcpy(node->name, name, size);
+	node->name[size] = '\0';
+}
+
+static struct exit_node *obtain(struct exit_machine *machine, const struct node_id *id, const char *name)
+{
 	uint64_t key = siphash(machine->hash_key, id->bytes, sizeof id->bytes);
 	struct exit_node *node = map_get(&machine->nodes_by_id, key);
 
-	if (node && memcmp(&node->id, id, sizeof *id) != 0)
-		return NULL; /* two identities under one hash: the first has it */
-	if (!node) {
-		node = take_slot(machine);
-		if (!node)
-			return NULL;
-		*node = (struct exit_node){.used = true,
-					   .id = *id,
-					   .oldest = NONE,
-					   .newest = NONE,
-					   .day = machine->now,
-					   .rate_left = machine->config.policy.rate_bytes,
-					   .rate_at = machine->now};
-		if (map_put(&machine->nodes_by_id, key, node) != OK) {
-			node->used = false;
-			return NULL;
-		}
+	if (node)
+		return memcmp(&node->id, id, sizeof *id) == 0 ? node : NULL; /* a hash of two is the first's */
+	node = take_slot(machine);
+	if (!node)
+		return NULL;
+	*node = (struct exit_node){.used = true,
+				   .id = *id,
+				   .oldest = NONE,
+				   .newest = NONE,
+				   .day = machine->now,
+				   .rate_left = machine->config.policy.rate_bytes,
+				   .rate_at = machine->now};
+	keep_label(node, name);
+	if (map_put(&machine->nodes_by_id, key, node) != OK) {
+		node->used = false;
+		return NULL;
 	}
+	return node;
+}
+
+/* The quota is the identity's, so a new address or name does not renew it. */
+struct exit_node *guest_obtain(struct exit_machine *machine, const struct exit_guest *guest)
+{
+	struct exit_node *node = obtain(machine, &guest->certificate->id, guest->certificate->fqdn);
+
+	if (!node)
+		return NULL;
 	node->last = machine->now;
 	if (guest->mtu)
 		node->mtu = guest->mtu;
 	return node;
+}
+
+/* Never less than what is counted already. */
+void guest_restore(struct exit_machine *machine, const struct exit_usage *usage)
+{
+	struct exit_node *node =
+		usage->age_us >= 0 && usage->age_us < DAY_US ? obtain(machine, &usage->id, usage->name) : NULL;
+
+	if (!node || node->day_bytes >= usage->bytes)
+		return;
+	node->day = time_add(machine->now, -usage->age_us);
+	node->day_bytes = usage->bytes;
 }
 
 /* A token bucket of one second. */
@@ -100,7 +130,7 @@ bool guest_may_send(struct exit_machine *machine, struct exit_node *node, size_t
 {
 	uint64_t quota = machine->config.policy.quota_bytes;
 
-	if (day_is_over(machine, node)) {
+	if (guest_day_is_over(machine, node)) {
 		node->day = machine->now;
 		node->day_bytes = 0;
 	}

@@ -14,6 +14,7 @@ enum { PORT_KINDS = 3 }; /* TCP, UDP, echo: each numbers its own */
 struct exit_node {
 	bool used;
 	struct node_id id;
+	char name[NAME_MAX_SIZE + 1];
 	uint16_t mtu; /* of its tunnel, as of its last packet */
 	uint32_t flows;
 	uint32_t oldest, newest; /* its flows by last use */
@@ -65,6 +66,8 @@ struct exit_machine {
 /* guest.c: those who come in. */
 /* NULL: too many are known. */
 struct exit_node *guest_obtain(struct exit_machine *machine, const struct exit_guest *guest);
+void guest_restore(struct exit_machine *machine, const struct exit_usage *usage);
+bool guest_day_is_over(const struct exit_machine *machine, const struct exit_node *node);
 /* Counts a packet against the node's day and second. False: it is refused; *ret_quota tells by which. */
 bool guest_may_send(struct exit_machine *machine, struct exit_node *node, size_t size, bool *ret_quota);
 

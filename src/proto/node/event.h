@@ -39,8 +39,8 @@ enum node_event_type {
 	NODE_EVENT_PATH_SELECTED, /* data flows on it from now on */
 	NODE_EVENT_HANDOVER,	  /* handover */
 	NODE_EVENT_REKEY,
-	NODE_EVENT_EXIT_SELECTED, /* peer: another exit has taken over from the one before */
 	NODE_EVENT_ECHO,	  /* token, sequence, rtt_us, kind, route */
+	NODE_EVENT_EXIT_SELECTED, /* peer: another exit has taken over from the one before */
 };
 
 /* A finished move, ours or the peer's. */

@@ -462,6 +462,48 @@ static void test_quota_lasts_a_day(void **state)
 	exit_destroy(f.machine);
 }
 
+/* What another run wrote down counts, until that day is over. */
+static void test_quota_outlives_a_restart(void **state)
+{
+	struct exit_usage usage, restored;
+	struct fixture f;
+	struct made made;
+	size_t index = 0;
+
+	(void)state;
+	begin(&f);
+	f.config.policy.quota_bytes = 10000;
+	create(&f);
+	make_udp(&made, "198.18.0.2:4000", HOST4, 3000);
+	for (int i = 0; i < 3; i++) {
+		make_udp(&made, "198.18.0.2:4000", HOST4, 3000);
+		assert_int_equal(out(&f, &made), EXIT_PASSED);
+	}
+	f.now.us += 3600 * USEC_PER_SEC;
+	assert_true(exit_next_usage(f.machine, f.now, &index, &usage));
+	assert_int_equal(usage.bytes, 3 * 3028);
+	assert_string_equal(usage.name, "a");
+	assert_false(exit_next_usage(f.machine, f.now, &index, &restored));
+	exit_destroy(f.machine);
+	f.now.us = 5; /* a machine that has just started */
+	create(&f);
+	exit_restore_usage(f.machine, f.now, &usage);
+	assert_int_equal(count(&f).nodes_exhausted, 1);
+	make_udp(&made, "198.18.0.2:4000", HOST4, 3000);
+	assert_int_equal(out(&f, &made), EXIT_ANSWERED);
+	make_udp(&made, "198.18.0.3:4000", HOST4, 3000);
+	assert_int_equal(out_by(&f, &f.second, &made), EXIT_PASSED);
+	f.now.us += 23 * 3600 * USEC_PER_SEC;
+	make_udp(&made, "198.18.0.2:4000", HOST4, 3000);
+	assert_int_equal(out(&f, &made), EXIT_PASSED);
+	usage.age_us = 25 * 3600 * USEC_PER_SEC;
+	usage.bytes = 1 << 30;
+	exit_restore_usage(f.machine, f.now, &usage);
+	make_udp(&made, "198.18.0.2:4000", HOST4, 3000);
+	assert_int_equal(out(&f, &made), EXIT_PASSED);
+	exit_destroy(f.machine);
+}
+
 static void test_rate(void **state)
 {
 	struct fixture f;
@@ -563,6 +605,7 @@ int main(void)
 		cmocka_unit_test(test_mss_fits_the_tunnel),
 		cmocka_unit_test(test_rules_of_the_operator),
 		cmocka_unit_test(test_quota_lasts_a_day),
+		cmocka_unit_test(test_quota_outlives_a_restart),
 		cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_a_greedy_node_pays_itself),
 		cmocka_unit_test(test_flows_belong_to_an_identity),
