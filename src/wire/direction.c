@@ -140,6 +140,8 @@ void route_direction_encode(const struct route_direction *m, struct writer *w)
 	candidates_encode(&m->candidates, w);
 	if (m->has_relay)
 		relay_grant_encode(&m->relay, w);
+	if (m->relay_cause)
+		field_put_u8(w, FIELD_RELAY_CAUSE, m->relay_cause);
 	if (m->requested)
 		field_put_bytes(w, FIELD_REQUESTED, NULL, 0);
 	field_put_unknown(w, (uint32_t)m->certificate.size);
@@ -158,6 +160,7 @@ static bool take_route_direction(void *message, uint8_t type, struct reader *val
 	case FIELD_OBSERVED: m->observed = read_addr(value); return true;
 	case FIELD_CANDIDATE: candidates_take(&m->candidates, value); return true;
 	case FIELD_RELAY: relay_grant_take(value, &m->has_relay, &m->relay); return true;
+	case FIELD_RELAY_CAUSE: m->relay_cause = read_u8(value); return true;
 	case FIELD_REQUESTED: m->requested = true; return true;
 	default: return false;
 	}
@@ -193,6 +196,15 @@ void route_update_encode(const struct route_update *m, struct writer *w)
 	field_put_u32(w, FIELD_MOVE_EPOCH, m->move_epoch);
 	field_put_addr(w, FIELD_OBSERVED, &m->observed);
 	candidates_encode(&m->candidates, w);
+	if (m->has_relay)
+		relay_grant_encode(&m->relay, w);
+	if (m->has_leg_key)
+		field_put_bytes(w, FIELD_LEG_KEY, m->leg_key, KEY_SIZE);
+	if (m->relay_cause)
+		field_put_u8(w, FIELD_RELAY_CAUSE, m->relay_cause);
+	relay_sight_encode(&m->sight, w);
+	if (m->network_epoch)
+		field_put_u64(w, FIELD_NETWORK_EPOCH, m->network_epoch);
 	field_put_unknown(w, m->move_epoch);
 }
 
@@ -206,6 +218,14 @@ static bool take_route_update(void *message, uint8_t type, struct reader *value)
 	case FIELD_MOVE_EPOCH: m->move_epoch = read_u32(value); return true;
 	case FIELD_OBSERVED: m->observed = read_addr(value); return true;
 	case FIELD_CANDIDATE: candidates_take(&m->candidates, value); return true;
+	case FIELD_RELAY: relay_grant_take(value, &m->has_relay, &m->relay); return true;
+	case FIELD_LEG_KEY:
+		read_bytes(value, m->leg_key, KEY_SIZE);
+		m->has_leg_key = true;
+		return true;
+	case FIELD_RELAY_CAUSE: m->relay_cause = read_u8(value); return true;
+	case FIELD_RELAY_SEEN: relay_sight_take(&m->sight, value); return true;
+	case FIELD_NETWORK_EPOCH: m->network_epoch = read_u64(value); return true;
 	default: return false;
 	}
 }
@@ -214,13 +234,17 @@ static bool take_route_update(void *message, uint8_t type, struct reader *value)
 enum err route_update_decode(struct reader *r, struct route_update *ret)
 {
 	static const struct field_rules rules = {.mandatory = 1ull << FIELD_PATH_ID | 1ull << FIELD_MOVE_EPOCH,
-						 .repeatable = 1ull << FIELD_CANDIDATE,
+						 .repeatable = 1ull << FIELD_CANDIDATE | 1ull << FIELD_RELAY |
+							       1ull << FIELD_RELAY_SEEN,
 						 .take = take_route_update};
 	struct route_update m = {0};
 	uint64_t seen;
 	enum err err = fields_decode(r, &rules, &m, &seen);
 
-	if (err == OK)
-		*ret = m;
-	return err;
+	if (err != OK)
+		return err;
+	if (m.has_leg_key && !m.has_relay)
+		return ERR_MALFORMED;
+	*ret = m;
+	return OK;
 }

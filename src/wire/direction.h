@@ -2,6 +2,7 @@
 #pragma once
 
 #include "wire/registration.h"
+#include "wire/relay_report.h"
 
 enum suite { SUITE_AES256_GCM = 1, SUITE_CHACHA20_POLY1305 = 2 }; /* fixed per tunnel by the coordinator */
 
@@ -36,16 +37,25 @@ struct route_direction {
 	struct candidates candidates;	/* the peer's host candidates */
 	bool has_relay;
 	struct relay_grant relay;
-	bool requested; /* the receiver asked for it: its Direction Request's transaction is repeated */
+	uint8_t relay_cause; /* enum relay_cause */
+	bool requested;	     /* the receiver asked for it: its Direction Request's transaction is repeated */
 };
 
-/* The peer of tunnel path_id moved; its coordinator heard first. */
+/* The peer of tunnel path_id moved, or the tunnel gets another relay. */
 struct route_update {
 	uint64_t path_id;
 	uint8_t reason; /* REASON_NONE: it moved; REASON_REVOKED: it is no member any more, the tunnel ends */
 	uint32_t move_epoch;
 	struct addr observed;
 	struct candidates candidates;
+	/* Another relay for this tunnel, beside the one that it has until the new one works. */
+	bool has_relay;
+	struct relay_grant relay;
+	uint8_t relay_cause;
+	bool has_leg_key; /* between coordinators: then the grant is for leg 0, this is of leg 1 */
+	uint8_t leg_key[KEY_SIZE];
+	struct relay_sight sight; /* between coordinators: as the node that moved sees relays */
+	uint64_t network_epoch;	  /* of the sender's network document; 0: not told */
 };
 
 /* FIELD_NAME in lower case; nothing for an empty one. Shared by all messages that name a node. */

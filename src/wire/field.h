@@ -54,6 +54,9 @@ enum field_type {
 	FIELD_OFFSET = 0x25,	    /* u16: in the network document */
 	FIELD_SIZE = 0x26,	    /* u16: of the network document */
 	FIELD_DELAY = 0x27,	    /* u32 milliseconds: the answer is wanted that much later */
+	FIELD_RELAY_SEEN = 0x28,    /* one relay as a node sees it: tag, RTT, loss; repeats, at most RELAY_SEEN_MAX */
+	FIELD_RELAY_SILENT = 0x29,  /* u32 tag of a relay that does not answer, u32 milliseconds */
+	FIELD_RELAY_CAUSE = 0x2a,   /* u8 enum relay_cause */
 	FIELD_MAPPING = 0x30,	    /* how a NAT maps: u8 enum mapping_kind, u16 each of the ports to knock at */
 	FIELD_FIRST_FREE = 0x31,    /* next number to give away; beyond 0x3f fields_decode needs a wider mask */
 	FIELD_TOLERANCE = 0x60,	    /* 0x60..0x7f never get a meaning: sent so that skipping stays tested */

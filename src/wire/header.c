@@ -14,7 +14,7 @@ static bool is_known(uint8_t type)
 	if (type & PACKET_SEALED)
 		return (type & SEALED_RESERVED) == 0;
 	return (type >= PACKET_REGISTRATION_REQUEST && type <= PACKET_HOLE_PUNCHING) ||
-	       (type >= PACKET_RELAY_BIND && type <= PACKET_RELAY_BOUND);
+	       (type >= PACKET_RELAY_BIND && type <= PACKET_RELAY_ANNOUNCE);
 }
 
 /* Leaves r behind the header: what follows depends on the type. */

@@ -26,6 +26,10 @@ enum packet_type {
 	PACKET_RELAY_CHALLENGE = 0x11,
 	PACKET_RELAY_ANSWER = 0x12,
 	PACKET_RELAY_BOUND = 0x13,
+	/* Any of these to a relay and back: how far is it, how busy? */
+	PACKET_RELAY_PROBE = 0x14,
+	PACKET_RELAY_PROBED = 0x15,
+	PACKET_RELAY_ANNOUNCE = 0x16, /* relay to coordinator: here I am */
 	/* Sealed packets: 0x80 | flags below | key epoch modulo 4. */
 	PACKET_SEALED = 0x80,
 };

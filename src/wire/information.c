@@ -86,6 +86,9 @@ void node_information_request_encode(const struct node_information_request *m, s
 		relay_grant_encode(&m->relay, w);
 		field_put_bytes(w, FIELD_LEG_KEY, m->leg_key, KEY_SIZE);
 	}
+	if (m->relay_cause)
+		field_put_u8(w, FIELD_RELAY_CAUSE, m->relay_cause);
+	relay_sight_encode(&m->sight, w);
 	field_put_unknown(w, (uint32_t)m->certificate.size);
 }
 
@@ -106,6 +109,8 @@ static bool take_node_information_request(void *message, uint8_t type, struct re
 	case FIELD_CANDIDATE: candidates_take(&m->candidates, value); return true;
 	case FIELD_RELAY: relay_grant_take(value, &m->has_relay, &m->relay); return true;
 	case FIELD_LEG_KEY: read_bytes(value, m->leg_key, KEY_SIZE); return true;
+	case FIELD_RELAY_CAUSE: m->relay_cause = read_u8(value); return true;
+	case FIELD_RELAY_SEEN: relay_sight_take(&m->sight, value); return true;
 	default: return false;
 	}
 }
@@ -116,7 +121,7 @@ enum err node_information_request_decode(struct reader *r, struct node_informati
 	static const struct field_rules rules = {
 		.mandatory = 1ull << FIELD_PATH_ID | 1ull << FIELD_TEMP_KEY | 1ull << FIELD_CERTIFICATE |
 			     1ull << FIELD_LEASE | 1ull << FIELD_FEATURES | 1ull << FIELD_MOVE_EPOCH,
-		.repeatable = 1ull << FIELD_CANDIDATE | 1ull << FIELD_RELAY,
+		.repeatable = 1ull << FIELD_CANDIDATE | 1ull << FIELD_RELAY | 1ull << FIELD_RELAY_SEEN,
 		.take = take_node_information_request,
 	};
 	struct node_information_request m = {0};
@@ -147,6 +152,7 @@ void node_information_response_encode(const struct node_information_response *m,
 	field_put_u32(w, FIELD_MOVE_EPOCH, m->move_epoch);
 	field_put_addr(w, FIELD_OBSERVED, &m->observed);
 	candidates_encode(&m->candidates, w);
+	relay_sight_encode(&m->sight, w);
 	field_put_unknown(w, (uint32_t)m->certificate.size);
 }
 
@@ -163,6 +169,7 @@ static bool take_node_information_response(void *message, uint8_t type, struct r
 	case FIELD_MOVE_EPOCH: m->move_epoch = read_u32(value); return true;
 	case FIELD_OBSERVED: m->observed = read_addr(value); return true;
 	case FIELD_CANDIDATE: candidates_take(&m->candidates, value); return true;
+	case FIELD_RELAY_SEEN: relay_sight_take(&m->sight, value); return true;
 	default: return false;
 	}
 }
@@ -170,7 +177,7 @@ static bool take_node_information_response(void *message, uint8_t type, struct r
 /* Either a reason or all that a Route Direction needs; an unknown suite fails closed (T18). */
 enum err node_information_response_decode(struct reader *r, struct node_information_response *ret)
 {
-	static const struct field_rules rules = {.repeatable = 1ull << FIELD_CANDIDATE,
+	static const struct field_rules rules = {.repeatable = 1ull << FIELD_CANDIDATE | 1ull << FIELD_RELAY_SEEN,
 						 .take = take_node_information_response};
 	const uint64_t needed = 1ull << FIELD_PATH_ID | 1ull << FIELD_SUITE | 1ull << FIELD_CERTIFICATE |
 				1ull << FIELD_LEASE | 1ull << FIELD_MOVE_EPOCH;

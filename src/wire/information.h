@@ -32,6 +32,8 @@ struct node_information_request {
 	bool has_relay;
 	struct relay_grant relay;  /* leg 0 */
 	uint8_t leg_key[KEY_SIZE]; /* of leg 1 */
+	uint8_t relay_cause;
+	struct relay_sight sight; /* the asker's */
 };
 
 /* reason != REASON_NONE refuses; then nothing else is there. */
@@ -43,6 +45,7 @@ struct node_information_response {
 	uint32_t move_epoch;
 	struct addr observed;
 	struct candidates candidates;
+	struct relay_sight sight; /* the peer's */
 };
 
 /* Body of an Ack between coordinators: which tunnel's Route Update has arrived. */

@@ -35,7 +35,8 @@ enum {
 	SERVER_ADDRESSES_MAX = 4, /* transport addresses of one server */
 	RELAYS_MAX = 16,	  /* in one network document */
 	COORDINATORS_MAX = 16,
-	REVOKED_MAX = 256, /* NodeIDs in one network document: 4 KiB of its 16 */
+	RELAY_SEEN_MAX = 8, /* relays that a node measures and reports */
+	REVOKED_MAX = 256,  /* NodeIDs in one network document: 4 KiB of its 16 */
 	EARLY_MAX =
 		1000, /* inner packet in a Tunnel Request: below HANDSHAKE_PAYLOAD_MAX with all that stands beside it */
 	ECHO_MAX = 1000, /* bytes of an echo: with headers and tag below MESSAGE_MAX */

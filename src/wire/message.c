@@ -9,7 +9,7 @@ void message_header_encode(uint8_t type, uint32_t transaction, struct writer *w)
 
 static bool is_known(uint8_t type)
 {
-	return (type >= MESSAGE_REGISTRATION_REQUEST && type <= MESSAGE_NETWORK_RESPONSE) ||
+	return (type >= MESSAGE_REGISTRATION_REQUEST && type <= MESSAGE_RELAY_REPORT) ||
 	       (type >= MESSAGE_TUNNEL_REQUEST && type <= MESSAGE_PUNCH) ||
 	       (type >= MESSAGE_ACK && type <= MESSAGE_CLOSE);
 }

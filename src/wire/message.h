@@ -31,6 +31,7 @@ enum message_type {
 	/* node - coordinator */
 	MESSAGE_NETWORK_REQUEST = 0x0f, /* a piece of the network document */
 	MESSAGE_NETWORK_RESPONSE = 0x10,
+	MESSAGE_RELAY_REPORT = 0x11, /* how relays are seen; one that is silent. Also between coordinators */
 	/* node - node */
 	MESSAGE_TUNNEL_REQUEST = 0x20,
 	MESSAGE_TUNNEL_RESPONSE = 0x21,

@@ -440,6 +440,49 @@ static enum err get_join_code(struct reader *r, void *ret)
 	return join_code_parse(text, ret);
 }
 
+static void put_relay_probe(const void *message, struct writer *w)
+{
+	relay_probe_encode_unsigned(message, w);
+	write_bytes(w, ((const struct relay_probe *)message)->mac, MAC_SIZE);
+}
+
+static enum err get_relay_probe(struct reader *r, void *ret)
+{
+	return relay_probe_decode(r, ret);
+}
+
+static void put_relay_probed(const void *message, struct writer *w)
+{
+	relay_probed_encode_unsigned(message, w);
+	write_bytes(w, ((const struct relay_probed *)message)->mac, MAC_SIZE);
+}
+
+static enum err get_relay_probed(struct reader *r, void *ret)
+{
+	return relay_probed_decode(r, ret);
+}
+
+static void put_relay_announce(const void *message, struct writer *w)
+{
+	relay_announce_encode_unsigned(message, w);
+	write_bytes(w, ((const struct relay_announce *)message)->mac, MAC_SIZE);
+}
+
+static enum err get_relay_announce(struct reader *r, void *ret)
+{
+	return relay_announce_decode(r, ret);
+}
+
+static void put_relay_report(const void *message, struct writer *w)
+{
+	relay_report_encode(message, w);
+}
+
+static enum err get_relay_report(struct reader *r, void *ret)
+{
+	return relay_report_decode(r, ret);
+}
+
 const struct codec codecs[] = {
 	{"header", true, sizeof(struct header), 3, sample_header, put_header, get_header},
 	{"message_header", true, sizeof(struct message_header), 1, sample_message_header, put_message_header,
@@ -462,7 +505,7 @@ const struct codec codecs[] = {
 	 put_direction_refusal, get_direction_refusal},
 	{"route_direction", false, sizeof(struct route_direction), 2, sample_route_direction, put_route_direction,
 	 get_route_direction},
-	{"route_update", false, sizeof(struct route_update), 1, sample_route_update, put_route_update,
+	{"route_update", false, sizeof(struct route_update), 2, sample_route_update, put_route_update,
 	 get_route_update},
 	{"link_request", false, sizeof(struct link_request), 1, sample_link_request, put_link_request,
 	 get_link_request},
@@ -496,6 +539,12 @@ const struct codec codecs[] = {
 	{"relay_bind", true, sizeof(struct relay_bind), 2, sample_relay_bind, put_relay_bind, get_relay_bind},
 	{"relay_challenge", true, sizeof(struct relay_challenge), 3, sample_relay_challenge, put_relay_challenge,
 	 get_relay_challenge},
+	{"relay_probe", true, sizeof(struct relay_probe), 2, sample_relay_probe, put_relay_probe, get_relay_probe},
+	{"relay_probed", true, sizeof(struct relay_probed), 2, sample_relay_probed, put_relay_probed, get_relay_probed},
+	{"relay_announce", true, sizeof(struct relay_announce), 1, sample_relay_announce, put_relay_announce,
+	 get_relay_announce},
+	{"relay_report", false, sizeof(struct relay_report), 2, sample_relay_report, put_relay_report,
+	 get_relay_report},
 	{"login_request", false, sizeof(struct login_request), 2, sample_login_request, put_login_request,
 	 get_login_request},
 	{"login_response", false, sizeof(struct login_response), 2, sample_login_response, put_login_response,

@@ -239,16 +239,35 @@ void sample_route_direction(unsigned index, void *message)
 	m->requested = true;
 }
 
+static struct relay_sight sight_of(uint8_t count)
+{
+	struct relay_sight sight = {.count = count};
+
+	for (uint8_t i = 0; i < count; i++)
+		sight.list[i] = (struct relay_seen){0xc0c1c2c3u + i, i ? RELAY_NO_ANSWER : 21000, (uint8_t)(50 * i)};
+	return sight;
+}
+
 /* There is only one shape. */
 void sample_route_update(unsigned index, void *message)
 {
 	struct route_update *m = message;
 
-	(void)index;
 	m->path_id = UINT64_C(0x1122334455667788);
 	m->move_epoch = 6;
 	m->observed = v4_addr(9);
 	m->candidates = candidates_of(1);
+	if (index == 0)
+		return;
+	m->has_relay = m->has_leg_key = true;
+	strcpy(m->relay.name, "relay-1");
+	m->relay.addresses = servers_of(2);
+	count_up(m->relay.leg_key, KEY_SIZE, 0xa0);
+	count_up(m->leg_key, KEY_SIZE, 0xb0);
+	m->relay.ticket = (struct blob){opaque, sizeof opaque};
+	m->relay_cause = RELAY_CAUSE_BETTER;
+	m->sight = sight_of(2);
+	m->network_epoch = 8;
 }
 
 /* Padded as coordinators do. */
@@ -488,6 +507,58 @@ void sample_relay_challenge(unsigned index, void *message)
 	m->generation = 2;
 	count_up(m->cookie, sizeof m->cookie, 0xd0);
 	count_up(m->mac, MAC_SIZE, 0xe0);
+}
+
+/* Of a node and of a coordinator. */
+void sample_relay_probe(unsigned index, void *message)
+{
+	struct relay_probe *m = message;
+
+	m->nonce = UINT64_C(0x1122334455667788);
+	m->asker = (uint8_t)index;
+	if (index == RELAY_ASKER_COORDINATOR)
+		count_up(m->static_key, KEY_SIZE, 0x40);
+	count_up(m->mac, MAC_SIZE, 0xe0);
+}
+
+/* To a node and to a coordinator. */
+void sample_relay_probed(unsigned index, void *message)
+{
+	struct relay_probed *m = message;
+
+	m->nonce = UINT64_C(0x1122334455667788);
+	m->asker = (uint8_t)index;
+	if (index == RELAY_ASKER_COORDINATOR)
+		m->load = (struct relay_load){
+			.pairs = 7, .pairs_max = 65536, .kbps = 1000, .kbps_max = 1000000, .is_draining = true};
+	count_up(m->mac, MAC_SIZE, 0xe0);
+}
+
+/* There is only one shape. */
+void sample_relay_announce(unsigned index, void *message)
+{
+	struct relay_announce *m = message;
+
+	(void)index;
+	m->nonce = UINT64_C(0x1122334455667788);
+	count_up(m->static_key, KEY_SIZE, 0x40);
+	m->network_epoch = 8;
+	count_up(m->mac, MAC_SIZE, 0xe0);
+}
+
+/* What is seen; what is silent. */
+void sample_relay_report(unsigned index, void *message)
+{
+	struct relay_report *m = message;
+
+	if (index == 0) {
+		m->sight = sight_of(2);
+		return;
+	}
+	m->has_silent = true;
+	m->silent_tag = 0xc0c1c2c3u;
+	m->silent_ms = 170;
+	m->path_id = UINT64_C(0x1122334455667788);
 }
 
 /* A coordinator and a device. */

@@ -7,6 +7,7 @@
 #include "wire/network_part.h"
 #include "wire/punch.h"
 #include "wire/relay.h"
+#include "wire/relay_probe.h"
 #include "wire/tunnel.h"
 
 /* Each fills in a zeroed struct. */
@@ -44,6 +45,10 @@ void sample_hole_punching(unsigned index, void *message);
 void sample_ticket(unsigned index, void *message);
 void sample_relay_bind(unsigned index, void *message);
 void sample_relay_challenge(unsigned index, void *message);
+void sample_relay_probe(unsigned index, void *message);
+void sample_relay_probed(unsigned index, void *message);
+void sample_relay_announce(unsigned index, void *message);
+void sample_relay_report(unsigned index, void *message);
 void sample_login_request(unsigned index, void *message);
 void sample_login_response(unsigned index, void *message);
 void sample_login_refusal(unsigned index, void *message);

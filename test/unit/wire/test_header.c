@@ -12,7 +12,7 @@
 
 static bool is_known(unsigned type)
 {
-	return (type >= 0x01 && type <= 0x06) || (type >= 0x10 && type <= 0x13) || (type >= 0x80 && (type & 0x0c) == 0);
+	return (type >= 0x01 && type <= 0x06) || (type >= 0x10 && type <= 0x16) || (type >= 0x80 && (type & 0x0c) == 0);
 }
 
 static void test_types_and_paths(void **state)
@@ -81,7 +81,7 @@ static void test_message_types(void **state)
 		assert_int_equal(header.transaction, 9);
 		known++;
 	}
-	assert_int_equal(known, 10 + 6 + 9 + 4);
+	assert_int_equal(known, 10 + 7 + 9 + 4);
 }
 
 static void test_probe_flags(void **state)
