@@ -26,7 +26,7 @@ static uint64_t min_limit(uint64_t a, uint64_t b)
 }
 
 /* Token bucket over the source's /32 or /64: unknown tickets cost a decryption each (security 2). */
-static bool ticket_is_limited(struct relay *relay, const struct addr *remote)
+bool relay_is_limited(struct relay *relay, const struct addr *remote)
 {
 	size_t prefix_size = remote->ip.family == 4 ? 4 : 8;
 	uint64_t slot = siphash(relay->limit_key, remote->ip.bytes, prefix_size) % RELAY_LIMIT_SLOTS;
@@ -68,7 +68,7 @@ static enum err open_ticket(struct relay *relay, const struct relay_bind *bind, 
 		relay->counters.dropped_ticket++;
 		return ERR_UNKNOWN;
 	}
-	if (ticket_is_limited(relay, remote)) {
+	if (relay_is_limited(relay, remote)) {
 		relay->counters.dropped_limited++;
 		return ERR_FULL;
 	}
@@ -236,7 +236,7 @@ static void send_reply(struct relay *relay, const struct route *route, const str
 	relay_challenge_encode_unsigned(reply, &w);
 	mac(pair->leg_keys[reply->leg], bytes, w.at, tag);
 	write_bytes(&w, tag, sizeof tag);
-	relay_reply(relay, route, bytes);
+	relay_reply(relay, route, bytes, sizeof bytes);
 }
 
 static void send_challenge(struct relay *relay, const struct route *route, const struct pair *pair,

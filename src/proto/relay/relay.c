@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "crypto/hash.h"
 #include "proto/relay/state.h"
+#include "proto/session/probe.h"
 
 /* The wall clock is only ever read here; everything else is relative to now. */
 struct relay *relay_create(const struct relay_config *config, const struct relay_env *env, struct time_us now)
@@ -20,6 +21,8 @@ struct relay *relay_create(const struct relay_config *config, const struct relay
 		relay->config.pairs_max = RELAY_PAIRS_DEFAULT;
 	if (!relay->config.tickets_per_s)
 		relay->config.tickets_per_s = 256;
+	relay->load_since = now;
+	probe_key_node(config->static_keys.public, relay->probe_key);
 	random_fill(&env->random, table_key, sizeof table_key);
 	random_fill(&env->random, relay->limit_key, sizeof relay->limit_key);
 	random_fill(&env->random, relay->cookie_secret, sizeof relay->cookie_secret);
@@ -60,6 +63,8 @@ enum err relay_set_coordinators(struct relay *relay, const uint8_t (*keys)[KEY_S
 		memcpy(list[i].public, keys[i], KEY_SIZE);
 		list[i].newest_not_before_s = known ? known->newest_not_before_s : 0;
 		err = ticket_key(relay->config.static_keys.secret, keys[i], list[i].ticket_key);
+		if (err == OK)
+			probe_key_coordinator(list[i].ticket_key, list[i].probe_key);
 	}
 	if (err == OK) {
 		memcpy(relay->coordinators, list, sizeof list);
@@ -118,7 +123,7 @@ struct datagram *relay_out(struct relay *relay)
 }
 
 /* Back where it came from, by our address that it was sent to: anything else would not pass the node's NAT. */
-void relay_reply(struct relay *relay, const struct route *route, const uint8_t bytes[RELAY_CHALLENGE_SIZE])
+void relay_reply(struct relay *relay, const struct route *route, const uint8_t *bytes, size_t size)
 {
 	struct datagram *out = relay_out(relay);
 	uint8_t *slot;
@@ -126,14 +131,14 @@ void relay_reply(struct relay *relay, const struct route *route, const uint8_t b
 	if (!out)
 		return;
 	slot = relay->replies[out - relay->out];
-	memcpy(slot, bytes, RELAY_CHALLENGE_SIZE);
-	*out = (struct datagram){.route = *route, .bytes = slot, .size = RELAY_CHALLENGE_SIZE};
+	memcpy(slot, bytes, size);
+	*out = (struct datagram){.route = *route, .bytes = slot, .size = size};
 	relay->counters.replies++;
-	relay->counters.reply_bytes += RELAY_CHALLENGE_SIZE;
+	relay->counters.reply_bytes += size;
 }
 
 /* What was not pulled pointed into memory that its lender may have taken back. */
-static void relay_turn(struct relay *relay, struct time_us now)
+void relay_turn(struct relay *relay, struct time_us now)
 {
 	assert(now.us >= relay->now.us);
 	relay->now = now;
@@ -189,6 +194,7 @@ static enum err relay_control(struct relay *relay, const struct route *route, co
 	switch (bytes[0]) {
 	case PACKET_RELAY_BIND: return relay_input_bind(relay, route, bytes, size);
 	case PACKET_RELAY_ANSWER: return relay_input_answer(relay, route, bytes, size);
+	case PACKET_RELAY_PROBE: return relay_input_probe(relay, route, bytes, size);
 	default: relay->counters.dropped_malformed++; return ERR_MALFORMED;
 	}
 }

@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "crypto/keys.h"
 #include "proto/session/env.h"
+#include "wire/credential.h"
 #include "wire/relay.h"
 
 struct relay;
@@ -51,6 +52,7 @@ struct relay_config {
 	uint64_t wall_s;	 /* own clock's seconds since 1970 at `now` of relay_create; 0: no idea */
 	uint32_t pairs_max;	 /* 0: RELAY_PAIRS_DEFAULT */
 	uint32_t leg_kbps_max;	 /* the relay's own limit per leg; 0: only the ticket's */
+	uint32_t kbps_max;	 /* what the whole machine can forward, as coordinators are told; 0: not known */
 	uint64_t pair_bytes_max; /* the relay's own cap per pair; 0: only the ticket's */
 	uint32_t tickets_per_s;	 /* unknown tickets opened per second and source prefix (/32, /64); 0: 256 */
 };
@@ -72,6 +74,10 @@ must_use enum err relay_set_coordinators(struct relay *relay, const uint8_t (*ke
  */
 enum err relay_input_datagram(struct relay *relay, struct time_us now, const struct datagram *datagram);
 void relay_input_time(struct relay *relay, struct time_us now);
+/* The coordinators of the document are told that this relay is there: datagrams to be pulled. A hint: they look. */
+void relay_announce(struct relay *relay, struct time_us now, const struct network *network);
+/* About to stop: goes on forwarding, and asks coordinators for no new pairs. */
+void relay_set_draining(struct relay *relay, bool is_draining);
 /* Is there a pair of this PathID? For drivers that share a port with another role. */
 bool relay_knows(const struct relay *relay, uint64_t path_id);
 
@@ -97,6 +103,7 @@ struct relay_counters {
 	uint64_t dropped_alive;	  /* another address for a leg whose own is alive and did not move */
 	uint64_t dropped_limited; /* tickets over the prefix's rate */
 	uint64_t dropped_full;	  /* no room for another pair */
+	uint64_t probes;	  /* answered */
 	uint64_t bursts;	  /* of E5, to moved legs that have not answered yet */
 	uint64_t challenges, bound, moved, legs_idle, pairs_made, pairs_expired, pairs_evicted;
 	uint32_t pairs, pairs_max;

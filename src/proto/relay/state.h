@@ -4,7 +4,9 @@
 #include "proto/relay/relay.h"
 #include "proto/relay/table.h"
 #include "proto/session/trust.h"
+#include "wire/relay_probe.h"
 
+enum { RELAY_REPLY_MAX = RELAY_ANNOUNCE_SIZE }; /* the largest of what is not forwarded */
 enum { RELAY_LIMIT_SLOTS = 4096 }; /* prefixes tracked at once; colliding ones share a budget, by a keyed hash */
 
 /* How often a bound pair is looked at: exact enough for idle ones, and free of work per packet. */
@@ -14,6 +16,7 @@ enum { RELAY_LIMIT_SLOTS = 4096 }; /* prefixes tracked at once; colliding ones s
 struct relay_coordinator {
 	uint8_t public[KEY_SIZE];
 	uint8_t ticket_key[KEY_SIZE]; /* the DH, done once */
+	uint8_t probe_key[KEY_SIZE];
 	uint64_t newest_not_before_s; /* of its authentic tickets: a lower bound of the true time */
 };
 
@@ -31,16 +34,28 @@ struct relay {
 	int64_t limit_us[RELAY_LIMIT_SLOTS]; /* per prefix: virtual time at which its bucket is full again */
 	struct datagram out[RELAY_OUT_MAX];
 	uint32_t out_count, out_at;
-	uint8_t replies[RELAY_OUT_MAX][RELAY_CHALLENGE_SIZE];
+	uint8_t replies[RELAY_OUT_MAX][RELAY_REPLY_MAX];
+	/* probe.c */
+	uint8_t probe_key[KEY_SIZE]; /* of nodes */
+	bool is_draining;
+	struct time_us load_since;
+	uint64_t load_bytes; /* forwarded until then */
+	uint32_t load_kbps;  /* in the window before */
 	struct relay_counters counters;
 };
 
 /* A control packet: Bind or Answer, one segment. */
 enum err relay_input_bind(struct relay *relay, const struct route *route, const uint8_t *bytes, size_t size);
 enum err relay_input_answer(struct relay *relay, const struct route *route, const uint8_t *bytes, size_t size);
+enum err relay_input_probe(struct relay *relay, const struct route *route, const uint8_t *bytes, size_t size);
+/* Takes from the budget of the source's prefix; true when it is used up. */
+bool relay_is_limited(struct relay *relay, const struct addr *remote);
+/* Every entry from outside begins with it. */
+void relay_turn(struct relay *relay, struct time_us now);
 
-/* Queues one reply to where route came from; drops and counts when the queue is full. */
-void relay_reply(struct relay *relay, const struct route *route, const uint8_t bytes[RELAY_CHALLENGE_SIZE]);
+/* Queues one reply of at most RELAY_REPLY_MAX bytes to where route came from; drops and counts when the queue is full.
+ */
+void relay_reply(struct relay *relay, const struct route *route, const uint8_t *bytes, size_t size);
 /* A slot for one more datagram, or NULL and counted. */
 struct datagram *relay_out(struct relay *relay);
 void relay_tell(const struct relay *relay, enum relay_event_type type, const struct pair *pair, unsigned leg);
