@@ -347,11 +347,16 @@ struct handler {
 
 /* All that a member may say (T19); everything else is refused. */
 static const struct handler handlers[] = {
-	{MESSAGE_KEEP_ALIVE, true, input_keep_alive},	     {MESSAGE_UPDATE_REQUEST, true, input_update},
+	{MESSAGE_KEEP_ALIVE, true, input_keep_alive},
+	{MESSAGE_UPDATE_REQUEST, true, input_update},
 	{MESSAGE_DIRECTION_REQUEST, false, direction_input}, /* charged there: it answers "busy" */
-	{MESSAGE_REKEY_REQUEST, true, input_rekey},	     {MESSAGE_PATH_CHALLENGE, true, input_challenge},
-	{MESSAGE_PATH_RESPONSE, false, input_response},	     {MESSAGE_ACK, false, input_ack},
-	{MESSAGE_NETWORK_REQUEST, true, input_network},	     {MESSAGE_CLOSE, false, input_close},
+	{MESSAGE_REKEY_REQUEST, true, input_rekey},
+	{MESSAGE_PATH_CHALLENGE, true, input_challenge},
+	{MESSAGE_PATH_RESPONSE, false, input_response},
+	{MESSAGE_ACK, false, input_ack},
+	{MESSAGE_NETWORK_REQUEST, true, input_network},
+	{MESSAGE_RELAY_REPORT, true, relays_input_report},
+	{MESSAGE_CLOSE, false, input_close},
 };
 
 /* One authenticated message. */

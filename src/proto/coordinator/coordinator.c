@@ -104,6 +104,7 @@ struct coordinator *coordinator_create(const struct coordinator_config *config, 
 	delay_queue_init(&c->held, 0);
 	echo_init(c);
 	place_init(c);
+	relays_init(c);
 	delay_queue_init(&c->idle, REJECT_AFTER_US);
 	delay_queue_init(&c->secrets, DIRECTION_SECRET_US);
 	for (int i = 0; i < DELIVERY_TRIES; i++) {
@@ -155,10 +156,11 @@ void coordinator_destroy(struct coordinator *c)
 	mem_free(c);
 }
 
-/* One DH per relay here, none per ticket. */
+/* Whoever is revoked goes before relays are chosen anew. */
 void coordinator_set_network(struct coordinator *c, struct time_us now, const struct network *network)
 {
 	struct writer w = writer_over(c->network_bytes, sizeof c->network_bytes);
+	bool is_first = !c->network;
 
 	enter(c, now);
 	if (!c->network)
@@ -167,13 +169,10 @@ void coordinator_set_network(struct coordinator *c, struct time_us now, const st
 	network_encode(network, &w);
 	if (writer_finish(&w, &c->network_size) != OK)
 		c->network_size = 0;
-	wipe(c->relay_keys, sizeof c->relay_keys);
-	for (size_t i = 0; i < network->relay_count; i++)
-		c->relay_keys[i].is_usable = ticket_key(c->config.static_keys.secret, network->relays[i].static_key,
-							c->relay_keys[i].key) == OK;
 	foreign_set_network(c);
 	for (size_t i = 0; i < network->revoked_count; i++)
 		coordinator_revoke(c, now, &network->revoked[i]);
+	relays_set_network(c, is_first);
 }
 
 /* By key: a coordinator may be given another zone or other pools only by joining anew. */
@@ -208,6 +207,8 @@ static enum err input_one(struct coordinator *c, const struct route *route, cons
 	}
 	if (bytes[0] == PACKET_REGISTRATION_REQUEST)
 		return registration_input(c, route, bytes, size);
+	if (bytes[0] == PACKET_RELAY_PROBED || bytes[0] == PACKET_RELAY_ANNOUNCE)
+		return relays_input(c, route, bytes, size);
 	if (header_decode(&r, &header) != OK ||
 	    (!(header.type & PACKET_SEALED) && header.type != PACKET_REGISTRATION_RESPONSE)) {
 		c->counters.dropped_type++;
@@ -274,6 +275,7 @@ void coordinator_input_time(struct coordinator *c, struct time_us now)
 	pair_input_time(c);
 	inquiry_input_time(c);
 	foreign_input_time(c);
+	relays_input_time(c);
 }
 
 /* Heads of queues with fixed delays: no search. */
@@ -283,6 +285,7 @@ struct time_us coordinator_next_deadline(const struct coordinator *c)
 
 	deadline = time_min(deadline, echo_deadline(c));
 	deadline = time_min(deadline, delay_deadline(&c->doubts));
+	deadline = time_min(deadline, relays_deadline(c));
 	deadline = time_min(deadline, delay_deadline(&c->idle));
 	deadline = time_min(deadline, delay_deadline(&c->secrets));
 	for (int i = 0; i < DELIVERY_TRIES; i++)

@@ -22,6 +22,7 @@
 #include "crypto/keys.h"
 #include "proto/session/env.h"
 #include "wire/credential.h"
+#include "wire/relay_report.h"
 
 struct coordinator;
 
@@ -44,6 +45,7 @@ enum coordinator_event_type {
 	COORDINATOR_LINK_UP,	  /* fqdn: the zone whose coordinator is linked now */
 	COORDINATOR_LINK_DOWN,
 	COORDINATOR_NODE_PROVED, /* it has shown that it receives at observed */
+	COORDINATOR_RELAY_CHANGED, /* node and peer get another relay; reason: enum relay_cause */
 };
 
 /* Pointers are borrowed for the call. Only authenticated facts are events, so that strangers cannot fill a log. */
@@ -120,8 +122,11 @@ struct coordinator_counters {
 	uint64_t dns_queries, dns_answers, dns_refused;
 	uint64_t inquiries, inquiries_received; /* between coordinators */
 	uint64_t links_begun, links_answered;
+	uint64_t relay_choices, relay_changes[RELAY_CAUSES]; /* of tunnels */
+	uint64_t relay_reports, relay_complaints, relay_probes;
 	uint64_t network_doubts; /* signs that our network document is out of date: the driver should fetch it */
 	uint32_t nodes, online, pending, tunnels;
+	uint32_t relays_silent;			/* now */
 	uint32_t coordinators, links, visitors; /* of other zones: listed, linked; their nodes with tunnels here */
 };
 

@@ -39,6 +39,7 @@ static enum err encode_with(const struct pair_end *end, uint32_t transaction, ui
 	message.candidates.count = count;
 	memcpy(message.temp_key, direction->temp_key, KEY_SIZE);
 	if (direction->has_relay) {
+		message.relay_cause = direction->relay_cause;
 		message.relay.addresses = direction->relay.addresses;
 		message.relay.leg = leg;
 		message.relay.ticket = (struct blob){direction->ticket, direction->ticket_size};

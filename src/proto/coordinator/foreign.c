@@ -505,6 +505,7 @@ static const struct link_handler handlers[] = {
 	{MESSAGE_NODE_INFORMATION_RESPONSE, false, inquiry_input_response},
 	{MESSAGE_ROUTE_UPDATE, true, inquiry_input_update},
 	{MESSAGE_ACK, false, inquiry_input_ack},
+	{MESSAGE_RELAY_REPORT, true, relays_input_foreign_report},
 	{MESSAGE_REKEY_REQUEST, true, input_rekey},
 	{MESSAGE_REKEY_RESPONSE, false, input_rekey_answer},
 	{MESSAGE_CLOSE, false, input_close},

@@ -86,6 +86,7 @@ static enum err encode_with(const struct inquiry *inquiry, uint8_t candidates, b
 		.move_epoch = asker->move_epoch,
 		.observed = asker->observed,
 		.candidates = asker->candidates,
+		.sight = asker->sight,
 		.has_relay = with_relay,
 	};
 	size_t size;
@@ -99,6 +100,7 @@ static enum err encode_with(const struct inquiry *inquiry, uint8_t candidates, b
 		memcpy(m.relay.leg_key, direction->leg_keys[0], KEY_SIZE);
 		memcpy(m.leg_key, direction->leg_keys[1], KEY_SIZE);
 		m.relay.ticket = (struct blob){direction->ticket, direction->ticket_size};
+		m.relay_cause = direction->relay_cause;
 	}
 	message_header_encode(MESSAGE_NODE_INFORMATION_REQUEST, inquiry->transaction, w);
 	node_information_request_encode(&m, w);
@@ -124,11 +126,30 @@ static void send_request(struct coordinator *c, struct inquiry *inquiry)
 	wipe(bytes, sizeof bytes);
 }
 
-/* The relay is chosen before it is known who is meant. */
+static bool is_wanted(const struct direction_request *wanted, const char *fqdn, const struct lease *lease)
+{
+	return wanted->name[0] ? strcmp(wanted->name, fqdn) == 0
+			       : ip_equal(&wanted->ip, &lease->v4) || ip_equal(&wanted->ip, &lease->v6);
+}
+
+/* The relay of the tunnel that they have: it is asked for again, so that one may not help. 0: none. */
+static uint32_t before_tag(const struct member *asker, const struct direction_request *wanted)
+{
+	for (const struct pair_end *end = asker->ends; end; end = end->next) {
+		const struct member *peer = end->pair->ends[end == &end->pair->ends[0]].member;
+
+		if (peer->home && is_wanted(wanted, peer->fqdn, &peer->lease))
+			return end->pair->is_stale ? 0 : end->pair->relay.tag;
+	}
+	return 0;
+}
+
+/* The relay is chosen before it is known who is meant: by how the asker sees it. The answer may change it. */
 static bool ask(struct coordinator *c, struct foreign *f, struct member *asker, uint32_t transaction,
 		const struct direction_request *wanted)
 {
 	uint8_t key[NODE_ID_SIZE + sizeof *wanted];
+	struct relay_choice choice;
 	struct inquiry *inquiry = mem_alloc(1, sizeof *inquiry);
 
 	*inquiry = (struct inquiry){.asker = asker,
@@ -146,8 +167,10 @@ static bool ask(struct coordinator *c, struct foreign *f, struct member *asker, 
 	memcpy(key, asker->id.bytes, NODE_ID_SIZE);
 	memcpy(key + NODE_ID_SIZE, wanted->name, sizeof wanted->name);
 	memcpy(key + NODE_ID_SIZE + sizeof wanted->name, wanted->ip.bytes, sizeof wanted->ip.bytes);
-	inquiry->direction = direction_make(c, inquiry->path_id, key,
-					    NODE_ID_SIZE + sizeof wanted->name + sizeof wanted->ip.bytes, 0);
+	choice = relays_choose(c, asker, NULL,
+			       siphash(c->hash_key, key, NODE_ID_SIZE + sizeof wanted->name + sizeof wanted->ip.bytes),
+			       0, before_tag(asker, wanted));
+	inquiry->direction = direction_make(c, inquiry->path_id, &choice);
 	inquiry->next = asker->inquiries;
 	asker->inquiries = inquiry;
 	asker->inquiry_count++;
@@ -156,12 +179,6 @@ static bool ask(struct coordinator *c, struct foreign *f, struct member *asker, 
 	send_request(c, inquiry);
 	foreign_hasten(c, f);
 	return true;
-}
-
-static bool is_wanted(const struct direction_request *wanted, const char *fqdn, const struct lease *lease)
-{
-	return wanted->name[0] ? strcmp(wanted->name, fqdn) == 0
-			       : ip_equal(&wanted->ip, &lease->v4) || ip_equal(&wanted->ip, &lease->v6);
 }
 
 static bool is_same_question(const struct direction_request *a, const struct direction_request *b)
@@ -303,6 +320,7 @@ static void settle(struct coordinator *c, struct inquiry *inquiry, struct member
 	pair_deliver(c, end, DELIVER_DIRECTION, transaction);
 	c->counters.directions++;
 	coordinator_tell(c, COORDINATOR_DIRECTED, asker, visitor, 0);
+	relays_judge(c, pair);
 }
 
 /* The other coordinator has directed its node already, or says why not. */
@@ -337,6 +355,7 @@ enum err inquiry_input_response(struct coordinator *c, struct foreign *f, uint32
 		return OK;
 	}
 	place(visitor, m.move_epoch, &m.observed, &m.candidates);
+	visitor->sight = m.sight;
 	settle(c, inquiry, visitor, (enum suite)m.suite);
 	return OK;
 }
@@ -366,6 +385,7 @@ static void answer(struct coordinator *c, struct foreign *f, uint32_t transactio
 		.move_epoch = target->move_epoch,
 		.observed = target->observed,
 		.candidates = target->candidates,
+		.sight = target->sight,
 	};
 	struct writer w = writer_over(bytes, sizeof bytes);
 
@@ -417,20 +437,37 @@ static bool is_overruled(struct coordinator *c, const struct member *target, con
 	       time_since(c->now, pair->made) < COLLISION_US;
 }
 
-static struct direction *direction_of(const struct node_information_request *m)
+/* Which of our relays that is; 0: none of them. */
+static uint32_t tag_by_name(const struct coordinator *c, const char *name)
+{
+	for (uint8_t i = 0; i < c->relays.count; i++)
+		if (strcmp(c->network->relays[i].name, name) == 0)
+			return c->relays.list[i].tag;
+	return 0;
+}
+
+/* A relay that another coordinator granted. */
+static void take_grant(const struct coordinator *c, const struct relay_grant *grant, const uint8_t leg_key[KEY_SIZE],
+		       uint8_t cause, struct direction *direction)
+{
+	direction->has_relay = true;
+	memcpy(direction->leg_keys[0], grant->leg_key, KEY_SIZE);
+	memcpy(direction->leg_keys[1], leg_key, KEY_SIZE);
+	memcpy(direction->ticket, grant->ticket.data, grant->ticket.size);
+	direction->ticket_size = (uint16_t)grant->ticket.size;
+	memcpy(direction->relay.name, grant->name, sizeof direction->relay.name);
+	direction->relay.addresses = grant->addresses;
+	direction->relay_tag = tag_by_name(c, grant->name);
+	direction->relay_cause = cause;
+}
+
+static struct direction *direction_of(const struct coordinator *c, const struct node_information_request *m)
 {
 	struct direction *direction = mem_alloc(1, sizeof *direction);
 
 	memcpy(direction->temp_key, m->temp_key, KEY_SIZE);
-	direction->has_relay = m->has_relay;
-	if (!m->has_relay)
-		return direction;
-	memcpy(direction->leg_keys[0], m->relay.leg_key, KEY_SIZE);
-	memcpy(direction->leg_keys[1], m->leg_key, KEY_SIZE);
-	memcpy(direction->ticket, m->relay.ticket.data, m->relay.ticket.size);
-	direction->ticket_size = (uint16_t)m->relay.ticket.size;
-	memcpy(direction->relay.name, m->relay.name, sizeof direction->relay.name);
-	direction->relay.addresses = m->relay.addresses;
+	if (m->has_relay)
+		take_grant(c, &m->relay, m->leg_key, m->relay_cause, direction);
 	return direction;
 }
 
@@ -464,7 +501,8 @@ static struct pair *make_pair(struct coordinator *c, struct foreign *f, const st
 		return NULL;
 	place(visitor, m->move_epoch, &m->observed, &m->candidates);
 	visitor->features = m->features;
-	direction = direction_of(m);
+	visitor->sight = m->sight;
+	direction = direction_of(c, m);
 	pair = pair_install(c, target, visitor, m->path_id, suite, direction);
 	if (!pair)
 		direction_forget(direction);
@@ -531,6 +569,22 @@ static void acknowledge(struct coordinator *c, struct foreign *f, uint32_t trans
 	foreign_send(c, f, &w);
 }
 
+/* The coordinator that directed the tunnel gives it another relay. The same one again is a repetition. */
+static void take_relay(struct coordinator *c, struct pair *pair, const struct route_update *m)
+{
+	struct direction *grant = pair->relay.grant;
+
+	if (grant && grant->ticket_size == m->relay.ticket.size &&
+	    memcmp(grant->ticket, m->relay.ticket.data, grant->ticket_size) == 0)
+		return;
+	relays_forget_grant(pair);
+	grant = mem_alloc(1, sizeof *grant);
+	take_grant(c, &m->relay, m->leg_key, m->relay_cause, grant);
+	pair->relay = (struct pair_relay){
+		.tag = grant->relay_tag, .cause = grant->relay_cause, .since = c->now, .grant = grant};
+	delay_start(&c->relays.grants, &pair->relay.grant_age, c->now);
+}
+
 /* Its node moved, or is no member any more: handed on to ours. After a restart the tunnel is not known here; then there
  * is nobody to hand it on to. */
 enum err inquiry_input_update(struct coordinator *c, struct foreign *f, uint32_t transaction, struct reader *body)
@@ -555,8 +609,12 @@ enum err inquiry_input_update(struct coordinator *c, struct foreign *f, uint32_t
 		return OK; /* overtaken by a newer one */
 	pair->update_transaction = transaction;
 	place(visitor, m.move_epoch, &m.observed, &m.candidates);
+	visitor->sight = m.sight;
+	if (m.has_relay && m.has_leg_key && !pair->is_asked)
+		take_relay(c, pair, &m);
 	visitor->is_revoked = m.reason == REASON_REVOKED;
 	pair_deliver(c, &pair->ends[end == &pair->ends[0]], DELIVER_UPDATE, coordinator_random_u32(c));
+	relays_judge(c, pair);
 	return OK;
 }
 

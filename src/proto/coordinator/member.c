@@ -137,6 +137,7 @@ void member_remove(struct coordinator *c, struct member *member)
 	member_drop_sessions(c, member);
 	pair_forget_all(c, member);
 	inquiry_forget_all(c, member);
+	relays_forget_member(c, member);
 	pool_release(c, member);
 	member_clear_name(c, member);
 	map_remove(&c->by_id, table_key(c, member->id.bytes, sizeof member->id.bytes));

@@ -63,6 +63,7 @@ void pair_destroy(struct coordinator *c, struct pair *pair)
 		unlink_end(&pair->ends[i]);
 	}
 	forget_direction(pair);
+	relays_forget_grant(pair);
 	c->counters.tunnels--;
 	if (map_get(&c->by_tunnel, pair->path_id) == pair)
 		map_remove(&c->by_tunnel, pair->path_id);
@@ -97,70 +98,27 @@ static void make_room(struct coordinator *c, struct member *member)
 	pair_destroy(c, oldest->pair);
 }
 
-static uint64_t relay_score(const struct coordinator *c, uint64_t seed, size_t index)
-{
-	uint8_t bytes[sizeof seed + KEY_SIZE];
-
-	memcpy(bytes, &seed, sizeof seed);
-	memcpy(bytes + sizeof seed, c->network->relays[index].static_key, KEY_SIZE);
-	return siphash(c->hash_key, bytes, sizeof bytes);
-}
-
-static bool is_relay_usable(const struct coordinator *c, size_t index)
-{
-	return c->relay_keys[index].is_usable && c->network->relays[index].addresses.count > 0;
-}
-
-/*
- * Spreads pairs over relays: the same key gets the same order while the list is the same. Turn: whoever needs another
- * direction may need another relay, as the one before may be dead; after the last one the first comes again.
- */
-static const struct relay_entry *choose_relay(const struct coordinator *c, const uint8_t *key, size_t key_size,
-					      unsigned turn, size_t *ret_index)
-{
-	const struct relay_entry *best = NULL;
-	uint64_t seed = siphash(c->hash_key, key, key_size), below = UINT64_MAX;
-	unsigned usable = 0;
-
-	for (size_t i = 0; c->network && i < c->network->relay_count; i++)
-		usable += is_relay_usable(c, i);
-	for (unsigned rank = 0; usable > 0 && rank <= turn % usable; rank++) {
-		uint64_t best_score = 0;
-
-		for (size_t i = 0; i < c->network->relay_count; i++) {
-			uint64_t score = relay_score(c, seed, i);
-
-			if (!is_relay_usable(c, i) || score >= below || score < best_score)
-				continue;
-			best = &c->network->relays[i];
-			best_score = score;
-			*ret_index = i;
-		}
-		below = best_score;
-	}
-	return best;
-}
-
 /* The ticket is sealed for the relay and travels with the nodes, so the relay need not be asked (design 6). */
-static void grant_relay(struct coordinator *c, uint64_t path_id, const uint8_t *key, size_t key_size, unsigned turn,
+static void grant_relay(struct coordinator *c, uint64_t path_id, const struct relay_choice *choice,
 			struct direction *direction)
 {
-	size_t index = 0;
-	const struct relay_entry *relay = choose_relay(c, key, key_size, turn, &index);
+	const struct relay_state *relay = &c->relays.list[choice->index];
 	uint64_t now_s = coordinator_wall_s(c);
 	struct ticket ticket = {.path_id = path_id,
 				.not_before_s = now_s > 300 ? now_s - 300 : 0,
 				.not_after_s = now_s + TICKET_VALID_S};
 	uint8_t nonce[12];
 
-	if (!relay)
+	if (!choice->has)
 		return;
 	random_fill(&c->env.random, direction->leg_keys, sizeof direction->leg_keys);
 	random_fill(&c->env.random, nonce, sizeof nonce);
 	memcpy(ticket.leg_keys, direction->leg_keys, sizeof ticket.leg_keys);
-	ticket_seal(&ticket, c->relay_keys[index].key, c->config.static_keys.public, nonce, direction->ticket);
+	ticket_seal(&ticket, relay->key, c->config.static_keys.public, nonce, direction->ticket);
 	wipe(&ticket, sizeof ticket);
-	direction->relay = *relay;
+	direction->relay = c->network->relays[choice->index];
+	direction->relay_tag = relay->tag;
+	direction->relay_cause = choice->cause;
 	direction->ticket_size = TICKET_SEALED_SIZE;
 	direction->has_relay = true;
 }
@@ -176,13 +134,12 @@ uint64_t direction_path_id(struct coordinator *c)
 }
 
 /* See state.h. */
-struct direction *direction_make(struct coordinator *c, uint64_t path_id, const uint8_t *key, size_t key_size,
-				 unsigned turn)
+struct direction *direction_make(struct coordinator *c, uint64_t path_id, const struct relay_choice *choice)
 {
 	struct direction *direction = mem_alloc(1, sizeof *direction);
 
 	random_fill(&c->env.random, direction->temp_key, sizeof direction->temp_key);
-	grant_relay(c, path_id, key, key_size, turn, direction);
+	grant_relay(c, path_id, choice, direction);
 	return direction;
 }
 
@@ -228,6 +185,9 @@ struct pair *pair_install(struct coordinator *c, struct member *a, struct member
 	pair->suite = suite;
 	pair->direction = direction;
 	pair->made = c->now;
+	pair->relay =
+		(struct pair_relay){.tag = direction->relay_tag, .cause = direction->relay_cause, .since = c->now};
+	c->counters.relay_choices += direction->has_relay;
 	delay_start(&c->secrets, &pair->secret, c->now);
 	c->counters.tunnels++;
 	return pair;
@@ -241,18 +201,42 @@ struct pair *pair_create(struct coordinator *c, struct member *a, struct member 
 	uint64_t path_id = direction_path_id(c);
 	const struct pair *before = pair_find(a, b);
 	uint8_t key[2 * NODE_ID_SIZE], turn = before ? (uint8_t)(before->turn + 1) : 0;
+	uint32_t avoid = before && !before->is_stale ? before->relay.tag : 0;
+	struct relay_choice choice;
 	struct pair *pair;
 
 	memcpy(key, (in_order ? a : b)->id.bytes, NODE_ID_SIZE);
 	memcpy(key + NODE_ID_SIZE, (in_order ? b : a)->id.bytes, NODE_ID_SIZE);
-	pair = pair_install(c, a, b, path_id, suite, direction_make(c, path_id, key, sizeof key, turn));
+	choice = relays_choose(c, a, b, siphash(c->hash_key, key, sizeof key), turn, avoid);
+	pair = pair_install(c, a, b, path_id, suite, direction_make(c, path_id, &choice));
 	if (pair)
 		pair->turn = turn;
 	return pair;
 }
 
-/* Route Update for one end: where its peer is. */
-static enum err update_encode(const struct pair_end *end, uint32_t transaction, struct writer *w)
+/* The grant of another relay. To another zone both legs: its coordinator hands them out. */
+static void add_grant(const struct pair_end *end, struct route_update *update)
+{
+	const struct direction *grant = end->pair->relay.grant;
+	uint8_t leg = end->member->home ? 0 : end == &end->pair->ends[1];
+
+	if (!grant || !grant->has_relay)
+		return;
+	update->has_relay = true;
+	update->relay.addresses = grant->relay.addresses;
+	update->relay.leg = leg;
+	update->relay.ticket = (struct blob){grant->ticket, grant->ticket_size};
+	memcpy(update->relay.name, grant->relay.name, sizeof update->relay.name);
+	memcpy(update->relay.leg_key, grant->leg_keys[leg], KEY_SIZE);
+	update->relay_cause = end->pair->relay.cause;
+	update->has_leg_key = end->member->home != NULL;
+	if (update->has_leg_key)
+		memcpy(update->leg_key, grant->leg_keys[1], KEY_SIZE);
+}
+
+/* Route Update for one end: where its peer is, and which other relay it gets. */
+static enum err update_encode(const struct coordinator *c, const struct pair_end *end, uint32_t transaction,
+			      struct writer *w)
 {
 	const struct member *peer = end->pair->ends[end == &end->pair->ends[0]].member;
 	struct route_update update = {
@@ -264,8 +248,14 @@ static enum err update_encode(const struct pair_end *end, uint32_t transaction, 
 	};
 	size_t size;
 
+	add_grant(end, &update);
+	if (end->member->home)
+		update.sight = peer->sight;
+	else if (c->network)
+		update.network_epoch = c->network->epoch;
 	message_header_encode(MESSAGE_ROUTE_UPDATE, transaction, w);
 	route_update_encode(&update, w);
+	wipe(&update, sizeof update);
 	return writer_finish(w, &size);
 }
 
@@ -276,7 +266,7 @@ static bool send_try(struct coordinator *c, struct delivery *delivery)
 	uint8_t bytes[CONTROL_MAX];
 	struct writer w = writer_over(bytes, sizeof bytes);
 	enum err err = delivery->kind == DELIVER_DIRECTION ? direction_encode(c, end, delivery->transaction, &w)
-							   : update_encode(end, delivery->transaction, &w);
+							   : update_encode(c, end, delivery->transaction, &w);
 
 	if (err == OK) {
 		bool is_sent = end->member->home   ? foreign_send(c, end->member->home, &w)

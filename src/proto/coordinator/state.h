@@ -6,6 +6,7 @@
 #include "proto/coordinator/coordinator.h"
 #include "proto/coordinator/delay.h"
 #include "proto/coordinator/place.h"
+#include "proto/coordinator/relays.h"
 #include "proto/session/rekey.h"
 #include "proto/session/session.h"
 #include "proto/session/trust.h"
@@ -93,6 +94,8 @@ struct direction {
 	uint8_t ticket[TICKET_MAX_SIZE]; /* another coordinator's is opaque */
 	uint16_t ticket_size;
 	struct relay_entry relay;
+	uint32_t relay_tag; /* 0: none, or one that our network document does not have */
+	uint8_t relay_cause;
 	bool has_relay;
 };
 
@@ -115,6 +118,7 @@ struct pair {
 	uint32_t update_transaction; /* the last Route Update of a visitor's coordinator: repetitions tell nothing */
 	struct direction *direction; /* NULL when forgotten */
 	struct delay secret;
+	struct pair_relay relay;
 	struct pair_end ends[2];
 };
 
@@ -144,6 +148,7 @@ struct member {
 	struct addr observed;
 	uint32_t features, move_epoch;
 	struct candidates candidates;
+	struct relay_sight sight;
 	struct delay silence;
 	uint8_t patience; /* step of keep_alive.h: in which queue that waits */
 	struct echo_due echo;
@@ -162,11 +167,6 @@ struct outgoing {
 	struct route route;
 	uint16_t size;
 	uint8_t bytes[MESSAGE_MAX];
-};
-
-struct relay_key {
-	bool is_usable;
-	uint8_t key[KEY_SIZE]; /* ticket_key: one DH per relay, not per ticket */
 };
 
 struct coordinator {
@@ -199,7 +199,7 @@ struct coordinator {
 	uint32_t foreign_count;
 	struct map by_visitor, by_tunnel, by_inquiry; /* visitors; their pairs by PathID; inquiries by transaction */
 	struct delay_queue inquiries[DELIVERY_TRIES];
-	struct relay_key relay_keys[RELAYS_MAX];
+	struct relays relays;
 
 	struct member *dirty_first, *dirty_last;
 	uint64_t records_queued, records_pulled, records_durable;
@@ -286,9 +286,8 @@ struct pair *pair_create(struct coordinator *c, struct member *a, struct member 
  * PathID is taken: then they are still the caller's. */
 struct pair *pair_install(struct coordinator *c, struct member *a, struct member *b, uint64_t path_id, enum suite suite,
 			  struct direction *direction);
-/* Fresh secrets, and a relay chosen by `key`. */
-struct direction *direction_make(struct coordinator *c, uint64_t path_id, const uint8_t *key, size_t key_size,
-				 unsigned turn);
+/* Fresh secrets, and that relay. */
+struct direction *direction_make(struct coordinator *c, uint64_t path_id, const struct relay_choice *choice);
 void direction_forget(struct direction *direction); /* wipes; accepts NULL */
 uint64_t direction_path_id(struct coordinator *c);
 void pair_destroy(struct coordinator *c, struct pair *pair);

@@ -251,6 +251,8 @@ static void receive(struct world *world, const struct datagram *datagram)
 			receive_sealed(node, datagram->bytes, datagram->size);
 		return;
 	}
+	if (world->elsewhere)
+		world->elsewhere(world, datagram);
 	world->lost++;
 	if (addr_equal(&world->watched, &datagram->route.remote))
 		world->watched_bytes += datagram->size;

@@ -68,6 +68,8 @@ struct world {
 	size_t lost;	     /* datagrams to addresses where nobody is */
 	struct addr watched; /* where somebody counts what he is sent */
 	uint64_t watched_bytes;
+	/* Gets those first, if it is set; the answer is delivered by the test. */
+	void (*elsewhere)(struct world *world, const struct datagram *datagram);
 	/* Another zone's world; NULL: there is none. */
 	struct world *other;
 	struct addr address; /* of this coordinator, for the other one */
