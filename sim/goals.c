@@ -41,6 +41,8 @@ struct goal {
 	 * the gap and STALL_EXTRA_US.
 	 */
 	int64_t allowed_us, stall_allowed_us;
+	uint32_t relays;	 /* 0: one */
+	int64_t server_delay_us; /* one way from S to coordinator and relays */
 };
 
 static uint8_t add_net(struct goal_run *g, const char *name, int64_t delay_us)
@@ -272,6 +274,34 @@ static void run_registration(struct goal_run *g)
 	note(g, time_since(g->o.world->now, start));
 }
 
+/* The relay of a pair that has no other way. */
+static void run_relay_dies(struct goal_run *g)
+{
+	uint32_t used;
+
+	if (!set_up(g))
+		return;
+	used = overlay_relay_of(&g->o, g->talk.a, g->talk.b);
+	if (!story_expect(&g->o, used < g->o.relay_count, "no relay is in use"))
+		return;
+	host_kill(g->o.relays[used]);
+	measure(g);
+	(void)story_expect(&g->o, overlay_relay_of(&g->o, g->talk.a, g->talk.b) != used, "a dead relay is kept");
+}
+
+/* A relay at S where the only one was far from it. */
+static void run_relay_better(struct goal_run *g)
+{
+	if (!set_up(g))
+		return;
+	overlay_join_relay(&g->o, 0);
+	measure(g);
+	for (int i = 0; i < 2; i++)
+		(void)story_expect(&g->o,
+				   overlay_relay_of(&g->o, i ? g->talk.b : g->talk.a, i ? g->talk.a : g->talk.b) == 1,
+				   "the better relay is not used");
+}
+
 #define MS USEC_PER_MSEC
 
 static const struct goal goals[] = {
@@ -292,6 +322,10 @@ static const struct goal goals[] = {
 	{"silent-death-out", "the same, only what MN sends", ACCESS_PUBLIC, run_mute_death, SILENCE_US, 0, 0},
 	{"silent-death-in", "the same, only what MN should get", ACCESS_PUBLIC, run_deaf_death, SILENCE_US, 0, 0},
 	{"rebind", "MN's NAT forgets everything", ACCESS_FILTERED, run_rebind, MOVE_US + PROBE_US, 103 * MS, 0},
+	{"relay-dies", "the relay that the pair is on dies, another one is there", ACCESS_HARD, run_relay_dies,
+	 SILENCE_US + M_US + C_US, 0, 232 * MS, 2, 0},
+	{"relay-better", "a better relay joins: make before break, nothing lost", ACCESS_HARD, run_relay_better,
+	 PROBE_US * 3 / 2, 0, 0, 1, 30 * MS},
 	{"contact", "first packet to a stranger, and its answer", ACCESS_PUBLIC, run_contact,
 	 (2 * M_US + RTT_US) * 105 / 100, 0, 0},
 	{"contact-known", "first byte to a known peer after a pause", ACCESS_PUBLIC, run_known_peer, M_US + C_US, 0, 0},
@@ -308,7 +342,7 @@ static void run_round(const struct goal *goal, uint64_t seed, const struct table
 {
 	struct goal_run g = {.access = goal->access};
 
-	overlay_init(&g.o, seed, 1, 0);
+	overlay_init(&g.o, seed, goal->relays ? goal->relays : 1, goal->server_delay_us);
 	goal->run(&g);
 	story_end(&g.o);
 	for (int i = 0; i < 2 && g.talk.flows[0]; i++)

@@ -178,6 +178,21 @@ void overlay_restart_relay(struct overlay *overlay, uint32_t index)
 			 overlay->network.coordinator_count);
 }
 
+/* Contract in the header. */
+void overlay_join_relay(struct overlay *overlay, int64_t delay_us)
+{
+	struct server_host *coordinator = overlay->coordinator->machine;
+
+	overlay->server_delay_us = delay_us;
+	add_relay(overlay, overlay->relay_count);
+	overlay->network.epoch++;
+	network_sign(&overlay->network, &overlay->authority);
+	overlay_restart_relay(overlay, overlay->relay_count++);
+	coordinator_set_network(coordinator->coordinator, overlay->world->now, &overlay->network);
+	coordinator_host_trust(coordinator, &overlay->network);
+	host_turn(overlay->coordinator);
+}
+
 static void certify(struct overlay *overlay, struct overlay_node *node, const struct dh_keys *static_keys)
 {
 	struct sign_keys identity = draw_sign(overlay->world->seed, "identity", overlay->node_count);
@@ -310,6 +325,17 @@ static bool find_peer(const struct overlay *overlay, const struct overlay_node *
 		if (node_get_peer(node_of(from->host), overlay->world->now, i, ret) && !strcmp(ret->name, to->name))
 			return true;
 	return false;
+}
+
+/* Contract in the header. */
+uint32_t overlay_relay_of(const struct overlay *overlay, const struct overlay_node *a, const struct overlay_node *b)
+{
+	struct node_peer_status peer;
+
+	for (uint32_t i = 0; find_peer(overlay, a, b, &peer) && i < overlay->relay_count; i++)
+		if (strcmp(peer.relay, overlay->network.relays[i].name) == 0)
+			return i;
+	return overlay->relay_count;
 }
 
 struct connecting {

@@ -58,6 +58,11 @@ void overlay_restart_coordinator(struct overlay *overlay);
 void overlay_add_zone(struct overlay *overlay);
 void overlay_restart_zone_two(struct overlay *overlay);
 void overlay_restart_relay(struct overlay *overlay, uint32_t index);
+/* One more relay in the running network, so far from the core: it announces itself, and the coordinator has the new
+ * network document at once. */
+void overlay_join_relay(struct overlay *overlay, int64_t delay_us);
+/* Index of the relay that a's tunnel to b has; relay_count when it has none. */
+uint32_t overlay_relay_of(const struct overlay *overlay, const struct overlay_node *a, const struct overlay_node *b);
 /* An access network drawn at random: NAT kinds, delay, jitter, loss, families. */
 uint8_t overlay_draw_net(struct overlay *overlay, uint32_t loss_ppm);
 /* Loss, jitter, silence: gone everywhere. */

@@ -47,13 +47,24 @@ static void on_coordinator_event(void *ctx, const struct coordinator_event *even
 {
 	static const char *const texts[] = {"leased",  "online",     "offline",	 "moved",	 "refused",
 					    "revoked", "restored",   "directed", "not directed", "lease reused",
-					    "linked",  "not linked", "proved"};
+					    "linked",  "not linked", "proved", "gets another relay"};
 	struct server_host *s = ctx;
 
 	world_note(s->host->world, s->host->name, "%s %s%s%s", event->fqdn ? event->fqdn : "", texts[event->type],
 		   event->peer_fqdn ? " to " : "", event->peer_fqdn ? event->peer_fqdn : "");
 	if (addr_is_set(&event->observed))
 		proven_add(&s->proven, &event->observed);
+}
+
+/* Contract in the header. */
+void coordinator_host_trust(struct server_host *s, const struct network *network)
+{
+	for (uint8_t i = 0; i < network->coordinator_count; i++)
+		for (uint8_t k = 0; k < network->coordinators[i].addresses.count; k++)
+			proven_add(&s->proven, &network->coordinators[i].addresses.list[k]); /* signed */
+	for (uint8_t i = 0; i < network->relay_count; i++)
+		for (uint8_t k = 0; k < network->relays[i].addresses.count; k++)
+			proven_add(&s->proven, &network->relays[i].addresses.list[k]);
 }
 
 /* Contract in the header. */
@@ -70,9 +81,7 @@ void coordinator_host_start(struct host *host, const struct coordinator_config *
 		if (coordinator_load(s->coordinator, &disk->records[i]) != OK)
 			world_fail(host->world, "%s cannot read record %zu of its own", host->name, i);
 	coordinator_set_network(s->coordinator, host->world->now, network);
-	for (uint8_t i = 0; i < network->coordinator_count; i++)
-		for (uint8_t k = 0; k < network->coordinators[i].addresses.count; k++)
-			proven_add(&s->proven, &network->coordinators[i].addresses.list[k]); /* signed */
+	coordinator_host_trust(s, network);
 	server_run(s);
 }
 

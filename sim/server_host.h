@@ -21,6 +21,8 @@ struct server_host {
 
 extern const struct machine_ops coordinator_host_ops, relay_host_ops;
 
+/* What a signed document names may be sent to. */
+void coordinator_host_trust(struct server_host *s, const struct network *network);
 /* Fills in host->machine and replays the disk. */
 void coordinator_host_start(struct host *host, const struct coordinator_config *config, const struct network *network,
 			    struct disk *disk);

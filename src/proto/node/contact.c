@@ -107,6 +107,7 @@ void contact_start(struct node *node, struct peer *peer, struct time_us now, con
 	peer->candidates = direction->candidates;
 	if (direction->has_relay && leg_init(&contact->leg, contact->path_id, &direction->relay, now) == OK) {
 		contact->has_relay = true;
+		contact->relay_cause = direction->relay_cause;
 		memcpy(contact->relay_name, direction->relay.name, sizeof contact->relay_name);
 	}
 	if (map_put(&node->by_path_id, contact->path_id, peer) != OK) {
@@ -258,6 +259,9 @@ static void adopt_leg(struct node *node, struct peer *peer, struct time_us now)
 	struct path *path;
 
 	leg_finish(&peer->leg);
+	relay_forget_beside(peer);
+	relay_heard(node, peer);
+	peer->relay_cause = contact->relay_cause;
 	peer->has_relay = contact->has_relay;
 	peer->leg = contact->leg;
 	peer->leg_was_bound = contact->has_relay && leg_is_bound(&contact->leg);

@@ -132,7 +132,7 @@ static enum err receive_echo_response(const struct received *m)
 	memcpy(event.peer, m->peer->certificate.fqdn, sizeof event.peer);
 	event.kind = peer_is_relay(m->peer, &m->route->remote) ? PATH_RELAY : PATH_DIRECT;
 	if (event.kind == PATH_RELAY)
-		memcpy(event.relay, m->peer->relay_name, sizeof event.relay);
+		memcpy(event.relay, relay_name_at(m->peer, &m->route->remote), sizeof event.relay);
 	node_emit(m->node, &event);
 	return OK;
 }

@@ -60,10 +60,14 @@ void direction_updated(struct node *node, struct time_us now, const struct route
 		peer_end_session(node, peer, now, REASON_REVOKED);
 		return;
 	}
+	if (update->network_epoch && !node->document.bytes)
+		document_told(node, now, update->network_epoch);
 	peer->observed = peer->registered = update->observed;
 	peer->candidates = update->candidates;
 	if (!peer->session)
 		return;
+	if (update->has_relay)
+		relay_granted(node, peer, now, update);
 	path_add_all(node, peer, now);
 	path_select(node, peer, now, CAUSE_PEER_MOVED); /* an address that was only seen on packets may be named now */
 }

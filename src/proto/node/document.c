@@ -45,9 +45,24 @@ void document_told(struct node *node, struct time_us now, uint64_t epoch)
 		start(node, now, epoch);
 }
 
-/* Judged like the one that we joined with. Our own coordinator stays who it is until it tells us otherwise. */
-static void adopt(struct node *node)
+/* Who left need not be measured anew, who came has to be. */
+static bool has_other_relays(const struct network *before, const struct network *after)
 {
+	for (uint8_t i = 0; i < after->relay_count; i++) {
+		bool is_known = false;
+
+		for (uint8_t k = 0; k < before->relay_count; k++)
+			is_known |= memcmp(before->relays[k].static_key, after->relays[i].static_key, KEY_SIZE) == 0;
+		if (!is_known)
+			return true;
+	}
+	return false;
+}
+
+/* Judged like the one that we joined with. Our own coordinator stays who it is until it tells us otherwise. */
+static void adopt(struct node *node, struct time_us now)
+{
+	bool is_relisted = false;
 	struct network *network = mem_alloc(1, sizeof *network);
 	struct node_event event = {.type = NODE_EVENT_NETWORK};
 	const struct coordinator_entry *own;
@@ -55,6 +70,7 @@ static void adopt(struct node *node)
 	if (network_judge((struct blob){node->document.bytes, node->document.size}, node->authority, network) == OK &&
 	    network->epoch > node->network->epoch && network->version_floor <= PROTOCOL_VERSION &&
 	    (own = node_find_coordinator(network, node->certificate.fqdn)) != NULL) {
+		is_relisted = has_other_relays(node->network, network);
 		*node->network = *network;
 		node->coordinator = &node->network->coordinators[own - network->coordinators];
 		node_emit(node, &event);
@@ -63,6 +79,8 @@ static void adopt(struct node *node)
 	}
 	mem_free(network);
 	document_finish(&node->document);
+	if (is_relisted)
+		relay_rtt_relisted(node, now);
 }
 
 /* Pieces come in the order in which they are asked for; another epoch's begin anew. */
@@ -89,7 +107,7 @@ void document_received(struct node *node, struct time_us now, uint32_t transacti
 	memcpy(document->bytes + document->at, m.data.data, m.data.size);
 	document->at = (uint16_t)(document->at + m.data.size);
 	if (document->at == document->size)
-		adopt(node);
+		adopt(node, now);
 	else
 		ask(node, now);
 }

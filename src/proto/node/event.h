@@ -105,6 +105,7 @@ struct node_counters {
 	uint64_t handovers, replayed, relay_tx_packets;
 	uint64_t challenges_tx, challenges_rx, receipts_tx, handshakes;
 	uint64_t doubts, silent_deaths; /* data not acknowledged for longer than usual; for so long that it is dead */
+	uint64_t relay_measurements, relay_complaints, relay_changes;
 	uint64_t suspects;		/* own addresses from which nothing was answered any more */
 	uint64_t punches, punches_found, knocks_tx, punch_sockets; /* tries through hard NATs; sockets opened */
 };
@@ -129,7 +130,8 @@ struct node_path_status {
 	enum path_kind kind;
 	struct route route;
 	bool valid, active;
-	int64_t rtt_us; /* -1: not known */
+	int64_t rtt_us;		       /* -1: not known */
+	char relay[NAME_MAX_SIZE + 1]; /* whose way it is; empty when direct */
 	uint16_t loss_permille;
 	uint16_t mtu;			       /* inner bytes */
 	uint32_t challenges_tx, challenges_rx; /* sent and answered: what `why` shows for a candidate */
@@ -142,6 +144,8 @@ struct node_peer_status {
 	struct ip v4, v6;
 	uint8_t last_reason; /* of the last refusal, enum reason */
 	bool has_certificate, has_session, relay_bound, has_relay;
+	uint8_t relay_cause;  /* enum relay_cause */
+	int64_t relay_rtt_us; /* to it and back; -1: not known */
 	uint8_t candidate_count;
 	uint8_t path_count;
 	struct node_path_status paths[NODE_PATHS_MAX];

@@ -139,7 +139,8 @@ static void drop_older_legs(struct node *node, struct peer *peer, struct time_us
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
 		struct path *path = &peer->paths[i];
 
-		if (!path->used || path->kind != PATH_RELAY || path == bound)
+		if (!path->used || path->kind != PATH_RELAY || path == bound ||
+		    strcmp(relay_name_at(peer, &path->route.remote), peer->relay_name) != 0)
 			continue;
 		if (peer->active == i)
 			path_use(node, peer, now, bound, CAUSE_MOVED);
@@ -159,10 +160,13 @@ static void receive_leg(struct node *node, struct peer *peer, struct time_us now
 		peer_plan(node, peer, now);
 		return;
 	}
+	if (relay_beside_received(node, peer, now, arrived, bytes, size))
+		return;
 	if (!peer->has_relay || leg_input(&peer->leg, now, bytes, size) != OK) {
 		node->counters.dropped_stranger++;
 		return;
 	}
+	relay_heard(node, peer);
 	node_proved_on(node, now, &arrived->local.ip);
 	peer_plan(node, peer, now);
 	if (!leg_is_bound(&peer->leg) || !peer_relay_route(node, &peer->leg, &route))
@@ -187,6 +191,10 @@ static void receive_one(struct node *node, struct time_us now, const struct rout
 
 	if (header_decode(&r, &header) != OK) {
 		node->counters.dropped_malformed++;
+		return;
+	}
+	if (header.type == PACKET_RELAY_PROBED) {
+		relay_rtt_received(node, now, bytes, size);
 		return;
 	}
 	peer = map_get(&node->by_path_id, header.path_id);

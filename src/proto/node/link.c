@@ -167,6 +167,7 @@ static void establish(struct node *node, struct time_us now, const struct sessio
 	link->next_keepalive = now; /* the first sealed packet confirms the session to the coordinator (E8) */
 	node_plan(node, now);
 	set_up(node, true);
+	relay_rtt_want(node, true);
 }
 
 /* Registration Response: a forged one leaves everything as it was. */
@@ -251,6 +252,12 @@ void link_request(struct node *node, struct time_us now, uint8_t type, struct wr
 	request(node, now, type, true, w);
 }
 
+/* See link.h. */
+void link_request_more(struct node *node, struct time_us now, uint8_t type, struct writer *w)
+{
+	request(node, now, type, false, w);
+}
+
 static void pad_request(struct writer *w)
 {
 	size_t begun;
@@ -313,6 +320,7 @@ void link_moved(struct node *node, struct time_us now)
 {
 	struct link *link = &node->link;
 
+	relay_rtt_want(node, false);
 	if (link->session && link->up)
 		request_update(node, now);
 	else
@@ -364,6 +372,7 @@ static void receive_update_response(struct node *node, struct time_us now, const
 	rhythm_seen(node, now, &route->local.ip, &response.observed);
 	learn_time(link, now, response.network_time_s);
 	document_told(node, now, response.network_epoch);
+	relay_rtt_begin(node, now);
 	rhythm_begin(node, now);
 }
 
@@ -428,6 +437,15 @@ static void receive_direction(struct node *node, struct time_us now, const struc
 	direction_received(node, now, &direction);
 }
 
+/* Of a report about relays. */
+static void receive_ack(struct node *node, struct time_us now, uint32_t transaction)
+{
+	struct request asked;
+
+	if (request_done(&node->link.requests, transaction, &asked))
+		rhythm_begin(node, now);
+}
+
 static void receive_message(struct node *node, struct time_us now, const struct route *route, const uint8_t *bytes,
 			    size_t size)
 {
@@ -444,6 +462,7 @@ static void receive_message(struct node *node, struct time_us now, const struct 
 	case MESSAGE_DIRECTION_REFUSAL:
 	case MESSAGE_ROUTE_DIRECTION:
 	case MESSAGE_ROUTE_UPDATE: receive_direction(node, now, &header, &r); break;
+	case MESSAGE_ACK: receive_ack(node, now, header.transaction); break;
 	case MESSAGE_PATH_CHALLENGE: receive_challenge(node, now, header.transaction, &r); break;
 	case MESSAGE_NETWORK_RESPONSE: document_received(node, now, header.transaction, &r); break;
 	case MESSAGE_REKEY_RESPONSE: receive_rekey(node, now, header.transaction, &r); break;
@@ -602,6 +621,7 @@ void link_run(struct node *node, struct time_us now)
 {
 	run_registration(node, now);
 	rhythm_run(node, now);
+	relay_rtt_run(node, now);
 	spare_run(node, now);
 	if (node->link.session && node->link.up)
 		run_session(node, now);

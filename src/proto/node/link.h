@@ -50,6 +50,8 @@ bool link_input(struct node *node, struct time_us now, const struct route *route
 void link_request_direction(struct node *node, struct time_us now, const char *name, const struct ip *ip);
 /* A message of ours that is repeated until answered; the header has node->transaction. */
 void link_request(struct node *node, struct time_us now, uint8_t type, struct writer *w);
+/* The same beside others of its type, which it does not replace. */
+void link_request_more(struct node *node, struct time_us now, uint8_t type, struct writer *w);
 /* A Keep Alive now: its answer tells whether our network document is out of date. At most one a second. */
 void link_ask_news(struct node *node, struct time_us now);
 void link_leave(struct node *node, struct time_us now);

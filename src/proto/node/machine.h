@@ -11,6 +11,7 @@
 #include "proto/node/node.h"
 #include "proto/node/outbox.h"
 #include "proto/node/peer.h"
+#include "proto/node/relay_rtt.h"
 #include "proto/session/trust.h"
 
 enum {
@@ -79,6 +80,7 @@ struct node {
 	struct waiting waiting[WAITING_MAX];
 	struct general general;
 	struct punch punch;
+	struct relay_meter meter;
 
 	struct time_us now, since, deadline;
 	uint32_t transaction;
@@ -168,6 +170,25 @@ void contact_probe_received(struct node *node, struct peer *peer, struct time_us
 void contact_stop(struct node *node, struct peer *peer);
 /* There is an inner packet for the peer: our request need not wait for one. */
 void contact_data_waits(struct node *node, struct peer *peer, struct time_us now);
+
+/* relay_change.c */
+/* Another relay for this tunnel: bound beside the one that it has. */
+void relay_granted(struct node *node, struct peer *peer, struct time_us now, const struct route_update *update);
+/* An answer to that leg? */
+bool relay_beside_received(struct node *node, struct peer *peer, struct time_us now, const struct route *arrived,
+			   const uint8_t *bytes, size_t size);
+/* The peer has answered over this path. */
+void relay_validated(struct node *node, struct peer *peer, struct time_us now, const struct path *path);
+/* Has our leg at the relay of this path ever been bound? Then it forwards what we send. */
+bool relay_knows_us(const struct peer *peer, const struct path *path);
+/* Is it by the relay that another one takes over from? */
+bool relay_is_superseded(const struct peer *peer, const struct path *path);
+const char *relay_name_at(const struct peer *peer, const struct addr *remote);
+/* A Bind has gone to the tunnel's own relay; it has answered one. */
+void relay_asked(struct peer *peer, struct time_us now);
+void relay_heard(struct node *node, struct peer *peer);
+void relay_forget_beside(struct peer *peer);
+void relay_run(struct node *node, struct peer *peer, struct time_us now);
 
 /* control.c: sealed messages between nodes. */
 void control_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route,

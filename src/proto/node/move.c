@@ -140,6 +140,12 @@ static struct path *move_leg(struct node *node, struct peer *peer, struct time_u
 {
 	struct route route;
 
+	if (peer->beside.used) {
+		leg_move(&peer->beside.leg, now);
+		peer_run_leg(node, peer, now);
+		if (peer->beside.was_bound && peer_relay_route(node, &peer->beside.leg, &route))
+			path_add(node, peer, now, PATH_RELAY, &route);
+	}
 	if (!peer->has_relay)
 		return NULL;
 	leg_move(&peer->leg, now);

@@ -334,6 +334,7 @@ void path_answered(struct node *node, struct peer *peer, struct time_us now, con
 		node->counters.challenges_rx++;
 		path_set_valid(node, peer, path, now, time_since(now, asked->at));
 		mtu_answered(node, peer, path, now, asked);
+		relay_validated(node, peer, now, path);
 		path_select(node, peer, now, CAUSE_NONE);
 		return;
 	}

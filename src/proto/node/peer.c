@@ -249,17 +249,6 @@ static void run_requests(struct node *node, struct peer *peer, struct time_us no
 	peer_plan(node, peer, request_deadline(&peer->requests));
 }
 
-/* Answers are welcome from any of them. */
-bool peer_is_relay(const struct peer *peer, const struct addr *remote)
-{
-	if (!peer->has_relay)
-		return false;
-	for (int i = 0; i < peer->leg.addresses.count; i++)
-		if (addr_equal(&peer->leg.addresses.list[i], remote))
-			return true;
-	return false;
-}
-
 /* A relay of two families is used over the one that we have. */
 bool peer_relay_route(const struct node *node, struct leg *leg, struct route *ret)
 {
@@ -270,19 +259,33 @@ bool peer_relay_route(const struct node *node, struct leg *leg, struct route *re
 	return node_route_to(node, leg_relay(leg), ret);
 }
 
-/* In front of the data that needs it. */
-void peer_run_leg(struct node *node, struct peer *peer, struct time_us now)
+static bool run_leg(struct node *node, struct leg *leg, struct time_us now)
 {
 	uint8_t bytes[LEG_DATAGRAM_MAX];
 	struct route route;
+	bool was_asked = false;
 	size_t size;
 
-	if (!peer->has_relay)
-		return;
-	while (leg_output(&peer->leg, now, bytes, &size))
-		if (peer_relay_route(node, &peer->leg, &route))
+	while (leg_output(leg, now, bytes, &size)) {
+		was_asked |= bytes[0] == PACKET_RELAY_BIND;
+		if (peer_relay_route(node, leg, &route))
 			(void)outbox_put(&node->outbox, now, &route, bytes, size);
-	peer_plan(node, peer, leg_deadline(&peer->leg));
+	}
+	return was_asked;
+}
+
+/* In front of the data that needs it. */
+void peer_run_leg(struct node *node, struct peer *peer, struct time_us now)
+{
+	if (peer->has_relay) {
+		if (run_leg(node, &peer->leg, now))
+			relay_asked(peer, now);
+		peer_plan(node, peer, leg_deadline(&peer->leg));
+	}
+	if (peer->beside.used) {
+		(void)run_leg(node, &peer->beside.leg, now);
+		peer_plan(node, peer, leg_deadline(&peer->beside.leg));
+	}
 }
 
 /* A new session begins with none; nothing is known of what has arrived. */
@@ -307,6 +310,7 @@ void peer_end_session(struct node *node, struct peer *peer, struct time_us now, 
 	outbox_forget(&node->outbox, &peer->sending);
 	peer_forget_paths(peer);
 	peer->has_relay = false;
+	relay_forget_beside(peer);
 	peer_set_state(node, peer, now, NODE_PEER_IDLE, reason);
 }
 
@@ -389,6 +393,7 @@ void peer_run(struct node *node, struct peer *peer, struct time_us now)
 	peer->deadline = TIME_NEVER;
 	run_keys(node, peer, now);
 	peer_run_leg(node, peer, now);
+	relay_run(node, peer, now);
 	contact_run(node, peer, now);
 	liveness_run(node, peer, now);
 	path_run(node, peer, now);

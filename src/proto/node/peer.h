@@ -35,6 +35,7 @@ struct contact {
 	bool has_relay, leg_was_bound;
 	struct leg leg;
 	char relay_name[NAME_MAX_SIZE + 1];
+	uint8_t relay_cause;
 };
 
 /* An answered first message: the same bytes again get the same answer, never a second session (design 4). */
@@ -66,6 +67,15 @@ struct moving {
 	bool was_known;		     /* the peer was certainly at the other end of it */
 };
 
+/* A second leg: at the relay that is to take over, or at the one before until it is quiet (relay_change.c). */
+struct relay_beside {
+	bool used, is_newer, was_bound;
+	uint8_t cause; /* enum relay_cause */
+	struct leg leg;
+	char name[NAME_MAX_SIZE + 1];
+	struct time_us until; /* it goes then */
+};
+
 struct peer {
 	struct node_id id;
 	struct certificate certificate;
@@ -82,6 +92,13 @@ struct peer {
 	bool has_relay, leg_was_bound; /* bound in some generation: the relay knows the pair */
 	struct leg leg;
 	char relay_name[NAME_MAX_SIZE + 1];
+	uint8_t relay_cause;	  /* enum relay_cause */
+	struct time_us leg_asked; /* the first Bind that is not answered; us 0: there is none */
+	struct time_us complained;
+	uint32_t complaint; /* its transaction; 0: none is under way */
+	uint8_t complaints; /* about this silence */
+	char complained_of[NAME_MAX_SIZE + 1];
+	struct relay_beside beside;
 
 	struct candidates candidates; /* the peer's, from its coordinator or itself */
 	struct addr observed;

@@ -56,7 +56,7 @@ struct time_us rhythm_next(const struct node *node, struct time_us now, const st
 
 static bool may_begin(const struct node *node)
 {
-	if (!node->link.session || !node->link.up || node->link.registering)
+	if (!node->link.session || !node->link.up || node->link.registering || node->meter.is_running)
 		return false;
 	for (int i = 0; i < REQUESTS_MAX; i++)
 		if (node->link.requests.slots[i].used)

@@ -37,7 +37,7 @@ static int rank_of(const struct node *node, const struct peer *peer, const struc
 {
 	int rank = path->kind == PATH_RELAY ? 8 : strangeness_of(peer, &path->route.remote);
 
-	return rank + (is_from_best_local(node, path) ? 0 : 4);
+	return rank + (is_from_best_local(node, path) ? 0 : 4) + (relay_is_superseded(peer, path) ? 1 : 0);
 }
 
 /* An unknown RTT is worse than any known one. */
@@ -178,8 +178,7 @@ struct path *path_alternative(struct node *node, struct peer *peer)
 	for (int i = 0; i < NODE_PATHS_MAX && active; i++) {
 		struct path *path = &peer->paths[i];
 
-		if (!path->used || i == peer->active ||
-		    (!path->valid && !(path->kind == PATH_RELAY && peer->leg_was_bound)))
+		if (!path->used || i == peer->active || (!path->valid && !relay_knows_us(peer, path)))
 			continue;
 		if (!best || alternative_score(path, active) > alternative_score(best, active))
 			best = path;

@@ -28,7 +28,7 @@ void node_emit_path(struct node *node, struct peer *peer, enum node_event_type t
 
 	memcpy(event.peer, peer->certificate.fqdn, sizeof event.peer);
 	if (path->kind == PATH_RELAY)
-		memcpy(event.relay, peer->relay_name, sizeof event.relay);
+		memcpy(event.relay, relay_name_at(peer, &path->route.remote), sizeof event.relay);
 	node_emit(node, &event);
 }
 
@@ -43,7 +43,7 @@ void node_emit_selected(struct node *node, struct peer *peer, const struct path 
 
 	memcpy(event.peer, peer->certificate.fqdn, sizeof event.peer);
 	if (path->kind == PATH_RELAY)
-		memcpy(event.relay, peer->relay_name, sizeof event.relay);
+		memcpy(event.relay, relay_name_at(peer, &path->route.remote), sizeof event.relay);
 	peer->cause = cause;
 	node_emit(node, &event);
 }
@@ -149,6 +149,9 @@ static void get_paths(const struct peer *peer, struct node_peer_status *ret)
 			.challenges_tx = path->challenges_tx,
 			.challenges_rx = path->challenges_rx,
 		};
+		if (path->kind == PATH_RELAY)
+			memcpy(ret->paths[ret->path_count - 1].relay, relay_name_at(peer, &path->route.remote),
+			       sizeof ret->paths[0].relay);
 	}
 }
 
@@ -170,6 +173,8 @@ bool node_get_peer(const struct node *node, struct time_us now, size_t index, st
 		.has_relay = peer->has_relay || peer->contact.has_relay,
 		.relay_bound = (peer->has_relay && leg_is_bound(&peer->leg)) ||
 			       (peer->contact.has_relay && leg_is_bound(&peer->contact.leg)),
+		.relay_cause = peer->has_relay ? peer->relay_cause : peer->contact.relay_cause,
+		.relay_rtt_us = peer->has_relay ? peer->leg.rtt_us : -1,
 		.candidate_count = (uint8_t)(peer->candidates.count + addr_is_set(&peer->observed)),
 		.handovers = peer->handovers,
 		.has_last_handover = peer->has_last_handover,
