@@ -94,7 +94,7 @@ static json_t *path_json(const struct node_peer_status *peer, const struct node_
 {
 	return json_pack("{ss so so so sb sb so si si so}", "kind", kind_name(path->kind), "local",
 			 addr_json(&path->route.local), "remote", addr_json(&path->route.remote), "relay",
-			 path->kind == PATH_RELAY ? json_string(peer->relay) : json_null(), "active", path->active,
+			 path->kind == PATH_RELAY ? json_string(path->relay) : json_null(), "active", path->active,
 			 "valid", path->valid, "rtt_us", optional_us(path->rtt_us), "loss_permille",
 			 (int)path->loss_permille, "mtu", (int)path->mtu, "cause",
 			 path->active ? cause_json(peer->cause) : json_null());
@@ -107,6 +107,18 @@ static const char *peer_state(enum node_peer_state state)
 	return names[state];
 }
 
+/* Which relay the tunnel has, whether data takes it or not, and why this one. */
+static json_t *relay_json(const struct node_peer_status *peer)
+{
+	static const char *const causes[RELAY_CAUSES] = {"none", "spread", "near", "silent", "better", "load", "gone"};
+
+	if (!peer->has_relay)
+		return json_null();
+	return json_pack("{ss sb so ss}", "name", peer->relay, "bound", peer->relay_bound, "rtt_us",
+			 optional_us(peer->relay_rtt_us), "reason",
+			 causes[peer->relay_cause < RELAY_CAUSES ? peer->relay_cause : 0]);
+}
+
 static json_t *peer_json(const struct node_peer_status *peer)
 {
 	json_t *paths = json_array();
@@ -114,9 +126,10 @@ static json_t *peer_json(const struct node_peer_status *peer)
 	for (int i = 0; i < peer->path_count; i++)
 		if (peer->paths[i].valid || peer->paths[i].active)
 			json_array_append_new(paths, path_json(peer, &peer->paths[i]));
-	return json_pack("{ss ss so so so ss so si so sI sI sI sI sI ss}", "name", peer->name, "fqdn", peer->fqdn, "id",
-			 id_json(&peer->id), "v4", ip_json(&peer->v4), "v6", ip_json(&peer->v6), "state",
-			 peer_state(peer->state), "paths", paths, "handovers", (int)peer->handovers, "last_handover",
+	return json_pack("{ss ss so so so ss so so si so sI sI sI sI sI ss}", "name", peer->name, "fqdn", peer->fqdn,
+			 "id", id_json(&peer->id), "v4", ip_json(&peer->v4), "v6", ip_json(&peer->v6), "state",
+			 peer_state(peer->state), "paths", paths, "relay", relay_json(peer), "handovers",
+			 (int)peer->handovers, "last_handover",
 			 peer->has_last_handover ? document_handover(&peer->last_handover) : json_null(), "rx_bytes",
 			 (json_int_t)peer->rx_bytes, "tx_bytes", (json_int_t)peer->tx_bytes, "rx_packets",
 			 (json_int_t)peer->rx_packets, "tx_packets", (json_int_t)peer->tx_packets, "key_age_s",

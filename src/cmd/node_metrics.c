@@ -54,6 +54,11 @@ static void add_traffic(struct page *page, const struct node_counters *c)
 	count(page, "ntm_node_received_bytes_total", "Inner bytes opened.", c->rx_bytes);
 	count(page, "ntm_node_relayed_packets_total", "Packets and superpackets sent through a relay.",
 	      c->relay_tx_packets);
+	count(page, "ntm_node_relay_measurements_total", "Times that the distance of all relays was measured.",
+	      c->relay_measurements);
+	count(page, "ntm_node_relay_complaints_total", "Relays reported to the coordinator as silent.",
+	      c->relay_complaints);
+	count(page, "ntm_node_relay_changes_total", "Tunnels that have changed to another relay.", c->relay_changes);
 }
 
 static void add_drops(struct page *page, const struct node_counters *c)

@@ -240,6 +240,21 @@ static void add_tunnel(struct steps *steps, const struct node_peer_status *peer)
 	add(steps, "tunnel", peer->has_session, text, "is it up there? every way to it is listed below");
 }
 
+/* Why the coordinator chose it. */
+static const char *relay_reason(uint8_t cause)
+{
+	static const char *const texts[RELAY_CAUSES] = {
+		[RELAY_CAUSE_SPREAD] = "chosen without a measurement",
+		[RELAY_CAUSE_NEAR] = "the shortest way between the two",
+		[RELAY_CAUSE_SILENT] = "the one before does not answer any more",
+		[RELAY_CAUSE_BETTER] = "much nearer than the one before",
+		[RELAY_CAUSE_LOAD] = "the one before is about to stop",
+		[RELAY_CAUSE_GONE] = "the one before has left the network",
+	};
+
+	return cause < RELAY_CAUSES && texts[cause] ? texts[cause] : "the only one told";
+}
+
 static void add_relay(struct steps *steps, const struct node_peer_status *peer, bool is_needed)
 {
 	char text[WHY_TEXT_MAX];
@@ -248,7 +263,12 @@ static void add_relay(struct steps *steps, const struct node_peer_status *peer, 
 		add(steps, "relay", false, "none was named for this pair",
 		    is_needed ? "a network whose nodes are behind NATs needs one: `ntm invite --role relay`" : "");
 	else {
-		snprintf(text, sizeof text, "%s, %s", peer->relay,
+		char rtt[32] = "";
+
+		if (peer->relay_rtt_us >= 0)
+			snprintf(rtt, sizeof rtt, ", %lld.%lld ms away", (long long)(peer->relay_rtt_us / 1000),
+				 (long long)(peer->relay_rtt_us / 100 % 10));
+		snprintf(text, sizeof text, "%s: %s%s; %s", peer->relay, relay_reason(peer->relay_cause), rtt,
 			 peer->relay_bound ? "our leg is bound" : "our leg is not bound");
 		add(steps, "relay", peer->relay_bound, text,
 		    is_needed ? "does the relay run, and do we reach its UDP port?" : "");

@@ -20,6 +20,7 @@ static void coordinator_happened(void *ctx, const struct coordinator_event *even
 		[COORDINATOR_LINK_UP] = "other zone linked",
 		[COORDINATOR_LINK_DOWN] = "other zone not reachable",
 		[COORDINATOR_NODE_PROVED] = "address proved",
+		[COORDINATOR_RELAY_CHANGED] = "another relay for a tunnel",
 	};
 	char v4[ADDR_TEXT_MAX], observed[ADDR_TEXT_MAX];
 	bool is_routine = event->type == COORDINATOR_DIRECTED || event->type == COORDINATOR_NOT_DIRECTED ||

@@ -229,6 +229,7 @@ void server_destroy(struct server *server)
 	server_metrics_close(server);
 	server_dns_close(server);
 	server_member_close(server);
+	server_relay_announce(server);
 	server_udp_close(server);
 	server_relay_close(server);
 	server_coordinator_close(server);

@@ -88,6 +88,31 @@ static void add_account(struct page *page, struct server *server)
 	add_refusals(page, &c);
 }
 
+/* Of tunnels: how often a relay was chosen, and why another one. */
+static void add_relay_choices(struct page *page, const struct coordinator_counters *c)
+{
+	static const char *const causes[RELAY_CAUSES] = {[RELAY_CAUSE_SILENT] = "silent",
+							 [RELAY_CAUSE_BETTER] = "better",
+							 [RELAY_CAUSE_LOAD] = "load",
+							 [RELAY_CAUSE_GONE] = "gone"};
+
+	add(page, "# HELP ntm_dc_relay_changes_total Tunnels that got another relay, by reason.\n"
+		  "# TYPE ntm_dc_relay_changes_total counter\n");
+	for (int i = 0; i < RELAY_CAUSES; i++)
+		if (causes[i])
+			add(page, "ntm_dc_relay_changes_total{reason=\"%s\"} %llu\n", causes[i],
+			    (unsigned long long)c->relay_changes[i]);
+	add_metrics(page, "dc",
+		    (struct metric[]){
+			    {"relay_choices_total", "Tunnels directed with a relay.", c->relay_choices},
+			    {"relay_reports_total", "Nodes' measurements of relays.", c->relay_reports},
+			    {"relay_complaints_total", "Nodes' complaints about silent relays.", c->relay_complaints},
+			    {"relay_probes_total", "Own questions to relays.", c->relay_probes},
+			    {"relays_silent", "Relays that do not answer any more.", c->relays_silent},
+		    },
+		    5);
+}
+
 static void add_coordinator(struct page *page, struct server *server)
 {
 	struct coordinator_counters c;
@@ -139,6 +164,7 @@ static void add_coordinator(struct page *page, struct server *server)
 			    {"zone_nodes", "Nodes of other zones with tunnels here.", c.visitors},
 		    },
 		    7);
+	add_relay_choices(page, &c);
 }
 
 static void add_relay(struct page *page, struct server *server)
@@ -168,11 +194,12 @@ static void add_relay(struct page *page, struct server *server)
 			    {"dropped_full_total", "Pairs refused for lack of room.", c.dropped_full},
 			    {"legs_bound_total", "Legs bound.", c.bound},
 			    {"legs_moved_total", "Legs moved.", c.moved},
+			    {"probes_total", "Questions how far and busy it is, answered.", c.probes},
 			    {"pairs_expired_total", "Pairs gone after silence.", c.pairs_expired},
 			    {"pairs", "Pairs now.", c.pairs},
 			    {"pairs_max", "Room for pairs.", c.pairs_max},
 		    },
-		    23);
+		    24);
 }
 
 static void add_port(struct page *page, struct server *server)

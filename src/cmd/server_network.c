@@ -29,8 +29,10 @@ void server_network_set(struct server *server, const struct network *network, st
 	server->network_size = encoded.size;
 	if (server->coordinator)
 		coordinator_set_network(server->coordinator, loop_now(server->loop), &server->network);
-	if (server->relay)
+	if (server->relay) {
 		tell_relay(server);
+		server_relay_announce(server);
+	}
 	log_print(LOG_SEVERITY_DEBUG, "network-epoch", "network: epoch %llu, %u coordinators, %u relays, %u revoked",
 		  (unsigned long long)network->epoch, network->coordinator_count, network->relay_count,
 		  network->revoked_count);

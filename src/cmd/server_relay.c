@@ -27,6 +27,15 @@ enum err server_relay_open(struct server *server, char error[SERVER_ERROR_MAX])
 	return server->relay ? OK : server_fail(error, ERR_FULL, "cannot start the relay");
 }
 
+/* Not before the port is open and the network is known. */
+void server_relay_announce(struct server *server)
+{
+	if (!server->relay || !server->udp || !server->network_size)
+		return;
+	relay_announce(server->relay, loop_now(server->loop), &server->network);
+	server_send_relay(server);
+}
+
 /* Pairs end with the process; nodes bind again by ticket. */
 void server_relay_close(struct server *server)
 {

@@ -115,6 +115,8 @@ void server_coordinator_close(struct server *server);
 must_use bool server_coordinator_settle(struct server *server);
 must_use enum err server_relay_open(struct server *server, char error[SERVER_ERROR_MAX]);
 void server_relay_close(struct server *server);
+/* Coordinators are told that the relay here is there; or, at its end, look and find that it is not. */
+void server_relay_announce(struct server *server);
 
 /* --- server_network.c --- */
 /* A verified document becomes the one in force, unless it is older: told to the roles here. */

@@ -12,7 +12,7 @@ static bool is_for_relay(const struct server *server, uint8_t type, uint64_t pat
 {
 	if (!server->relay || !server->coordinator)
 		return server->relay != NULL;
-	if (type >= PACKET_RELAY_BIND && type <= PACKET_RELAY_BOUND)
+	if (type >= PACKET_RELAY_BIND && type <= PACKET_RELAY_PROBE)
 		return true;
 	return packet_is_end_to_end(type) && relay_knows(server->relay, path_id);
 }
