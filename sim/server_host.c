@@ -45,9 +45,9 @@ static uint64_t allowance(const void *m, const struct addr *remote)
 
 static void on_coordinator_event(void *ctx, const struct coordinator_event *event)
 {
-	static const char *const texts[] = {"leased",  "online",     "offline",	 "moved",	 "refused",
-					    "revoked", "restored",   "directed", "not directed", "lease reused",
-					    "linked",  "not linked", "proved", "gets another relay"};
+	static const char *const texts[] = {
+		"leased",   "online",	    "offline",	    "moved",  "refused",    "revoked", "restored",
+		"directed", "not directed", "lease reused", "linked", "not linked", "proved",  "gets another relay"};
 	struct server_host *s = ctx;
 
 	world_note(s->host->world, s->host->name, "%s %s%s%s", event->fqdn ? event->fqdn : "", texts[event->type],

@@ -44,7 +44,7 @@ enum coordinator_event_type {
 	COORDINATOR_LEASE_REUSED, /* the pool is used up: node lost its long expired addresses */
 	COORDINATOR_LINK_UP,	  /* fqdn: the zone whose coordinator is linked now */
 	COORDINATOR_LINK_DOWN,
-	COORDINATOR_NODE_PROVED, /* it has shown that it receives at observed */
+	COORDINATOR_NODE_PROVED,   /* it has shown that it receives at observed */
 	COORDINATOR_RELAY_CHANGED, /* node and peer get another relay; reason: enum relay_cause */
 };
 
