@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "crypto/hash.h"
 #include "proto/coordinator/echo.h"
+#include "proto/coordinator/permission.h"
 #include "proto/coordinator/state.h"
 
 /* A member's control messages: enough for a restart with all peers, then a steady trickle. */
@@ -340,46 +341,39 @@ static enum err input_close(struct coordinator *c, struct channel *channel, uint
 }
 
 struct handler {
-	uint8_t type;
-	bool is_charged; /* takes from the member's budget; else it is cheap or answers us */
+	struct permission permission;
 	enum err (*input)(struct coordinator *c, struct channel *channel, uint32_t transaction, struct reader *body);
 };
 
 /* All that a member may say (T19); everything else is refused. */
 static const struct handler handlers[] = {
-	{MESSAGE_KEEP_ALIVE, true, input_keep_alive},
-	{MESSAGE_UPDATE_REQUEST, true, input_update},
-	{MESSAGE_DIRECTION_REQUEST, false, direction_input}, /* charged there: it answers "busy" */
-	{MESSAGE_REKEY_REQUEST, true, input_rekey},
-	{MESSAGE_PATH_CHALLENGE, true, input_challenge},
-	{MESSAGE_PATH_RESPONSE, false, input_response},
-	{MESSAGE_ACK, false, input_ack},
-	{MESSAGE_NETWORK_REQUEST, true, input_network},
-	{MESSAGE_RELAY_REPORT, true, relays_input_report},
-	{MESSAGE_CLOSE, false, input_close},
+	{{MESSAGE_KEEP_ALIVE, true}, input_keep_alive},
+	{{MESSAGE_UPDATE_REQUEST, true}, input_update},
+	{{MESSAGE_DIRECTION_REQUEST, false}, direction_input}, /* charged there: it answers "busy" */
+	{{MESSAGE_REKEY_REQUEST, true}, input_rekey},
+	{{MESSAGE_PATH_CHALLENGE, true}, input_challenge},
+	{{MESSAGE_PATH_RESPONSE, false}, input_response},
+	{{MESSAGE_ACK, false}, input_ack},
+	{{MESSAGE_NETWORK_REQUEST, true}, input_network},
+	{{MESSAGE_RELAY_REPORT, true}, relays_input_report},
+	{{MESSAGE_CLOSE, false}, input_close},
 };
+static const struct permissions allowed = {handlers, sizeof handlers / sizeof handlers[0], sizeof handlers[0],
+					   &request_rate};
 
 /* One authenticated message. */
 static enum err dispatch(struct coordinator *c, struct channel *channel, const uint8_t *bytes, size_t size)
 {
 	struct reader r = reader_over(bytes, size);
 	struct message_header header;
-	enum err err = message_header_decode(&r, &header);
+	const void *row;
+	enum err err = permission_find(c, &allowed, &channel->member->requests, &r, &header, &row);
 
+	if (err == ERR_FULL)
+		return err;
 	if (err == OK)
-		err = ERR_DENIED;
-	for (size_t i = 0; err == ERR_DENIED && i < sizeof handlers / sizeof handlers[0]; i++) {
-		if (handlers[i].type != header.type)
-			continue;
-		if (handlers[i].is_charged && !channel_charge(c, channel->member)) {
-			c->counters.limited_requests++;
-			return ERR_FULL;
-		}
-		err = handlers[i].input(c, channel, header.transaction, &r);
-		break;
-	}
-	if (err)
-		c->counters.dropped_malformed++;
+		err = ((const struct handler *)row)->input(c, channel, header.transaction, &r);
+	c->counters.dropped_malformed += err != OK;
 	return err;
 }
 

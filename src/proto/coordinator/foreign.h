@@ -1,6 +1,7 @@
 /*
- * foreign.h: other zones' coordinators: the link to each (foreign.c), what is asked of them for our nodes and answered
- * for theirs (inquiry.c), their nodes that have tunnels with ours (visitor.c). For the files of this folder only.
+ * foreign.h: other zones' coordinators: who they are (foreign.c), the link to each (foreign_handshake.c,
+ * foreign_link.c, foreign_message.c), what is asked of them for our nodes and answered for theirs (inquiry.c), their
+ * nodes that have tunnels with ours (visitor.c). For the files of this folder only.
  */
 #pragma once
 
@@ -79,10 +80,17 @@ struct foreign *foreign_find_zone(const struct coordinator *c, const char *fqdn)
 /* Whoever the network document lists is linked; whoever it does not list any more is forgotten. */
 void foreign_set_network(struct coordinator *c);
 void foreign_destroy_all(struct coordinator *c);
-/* Seals and queues; false when there is no session. */
-bool foreign_send(struct coordinator *c, struct foreign *f, const struct writer *message);
-/* Somebody needs it: tries now, and finds out whether the other one is still there. */
-void foreign_hasten(struct coordinator *c, struct foreign *f);
+/* PACKET_REGISTRATION_RESPONSE and sealed packets of no member. */
+enum err foreign_input(struct coordinator *c, const struct route *route, const struct header *header,
+		       const uint8_t *bytes, size_t size);
+void foreign_input_time(struct coordinator *c);
+struct time_us foreign_deadline(const struct coordinator *c);
+
+/* foreign_handshake.c */
+/* Our first message, to all of its addresses at once. */
+void foreign_try(struct coordinator *c, struct foreign *f);
+enum err foreign_input_answer(struct coordinator *c, struct foreign *f, const struct route *route, const uint8_t *bytes,
+			      size_t size);
 /* A first message whose sender has proved to hold that static key. */
 enum err foreign_accept(struct coordinator *c, struct handshake *handshake, uint32_t transaction, struct reader *body,
 			const struct route *route, const uint8_t *bytes, size_t size);
@@ -90,11 +98,28 @@ struct foreign *foreign_find_pending(const struct coordinator *c, uint64_t path_
 /* True when it was a first message that is answered already, with the outcome. */
 bool foreign_repeat(struct coordinator *c, const struct route *route, const uint8_t *bytes, size_t size,
 		    enum err *ret_err);
-/* PACKET_REGISTRATION_RESPONSE and sealed packets of no member. */
-enum err foreign_input(struct coordinator *c, const struct route *route, const struct header *header,
-		       const uint8_t *bytes, size_t size);
-void foreign_input_time(struct coordinator *c);
-struct time_us foreign_deadline(const struct coordinator *c);
+/* The first packet under a pending session's keys: it is theirs from now on. */
+struct link_session *foreign_confirm_pending(struct coordinator *c, struct foreign *f, const struct route *route);
+void foreign_end_pending(struct link_pending *pending);
+
+/* foreign_message.c */
+enum err foreign_input_sealed(struct coordinator *c, struct foreign *f, struct link_session *s,
+			      const struct route *route, const uint8_t *bytes, size_t size);
+
+/* foreign_link.c */
+/* The session to seal under; NULL when there is none. */
+struct link_session *foreign_session(struct coordinator *c, struct foreign *f);
+void foreign_end_session(struct link_session *s);
+void foreign_set_up(struct coordinator *c, struct foreign *f, bool is_up);
+/* Both ends have the keys: what waits for the link goes out now. */
+void foreign_confirmed(struct coordinator *c, struct foreign *f, struct link_session *s, const struct route *route);
+/* Seals and queues; false when there is no session. */
+bool foreign_send(struct coordinator *c, struct foreign *f, const struct writer *message);
+void foreign_send_on(struct coordinator *c, struct link_session *s, const uint8_t *plaintext, size_t size);
+/* Somebody needs it: tries now, and finds out whether the other one is still there. */
+void foreign_hasten(struct coordinator *c, struct foreign *f);
+void foreign_run(struct coordinator *c, struct foreign *f);
+struct time_us foreign_deadline_of(const struct foreign *f);
 
 /* inquiry.c */
 /* True when it is, or already was, asked elsewhere; false when there is nobody to ask. */

@@ -106,7 +106,7 @@ struct node_counters {
 	uint64_t challenges_tx, challenges_rx, receipts_tx, handshakes;
 	uint64_t doubts, silent_deaths; /* data not acknowledged for longer than usual; for so long that it is dead */
 	uint64_t relay_measurements, relay_complaints, relay_changes;
-	uint64_t suspects;		/* own addresses from which nothing was answered any more */
+	uint64_t suspects; /* own addresses from which nothing was answered any more */
 	uint64_t punches, punches_found, knocks_tx, punch_sockets; /* tries through hard NATs; sockets opened */
 };
 
