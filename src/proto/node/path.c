@@ -399,7 +399,10 @@ void path_question(struct node *node, struct peer *peer, struct path *path, stru
 	path->valid = path->awaiting = path->doubtful = false;
 	path->probes_left = PROBES_PER_CANDIDATE;
 	path->next_challenge = now;
-	peer_plan(node, peer, now);
+	if (path->challenge_at.us > 0 && time_since(now, path->challenge_at) < CHALLENGE_INTERVAL_US)
+		path->next_challenge =
+			time_add(path->challenge_at, CHALLENGE_INTERVAL_US); /* a probe counts only if sent */
+	peer_plan(node, peer, path->next_challenge);
 	node_emit_path(node, peer, NODE_EVENT_PATH_DOWN, path);
 }
 
