@@ -6,6 +6,8 @@
 #include "proto/session/trust.h"
 #include "world.h"
 
+enum { OVERLAY_RELAY_MEMORY = 4 << 20 };
+
 static struct dh_keys draw_dh(uint64_t seed, const char *purpose, uint64_t subject)
 {
 	struct stream stream = stream_for(seed, purpose, subject);
@@ -94,8 +96,10 @@ static void add_relay(struct overlay *overlay, uint32_t index)
 	(void)snprintf(entry->name, sizeof entry->name, "%s", name);
 	host_plug(host, 1, server_net(overlay, name));
 	overlay->relays[index] = host;
-	overlay->relay_configs[index] = (struct relay_config){
-		.static_keys = draw_dh(overlay->world->seed, "relay static", index), .pairs_max = 64};
+	overlay->relay_configs[index] =
+		(struct relay_config){.static_keys = draw_dh(overlay->world->seed, "relay static", index),
+				      .pairs_max = 64,
+				      .memory_bytes = OVERLAY_RELAY_MEMORY};
 	memcpy(entry->static_key, overlay->relay_configs[index].static_keys.public, KEY_SIZE);
 	entry->addresses = addresses_of(host);
 	overlay->network.relay_count++;

@@ -79,6 +79,7 @@ enum option_id {
 	OPTION_POOL4,
 	OPTION_POOL6,
 	OPTION_DNS_LISTEN,
+	OPTION_RELAY_MEMORY,
 	OPTION_JSON,
 	OPTION_WAIT,
 	OPTION_NEW,
@@ -154,6 +155,7 @@ struct settings {
 	char *zone;
 	struct prefix pool4, pool6;
 	struct addr dns_listen; /* port 0: the zone is not served to the public */
+	uint64_t relay_memory;	/* bytes of what was forwarded of late, to be sent again to who moves; 0: none */
 
 	/* Verbs of ntm. */
 	bool json, new_network, server, check, direct, help, version;

@@ -341,11 +341,12 @@ static enum err convert_size(void *field, const struct option_row *row, const ch
 	const char *unit = text[digits] ? strchr(units, text[digits]) : NULL;
 	uint64_t value = strtoull(text, NULL, 10);
 
-	(void)row;
 	if (digits == 0 || digits > 6 || (text[digits] && (!unit || text[digits + 1])))
 		return expected(why, "bytes like 500M or 20G, at most 999999 of k, M, G or T");
 	for (const char *u = units; unit && u <= unit; u++)
 		value *= 1000;
+	if (row->max && value > (uint64_t)row->max)
+		return expected(why, "at most 4G");
 	*(uint64_t *)field = value;
 	return OK;
 }

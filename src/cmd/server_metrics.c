@@ -195,11 +195,16 @@ static void add_relay(struct page *page, struct server *server)
 			    {"legs_bound_total", "Legs bound.", c.bound},
 			    {"legs_moved_total", "Legs moved.", c.moved},
 			    {"probes_total", "Questions how far and busy it is, answered.", c.probes},
+			    {"replays_total", "Moves that brought back what had gone to the old address.", c.replays},
+			    {"replayed_datagrams_total", "Datagrams sent again to legs that moved.", c.replayed},
+			    {"replayed_bytes_total", "Bytes sent again to legs that moved.", c.replayed_bytes},
+			    {"not_remembered_total", "Datagrams and trains that the memory had no room for.",
+			     c.not_remembered},
 			    {"pairs_expired_total", "Pairs gone after silence.", c.pairs_expired},
 			    {"pairs", "Pairs now.", c.pairs},
 			    {"pairs_max", "Room for pairs.", c.pairs_max},
 		    },
-		    24);
+		    28);
 }
 
 static void add_port(struct page *page, struct server *server)

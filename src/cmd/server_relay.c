@@ -21,7 +21,9 @@ static void relay_happened(void *ctx, const struct relay_event *event)
 enum err server_relay_open(struct server *server, char error[SERVER_ERROR_MAX])
 {
 	struct relay_env env = {.random = {NULL, random_kernel}, .ctx = server, .event = relay_happened};
-	struct relay_config config = {.static_keys = server->member_keys[1].dh, .wall_s = clock_wall_s()};
+	struct relay_config config = {.static_keys = server->member_keys[1].dh,
+				      .wall_s = clock_wall_s(),
+				      .memory_bytes = server->settings->relay_memory};
 
 	server->relay = relay_create(&config, &env, loop_now(server->loop));
 	return server->relay ? OK : server_fail(error, ERR_FULL, "cannot start the relay");

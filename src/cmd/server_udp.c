@@ -132,12 +132,15 @@ void server_send_coordinator(struct server *server)
 /* Before the next input: forwarded bytes are the receive buffer's. */
 void server_send_relay(struct server *server)
 {
-	struct datagram out[RELAY_OUT_MAX];
+	struct datagram out[OUT_BATCH];
 	struct udp_result result;
 	size_t count = 0;
 
-	while (count < RELAY_OUT_MAX && relay_next_datagram(server->relay, &out[count]))
-		count++;
+	while (relay_next_datagram(server->relay, &out[count]))
+		if (++count == OUT_BATCH) {
+			udp_send(server->udp, out, count, &result);
+			count = 0;
+		}
 	if (count)
 		udp_send(server->udp, out, count, &result);
 }

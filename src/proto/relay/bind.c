@@ -260,12 +260,21 @@ static void send_bound(struct relay *relay, const struct route *route, const str
 	send_reply(relay, route, pair, &bound);
 }
 
+/* Another number for another address; one that the leg has not left keeps its own. */
+static uint8_t place_number(struct pair *pair, unsigned number, const struct relay_endpoint *remote)
+{
+	const struct relay_endpoint *bound = &pair->flow.legs[number].remote;
+
+	return relay_endpoint_equal(bound, remote) ? bound->place : ++pair->places[number];
+}
+
 /*
  * What the candidate sent is what it may get before it has proved its address (E5), and a burst once for each
  * generation: data for a node that moved must not go where it was for the round trip that the proof takes. As at the
  * nodes themselves one who copies the Bind and is faster gains that much sealed data, once per real move.
+ * True when it was given.
  */
-static void leg_set_candidate(struct relay *relay, struct pair *pair, const struct relay_bind *bind,
+static bool leg_set_candidate(struct relay *relay, struct pair *pair, const struct relay_bind *bind,
 			      const struct route *route, size_t size)
 {
 	struct relay_leg *leg = &pair->flow.legs[bind->leg];
@@ -274,17 +283,21 @@ static void leg_set_candidate(struct relay *relay, struct pair *pair, const stru
 		    relay_endpoint_equal(&leg->candidate, &remote);
 
 	if (!same)
-		leg->candidate_budget = 0;
+		leg->candidate_budget = pair->asks[bind->leg] = 0;
+	if (pair->asks[bind->leg] < UINT8_MAX)
+		pair->asks[bind->leg]++;
+	remote.place = same ? leg->candidate.place : place_number(pair, bind->leg, &remote);
 	leg->candidate = remote;
 	leg->candidate_local = relay_endpoint_of(&route->local);
 	leg->candidate_us = relay->now.us;
 	leg->candidate_budget += size - RELAY_CHALLENGE_SIZE;
-	if (bind->generation > pair->burst_generation[bind->leg]) {
-		pair->burst_generation[bind->leg] = bind->generation;
-		leg->candidate_budget += UNVALIDATED_BURST_BYTES;
-		relay->counters.bursts++;
-	}
 	pair->candidate_generation[bind->leg] = bind->generation;
+	if (bind->generation <= pair->burst_generation[bind->leg])
+		return false;
+	pair->burst_generation[bind->leg] = bind->generation;
+	leg->candidate_budget += UNVALIDATED_BURST_BYTES;
+	relay->counters.bursts++;
+	return true;
 }
 
 /* An authentic Bind: repeat what is bound, or challenge. */
@@ -310,7 +323,8 @@ static enum err leg_bind(struct relay *relay, struct pair *pair, const struct re
 		send_bound(relay, route, pair, bind->leg);
 		return OK;
 	}
-	leg_set_candidate(relay, pair, bind, route, size);
+	if (leg_set_candidate(relay, pair, bind, route, size))
+		relay_replay(relay, pair, bind->leg, true, relay_replay_since(relay, pair, bind->leg));
 	send_challenge(relay, route, pair, bind);
 	return OK;
 }
@@ -339,14 +353,27 @@ enum err relay_input_bind(struct relay *relay, const struct route *route, const 
 	return err == OK ? leg_bind(relay, pair, &bind, route, size) : err;
 }
 
+/* From Challenge to Answer; rounded up, as far as a byte goes. */
+static void leg_measure(const struct relay *relay, struct pair *pair, unsigned number)
+{
+	int64_t rtt_4ms = (relay->now.us - pair->flow.legs[number].candidate_us) / (4 * USEC_PER_MSEC) + 1;
+
+	if (pair->asks[number] == 1)
+		pair->rtt_4ms[number] = (uint8_t)(rtt_4ms < UINT8_MAX ? rtt_4ms : UINT8_MAX);
+}
+
 /* The address is proved: the one place where a leg's address is written. */
 static void leg_take_address(struct relay *relay, struct pair *pair, unsigned number, uint32_t generation,
 			     const struct route *route)
 {
 	struct relay_leg *leg = &pair->flow.legs[number];
-	bool moved = leg->remote.family != 0;
+	struct relay_endpoint remote = relay_endpoint_of(&route->remote);
+	bool moved = leg->remote.family != 0, was_candidate = relay_endpoint_equal(&leg->candidate, &remote);
 
-	leg->remote = relay_endpoint_of(&route->remote);
+	if (was_candidate)
+		leg_measure(relay, pair, number);
+	remote.place = was_candidate ? leg->candidate.place : place_number(pair, number, &remote);
+	leg->remote = remote;
 	leg->remote_local = relay_endpoint_of(&route->local);
 	leg->heard_us = relay->now.us;
 	if (generation >= pair->candidate_generation[number])
@@ -369,6 +396,7 @@ static enum err leg_answer(struct relay *relay, struct pair *pair, const struct 
 	struct relay_leg *leg = &pair->flow.legs[answer->leg];
 	struct relay_endpoint remote = relay_endpoint_of(&route->remote);
 	uint32_t generation = pair->generation[answer->leg];
+	struct time_us since = relay_replay_since(relay, pair, answer->leg);
 
 	if (answer->generation < generation) {
 		relay->counters.dropped_stale++;
@@ -390,6 +418,7 @@ static enum err leg_answer(struct relay *relay, struct pair *pair, const struct 
 	}
 	leg_take_address(relay, pair, answer->leg, answer->generation, route);
 	send_bound(relay, route, pair, answer->leg);
+	relay_replay(relay, pair, answer->leg, false, since);
 	return OK;
 }
 

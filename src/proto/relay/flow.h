@@ -8,12 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* An address as compared per packet. IPv4 is in the first 4 bytes, the rest zero; reserved is zero. */
+/* An address as compared per packet. IPv4 is in the first 4 bytes, the rest zero. place is not compared. */
 struct relay_endpoint {
 	uint8_t ip[16];
 	uint16_t port;	/* host order */
 	uint8_t family; /* 0: none, 4, 6 */
-	uint8_t reserved;
+	uint8_t place;	/* of a leg's remote or candidate: tells its addresses apart, in time */
 };
 
 /*
@@ -28,6 +28,7 @@ struct relay_leg {
 	uint64_t candidate_budget; /* bytes that candidate sent, less those sent to it (security 1, E5) */
 	int64_t bucket_ns;	   /* token bucket as the virtual time at which it is full again */
 	uint64_t packets, bytes;   /* forwarded from this leg */
+	uint64_t newest;	   /* of what is remembered that went to it; 0: nothing */
 };
 
 struct relay_flow {
@@ -81,6 +82,39 @@ static inline bool relay_leg_take(const struct relay_flow *flow, struct relay_le
 	return true;
 }
 
+/* What goes on is taken from the pair's cap and, to a leg that has not proved where it is, from that one's budget. */
+static inline void relay_flow_count(struct relay_flow *flow, struct relay_leg *from, bool to_candidate,
+				    uint32_t packets, uint64_t size)
+{
+	struct relay_leg *to = from == &flow->legs[0] ? &flow->legs[1] : &flow->legs[0];
+
+	if (to_candidate)
+		to->candidate_budget -= size;
+	if (flow->bytes_left != UINT64_MAX)
+		flow->bytes_left -= size;
+	from->packets += packets;
+	from->bytes += size;
+}
+
+/*
+ * May what was forwarded to leg `number` go there once more, now that it is elsewhere? It is charged like fresh
+ * datagrams of the other leg. Only RELAY_FORWARD changes the flow.
+ */
+static inline enum relay_verdict relay_flow_again(struct relay_flow *flow, unsigned number, bool to_candidate,
+						  uint32_t packets, uint64_t size, int64_t now_us)
+{
+	struct relay_leg *from = &flow->legs[1 - number], *to = &flow->legs[number];
+
+	if (to_candidate && to->candidate_budget < size)
+		return RELAY_DROP_UNBOUND;
+	if (flow->bytes_left < size)
+		return RELAY_DROP_CAP;
+	if (!relay_leg_take(flow, from, size, now_us))
+		return RELAY_DROP_RATE;
+	relay_flow_count(flow, from, to_candidate, packets, size);
+	return RELAY_FORWARD;
+}
+
 /*
  * May size bytes (packets datagrams, all of this flow) from src go on, and where to? A leg is known by its address
  * alone here: it proved that with its key when it was bound. Only RELAY_FORWARD changes the flow, and only it sets
@@ -120,12 +154,7 @@ static inline enum relay_verdict relay_flow_forward(struct relay_flow *flow, con
 		from->heard_us = now_us;
 	else
 		from->candidate_budget += size;
-	if (to_candidate)
-		to->candidate_budget -= size;
-	if (flow->bytes_left != UINT64_MAX)
-		flow->bytes_left -= size;
-	from->packets += packets;
-	from->bytes += size;
+	relay_flow_count(flow, from, to_candidate, packets, size);
 	*ret_remote = to_candidate ? &to->candidate : &to->remote;
 	*ret_local = to_candidate ? &to->candidate_local : &to->remote_local;
 	return RELAY_FORWARD;

@@ -28,6 +28,7 @@ struct relay *relay_create(const struct relay_config *config, const struct relay
 	random_fill(&env->random, relay->cookie_secret, sizeof relay->cookie_secret);
 	pair_table_init(&relay->table, relay->config.pairs_max, table_key);
 	wipe(table_key, sizeof table_key);
+	memory_init(&relay->memory, config->memory_bytes);
 	return relay;
 }
 
@@ -37,6 +38,7 @@ void relay_destroy(struct relay *relay)
 	if (!relay)
 		return;
 	pair_table_finish(&relay->table);
+	memory_finish(&relay->memory);
 	wipe(relay, sizeof *relay);
 	mem_free(relay);
 }
@@ -140,10 +142,14 @@ void relay_reply(struct relay *relay, const struct route *route, const uint8_t *
 /* What was not pulled pointed into memory that its lender may have taken back. */
 void relay_turn(struct relay *relay, struct time_us now)
 {
+	struct datagram lost;
+
 	assert(now.us >= relay->now.us);
 	relay->now = now;
 	relay->counters.dropped_queue += relay->out_count - relay->out_at;
 	relay->out_count = relay->out_at = 0;
+	while (relay_replay_next(relay, &lost))
+		relay->counters.dropped_queue++;
 }
 
 static enum err relay_refuse(struct relay *relay, enum relay_verdict verdict, uint32_t packets)
@@ -186,6 +192,8 @@ static enum err relay_forward(struct relay *relay, const struct datagram *run, u
 	};
 	relay->counters.forwarded += packets;
 	relay->counters.forwarded_bytes += run->size;
+	if (relay->memory.bytes)
+		relay_remember(relay, pair, remote, out);
 	return OK;
 }
 
@@ -242,11 +250,11 @@ enum err relay_input_datagram(struct relay *relay, struct time_us now, const str
 	return err;
 }
 
-/* In the order in which they were caused. */
+/* In the order in which they were caused; what is sent again comes behind what the same input caused. */
 bool relay_next_datagram(struct relay *relay, struct datagram *ret)
 {
 	if (relay->out_at == relay->out_count)
-		return false;
+		return relay_replay_next(relay, ret);
 	*ret = relay->out[relay->out_at++];
 	return true;
 }

@@ -54,6 +54,7 @@ struct relay_config {
 	uint32_t leg_kbps_max;	 /* the relay's own limit per leg; 0: only the ticket's */
 	uint32_t kbps_max;	 /* what the whole machine can forward, as coordinators are told; 0: not known */
 	uint64_t pair_bytes_max; /* the relay's own cap per pair; 0: only the ticket's */
+	size_t memory_bytes;	 /* of what was forwarded of late, for legs that move (memory.h); 0: none */
 	uint32_t tickets_per_s;	 /* unknown tickets opened per second and source prefix (/32, /64); 0: 256 */
 };
 
@@ -82,8 +83,8 @@ void relay_set_draining(struct relay *relay, bool is_draining);
 bool relay_knows(const struct relay *relay, uint64_t path_id);
 
 /*
- * Forwarded bytes are the caller's own; replies live until the next relay_input_*. What is not pulled by then is lost
- * and counted.
+ * Forwarded bytes are the caller's own or, those that are sent again, the relay's; these and replies live until the
+ * next relay_input_*. What is not pulled by then is lost and counted.
  */
 bool relay_next_datagram(struct relay *relay, struct datagram *ret);
 struct time_us relay_next_deadline(const struct relay *relay);
@@ -105,6 +106,9 @@ struct relay_counters {
 	uint64_t dropped_full;	  /* no room for another pair */
 	uint64_t probes;	  /* answered */
 	uint64_t bursts;	  /* of E5, to moved legs that have not answered yet */
+	uint64_t replays;	  /* changes of a leg's address that brought something back */
+	uint64_t replayed, replayed_bytes;
+	uint64_t not_remembered; /* datagrams and trains that there was no room for */
 	uint64_t challenges, bound, moved, legs_idle, pairs_made, pairs_expired, pairs_evicted;
 	uint32_t pairs, pairs_max;
 };

@@ -1,6 +1,8 @@
-/* state.h: the relay machine's insides, shared by its few files: relay.c drives, bind.c judges Bind and Answer. */
+/* state.h: the relay machine's insides, shared by its few files: relay.c drives, bind.c judges Bind and Answer,
+ * replay.c sends again what went to where a leg is not any more. */
 #pragma once
 
+#include "proto/relay/memory.h"
 #include "proto/relay/relay.h"
 #include "proto/relay/table.h"
 #include "proto/session/trust.h"
@@ -41,6 +43,9 @@ struct relay {
 	struct time_us load_since;
 	uint64_t load_bytes; /* forwarded until then */
 	uint32_t load_kbps;  /* in the window before */
+	/* replay.c */
+	struct memory memory;
+	uint64_t replay_first, replay_last; /* what is to be sent again, by number; 0: nothing */
 	struct relay_counters counters;
 };
 
@@ -64,6 +69,15 @@ void relay_tell(const struct relay *relay, enum relay_event_type type, const str
  * gone.
  */
 bool relay_check_pair(struct relay *relay, struct pair *pair);
+
+/* replay.c. remote: where the run went, one of the four endpoints of the pair. */
+void relay_remember(struct relay *relay, struct pair *pair, const struct relay_endpoint *remote,
+		    const struct datagram *run);
+/* To be asked before the leg's address changes. */
+struct time_us relay_replay_since(const struct relay *relay, const struct pair *pair, unsigned number);
+/* Sends the leg again what has gone to another of its addresses since then, as far as its budget, quota and rate go. */
+void relay_replay(struct relay *relay, struct pair *pair, unsigned number, bool to_candidate, struct time_us since);
+bool relay_replay_next(struct relay *relay, struct datagram *ret);
 
 struct relay_endpoint relay_endpoint_of(const struct addr *addr);
 struct addr relay_addr_of(const struct relay_endpoint *endpoint);

@@ -26,6 +26,9 @@ struct pair {
 	struct time_us check;	      /* when its list looks at it again */
 	uint8_t list;		      /* enum pair_list */
 	bool used;
+	uint8_t places[2];  /* the newest number that an address of the leg was given */
+	uint8_t asks[2];    /* Binds of the candidate: only a single one tells the round trip (Karn) */
+	uint8_t rtt_4ms[2]; /* to the leg as it was when it was last bound, in 4 ms, rounded up; 0: not known */
 };
 
 struct pair_table {

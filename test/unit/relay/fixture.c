@@ -107,7 +107,7 @@ static void pull_all(struct fixture *f)
 		if (!place->proven)
 			assert_true(place->out <= place->in + counters.bursts * UNVALIDATED_BURST_BYTES);
 		f->out_count++;
-		if (f->out_count == RELAY_OUT_MAX)
+		if (f->out_count == FIXTURE_OUT_MAX)
 			break;
 	}
 }

@@ -15,7 +15,7 @@
 #include "proto/session/leg.h"
 #include "proto/session/trust.h"
 
-enum { FIXTURE_PLACES = 64, FIXTURE_EVENTS = 64 };
+enum { FIXTURE_PLACES = 64, FIXTURE_EVENTS = 64, FIXTURE_OUT_MAX = 2048 };
 
 /* What went in and out for one address. */
 struct place {
@@ -33,7 +33,7 @@ struct fixture {
 	struct place places[FIXTURE_PLACES];
 	struct relay_event events[FIXTURE_EVENTS];
 	uint32_t event_count;
-	struct datagram out[RELAY_OUT_MAX];
+	struct datagram out[FIXTURE_OUT_MAX];
 	uint32_t out_count;
 };
 

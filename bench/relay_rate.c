@@ -1,0 +1,254 @@
+/*
+ * relay_rate.c: what remembering costs a relay. One relay as ntm-rs drives it, on loopback; a child sends as fast as it
+ * can, what is forwarded goes to a socket that nobody reads. With and without memory in turn; told is the median CPU
+ * time of the relay for each datagram, which other programs on the machine disturb less than the rate.
+ *
+ * usage: relay-rate [ROUNDS [BYTES]]     default 10 rounds, a memory of 16000000 bytes
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "io/clock.h"
+#include "io/udp.h"
+#include "proto/relay/relay.h"
+#include "proto/session/leg.h"
+#include "proto/session/trust.h"
+
+enum { ROUNDS_MAX = 200, WARM_US = 400000, MEASURE_US = 400000, PATH = 7, TRAIN_MAX = 65000, OUT_BATCH = 64 };
+
+struct pattern {
+	const char *about;
+	size_t size, count; /* of a datagram; datagrams in a train */
+	uint64_t pairs;	    /* that take turns */
+};
+
+static const struct pattern patterns[] = {
+	{"100 B, one by one, 1 pair", 100, 1, 1},      {"1400 B, one by one, 1 pair", 1400, 1, 1},
+	{"1400 B, one by one, 64 pairs", 1400, 1, 64}, {"100 B, trains of 64, 64 pairs", 100, 64, 64},
+	{"1400 B, trains of 45, 1 pair", 1400, 45, 1}, {"1400 B, trains of 45, 64 pairs", 1400, 45, 64},
+};
+
+enum { PATTERNS = sizeof patterns / sizeof *patterns };
+
+static void fail(const char *what)
+{
+	fprintf(stderr, "relay-rate: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static int socket_at(struct addr *ret)
+{
+	struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof name;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&name, sizeof name) != 0 ||
+	    getsockname(fd, (struct sockaddr *)&name, &size) != 0)
+		fail("socket");
+	*ret = (struct addr){.ip = ip_v4(127, 0, 0, 1), .port = ntohs(name.sin_port)};
+	return fd;
+}
+
+/* Until it is killed. */
+static void send_all(int fd, uint16_t port, const struct pattern *pattern)
+{
+	struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	static uint8_t train[TRAIN_MAX];
+	int segment = (int)pattern->size;
+
+	if ((pattern->count > 1 && setsockopt(fd, SOL_UDP, UDP_SEGMENT, &segment, sizeof segment) != 0) ||
+	    connect(fd, (struct sockaddr *)&to, sizeof to) != 0)
+		fail("sender");
+	for (uint64_t turn = 0;; turn++) {
+		for (size_t i = 0; i < pattern->count; i++) {
+			struct writer w = writer_over(train + i * pattern->size, pattern->size);
+
+			header_encode(&(struct header){.type = PACKET_SEALED, .path_id = PATH + turn % pattern->pairs},
+				      &w);
+		}
+		(void)!send(fd, train, pattern->size * pattern->count, 0);
+	}
+}
+
+/* Bind and Answer by hand: no datagram of these leaves the process. */
+static void bind_leg(struct relay *relay, uint64_t path_id, const struct relay_grant *grant, const struct addr *local,
+		     const struct addr *at, struct time_us now)
+{
+	struct leg leg;
+	uint8_t bytes[LEG_DATAGRAM_MAX];
+	struct datagram in = {.route = {.local = *local, .remote = *at}, .bytes = bytes}, out;
+
+	if (leg_init(&leg, path_id, grant, now) != OK)
+		fail("leg");
+	while (leg_output(&leg, now, bytes, &in.size)) {
+		(void)relay_input_datagram(relay, now, &in);
+		while (relay_next_datagram(relay, &out))
+			(void)leg_input(&leg, now, out.bytes, out.size);
+	}
+	if (!leg_is_bound(&leg))
+		fail("leg is not bound");
+}
+
+/* A relay with pairs whose legs are at these two addresses. */
+static struct relay *relay_with_pairs(uint64_t pairs, size_t memory_bytes, const struct addr *local,
+				      const struct addr legs[2])
+{
+	uint8_t seed[KEY_SIZE] = {1}, key[KEY_SIZE], sealed[TICKET_SEALED_SIZE], nonce[12] = {0};
+	struct relay_env env = {.random = {NULL, random_kernel}};
+	struct relay_config config = {.memory_bytes = memory_bytes};
+	struct dh_keys coordinator;
+	struct time_us now = clock_now();
+	struct relay *relay;
+
+	dh_keys_from_seed(seed, &config.static_keys);
+	seed[0] = 2;
+	dh_keys_from_seed(seed, &coordinator);
+	relay = relay_create(&config, &env, now);
+	if (relay_set_coordinators(relay, (const uint8_t(*)[KEY_SIZE]) & coordinator.public, 1) != OK ||
+	    ticket_key(coordinator.secret, config.static_keys.public, key) != OK)
+		fail("coordinator");
+	for (uint64_t i = 0; i < 2 * pairs; i++) {
+		struct ticket ticket = {.path_id = PATH + i / 2, .not_after_s = 3600};
+		struct relay_grant grant = {.name = "relay",
+					    .addresses = {.count = 1, .list = {*local}},
+					    .leg = i % 2,
+					    .ticket = {sealed, sizeof sealed}};
+
+		ticket_seal(&ticket, key, coordinator.public, nonce, sealed);
+		bind_leg(relay, ticket.path_id, &grant, local, &legs[i % 2], now);
+	}
+	return relay;
+}
+
+/* As in cmd/server_udp.c. */
+static void forward(struct relay *relay, struct udp *udp)
+{
+	struct pollfd ready = {.fd = udp_fd(udp, 4), .events = POLLIN};
+	struct udp_batch batch;
+	struct udp_result result;
+	struct datagram out[OUT_BATCH];
+	struct time_us now;
+
+	(void)poll(&ready, 1, 100);
+	now = clock_now();
+	for (int turn = 0; turn < 8; turn++) {
+		udp_receive(udp, 4, &batch);
+		for (size_t i = 0; i < batch.count; i++) {
+			size_t count = 0;
+
+			(void)relay_input_datagram(relay, now, &batch.datagrams[i]);
+			while (count < OUT_BATCH && relay_next_datagram(relay, &out[count]))
+				count++;
+			if (count)
+				udp_send(udp, out, count, &result);
+		}
+		if (batch.count == 0)
+			return;
+	}
+}
+
+static int64_t drive(struct relay *relay, struct udp *udp, int64_t us)
+{
+	struct time_us start = clock_now();
+	int64_t took;
+
+	while ((took = time_since(clock_now(), start)) < us)
+		forward(relay, udp);
+	return took;
+}
+
+static int64_t cpu_us(void)
+{
+	struct rusage usage;
+
+	(void)getrusage(RUSAGE_SELF, &usage);
+	return (int64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 + usage.ru_utime.tv_usec +
+	       usage.ru_stime.tv_usec;
+}
+
+/* CPU nanoseconds for each datagram; the rate in thousands a second beside. */
+static double run(const struct pattern *pattern, size_t memory_bytes, double *ret_kpps)
+{
+	struct udp_params params = {.local = {.ip = ip_v4(127, 0, 0, 1)}};
+	struct relay_counters before, counters;
+	struct addr legs[2], local;
+	struct relay *relay;
+	struct udp *udp;
+	int64_t cpu, took;
+	double forwarded;
+	int from = socket_at(&legs[0]), sink = socket_at(&legs[1]);
+	pid_t child;
+
+	if (udp_open(&params, &udp) != OK)
+		fail("port");
+	local = (struct addr){.ip = params.local.ip, .port = udp_port(udp)};
+	relay = relay_with_pairs(pattern->pairs, memory_bytes, &local, legs);
+	child = fork();
+	if (child == 0)
+		send_all(from, local.port, pattern);
+	drive(relay, udp, WARM_US); /* the memory's pages are touched for the first time once, not always */
+	relay_get_counters(relay, &before);
+	cpu = cpu_us();
+	took = drive(relay, udp, MEASURE_US);
+	cpu = cpu_us() - cpu;
+	(void)kill(child, SIGKILL);
+	(void)waitpid(child, NULL, 0);
+	relay_get_counters(relay, &counters);
+	relay_destroy(relay);
+	udp_close(udp);
+	(void)close(from);
+	(void)close(sink);
+	forwarded = (double)(counters.forwarded - before.forwarded);
+	*ret_kpps = forwarded * 1000 / (double)took;
+	return forwarded > 0 ? (double)cpu * 1000 / forwarded : 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double difference = *(const double *)a - *(const double *)b;
+
+	return (difference > 0) - (difference < 0);
+}
+
+static double median(double *list, unsigned count)
+{
+	qsort(list, count, sizeof *list, compare);
+	return count % 2 ? list[count / 2] : (list[count / 2 - 1] + list[count / 2]) / 2;
+}
+
+int main(int argc, char *argv[])
+{
+	static double ns[PATTERNS][2][ROUNDS_MAX], kpps[PATTERNS][2][ROUNDS_MAX];
+	unsigned long wished = argc > 1 ? strtoul(argv[1], NULL, 10) : 10;
+	size_t memory_bytes = argc > 2 ? strtoul(argv[2], NULL, 10) : 16000000;
+	unsigned rounds = wished < 1 ? 1 : wished > ROUNDS_MAX ? ROUNDS_MAX : (unsigned)wished;
+
+	if (!crypto_init())
+		return 1;
+	for (unsigned round = 0; round < rounds; round++)
+		for (unsigned i = 0; i < PATTERNS; i++)
+			for (unsigned k = 0; k < 2; k++) {
+				unsigned with = k ^ (round & 1);
+
+				ns[i][with][round] = run(&patterns[i], with ? memory_bytes : 0, &kpps[i][with][round]);
+			}
+	printf("%-32s %25s %25s %7s\n", "", "without: ns/datagram kpps", "with: ns/datagram kpps", "cost");
+	for (unsigned i = 0; i < PATTERNS; i++) {
+		double without = median(ns[i][0], rounds), with = median(ns[i][1], rounds);
+
+		printf("%-32s %16.1f %8.0f %16.1f %8.0f %6.1f %%\n", patterns[i].about, without,
+		       median(kpps[i][0], rounds), with, median(kpps[i][1], rounds), (with / without - 1) * 100);
+	}
+	return 0;
+}
