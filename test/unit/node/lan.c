@@ -146,6 +146,7 @@ static struct lan *create(bool has_exit)
 	lan->now.us = 1000000;
 	lan->delay_us = 10000;
 	lan->queue = calloc(LAN_QUEUE, sizeof *lan->queue);
+	lan->knocks = calloc(LAN_KNOCKS, sizeof *lan->knocks);
 	lan->aead = aead_provider_create(AEAD_BACKEND_AUTO);
 	lan->coordinator_addr = parse("192.0.2.1:7367");
 	lan->relay_addr = parse("192.0.2.2:7367");
@@ -186,6 +187,7 @@ void lan_destroy(struct lan *lan)
 	relay_destroy(lan->relay);
 	aead_provider_destroy(lan->aead);
 	free(lan->queue);
+	free(lan->knocks);
 	free(lan);
 }
 
@@ -218,6 +220,91 @@ static void forward(struct lan *lan, const struct addr *from, const struct addr 
 	}
 }
 
+static uint16_t new_port(struct lan *lan, struct lan_nat *nat, uint16_t inside)
+{
+	uint16_t port = 0;
+
+	if (nat->kind == LAN_NAT_STEADY)
+		return (uint16_t)(inside + 1000);
+	if (nat->kind == LAN_NAT_STEPS)
+		return (uint16_t)(20000 + 2 * nat->next++);
+	while (port < 1024)
+		fill(lan, &port, sizeof port);
+	return port;
+}
+
+/* The port that the world sees. */
+static uint16_t nat_out(struct lan *lan, struct lan_nat *nat, uint16_t inside, const struct addr *remote)
+{
+	struct lan_mapping mapping = {.inside = inside, .remote = *remote};
+
+	for (size_t i = 0; i < nat->count; i++) {
+		const struct lan_mapping *one = &nat->mappings[i];
+
+		if (one->inside == inside && addr_equal(&one->remote, remote))
+			return one->outside;
+		if (one->inside == inside && nat->kind == LAN_NAT_STEADY)
+			mapping.outside = one->outside;
+	}
+	if (!mapping.outside)
+		mapping.outside = new_port(lan, nat, inside);
+	assert(nat->count < LAN_MAPPINGS);
+	nat->mappings[nat->count++] = mapping;
+	return mapping.outside;
+}
+
+/* The node's own port, or 0: it does not come in. */
+static uint16_t nat_in(const struct lan *lan, const struct lan_nat *nat, uint16_t outside, const struct addr *remote)
+{
+	bool is_server = ip_equal(&remote->ip, &lan->coordinator_addr.ip) || ip_equal(&remote->ip, &lan->relay_addr.ip);
+
+	for (size_t i = 0; i < nat->count && (is_server || !nat->is_deaf); i++)
+		if (nat->mappings[i].outside == outside && addr_equal(&nat->mappings[i].remote, remote))
+			return nat->mappings[i].inside;
+	return 0;
+}
+
+static void note_knock(struct lan *lan, const struct addr *from, const struct addr *to, const uint8_t *bytes,
+		       size_t size)
+{
+	struct lan_knock *knock = &lan->knocks[lan->knock_count];
+
+	if (bytes[0] != PACKET_HOLE_PUNCHING || size != HOLE_PUNCHING_SIZE || lan->knock_count == LAN_KNOCKS - 1)
+		return;
+	*knock = (struct lan_knock){.at = lan->now, .from = *from, .to = *to};
+	memcpy(knock->bytes, bytes, size);
+	lan->knock_count++;
+}
+
+static bool listens(const struct lan_node *node, uint16_t port)
+{
+	bool does = port == node->addr.port;
+
+	for (size_t i = 0; i < node->port_count; i++)
+		does |= node->ports[i] == port;
+	return does;
+}
+
+static void attend_ports(struct lan *lan, struct lan_node *node)
+{
+	struct node_ports wanted;
+
+	while (node_next_ports(node->node, &wanted)) {
+		uint16_t *first = &node->ports[node->port_count];
+
+		assert(node->port_count + wanted.open < LAN_PORTS);
+		for (size_t i = 0; i < wanted.open; i++)
+			node->ports[node->port_count++] = (uint16_t)(40000 + node->next_port++ % 20000);
+		if (node->port_count > node->port_most)
+			node->port_most = node->port_count;
+		if (wanted.open)
+			node_input_ports(node->node, lan->now, first, wanted.open);
+		for (size_t i = 0; wanted.close && i < node->port_count; i++)
+			if (node->ports[i] == wanted.close)
+				node->ports[i--] = node->ports[--node->port_count];
+	}
+}
+
 static void enqueue(struct lan *lan, const struct addr *from, const struct datagram *datagram)
 {
 	size_t step = datagram->segment_size ? datagram->segment_size : datagram->size;
@@ -225,6 +312,7 @@ static void enqueue(struct lan *lan, const struct addr *from, const struct datag
 	for (size_t at = 0; at < datagram->size; at += step) {
 		size_t size = datagram->size - at < step ? datagram->size - at : step;
 
+		note_knock(lan, from, &datagram->route.remote, datagram->bytes + at, size);
 		put(lan, lan->delay_us, from, &datagram->route.remote, datagram->bytes + at, size);
 		if (lan->forwards)
 			forward(lan, from, &datagram->route.remote, datagram->bytes + at, size);
@@ -269,10 +357,17 @@ static void drain_node(struct lan *lan, struct lan_node *node)
 		node->last_size = packet.size < sizeof node->last ? packet.size : sizeof node->last;
 		memcpy(node->last, packet.bytes, node->last_size);
 	}
-	while (node_next_datagram(node->node, &datagram))
-		if (node->plugged &&
-		    (!addr_is_set(&datagram.route.local) || ip_equal(&datagram.route.local.ip, &node->addr.ip)))
-			enqueue(lan, &node->addr, &datagram);
+	attend_ports(lan, node);
+	while (node_next_datagram(node->node, &datagram)) {
+		struct addr from = node->addr;
+
+		if (!node->plugged ||
+		    (addr_is_set(&datagram.route.local) && !ip_equal(&datagram.route.local.ip, &node->addr.ip)))
+			continue;
+		if (node->nat.kind != LAN_NAT_NONE)
+			from.port = nat_out(lan, &node->nat, datagram.route.local.port, &datagram.route.remote);
+		enqueue(lan, &from, &datagram);
+	}
 }
 
 static void drain_servers(struct lan *lan)
@@ -287,6 +382,17 @@ static void drain_servers(struct lan *lan)
 		enqueue(lan, &lan->coordinator_addr, &datagram);
 	while (relay_next_datagram(lan->relay, &datagram))
 		enqueue(lan, &lan->relay_addr, &datagram);
+}
+
+/* Does it come to this node, and to which of its ports? */
+static bool comes_to(const struct lan *lan, const struct lan_node *node, const struct lan_datagram *d, uint16_t *ret)
+{
+	*ret = d->to.port;
+	if (!node->plugged || !ip_equal(&d->to.ip, &node->addr.ip))
+		return false;
+	if (node->nat.kind != LAN_NAT_NONE)
+		*ret = nat_in(lan, &node->nat, d->to.port, &d->from);
+	return listens(node, *ret);
 }
 
 static void deliver(struct lan *lan, const struct lan_datagram *d)
@@ -305,7 +411,7 @@ static void deliver(struct lan *lan, const struct lan_datagram *d)
 		bool direct = addr_equal(&d->from, &lan->nodes[1 - i].addr);
 		bool is_narrow = lan->narrow_above && (direct || lan->relay_is_narrow);
 
-		if (!node->plugged || !addr_equal(&d->to, &node->addr) || (direct && lan->blocks_direct) ||
+		if (!comes_to(lan, node, d, &datagram.route.local.port) || (direct && lan->blocks_direct) ||
 		    (is_narrow && d->size > lan->narrow_above))
 			continue;
 		if (d->bytes[0] & 0x80) {

@@ -5,14 +5,46 @@
 #include "proto/coordinator/coordinator.h"
 #include "proto/node/node.h"
 #include "proto/relay/relay.h"
+#include "wire/tunnel.h"
 
-enum { LAN_NODES = 2, LAN_QUEUE = 4096, LAN_EVENTS = 256, LAN_DATAGRAM = 2048 };
+enum {
+	LAN_NODES = 2,
+	LAN_QUEUE = 4096,
+	LAN_EVENTS = 256,
+	LAN_DATAGRAM = 2048,
+	LAN_PORTS = 512,
+	LAN_MAPPINGS = 4096,
+	LAN_KNOCKS = 8192
+};
 
 struct lan_datagram {
 	struct time_us at;
 	struct addr from, to;
 	size_t size;
 	uint8_t bytes[LAN_DATAGRAM];
+};
+
+/* A NAT before a node, which lets in only what answers. The node itself has its outside address, and another port. */
+enum lan_nat_kind { LAN_NAT_NONE, LAN_NAT_STEADY, LAN_NAT_STEPS, LAN_NAT_RANDOM };
+
+struct lan_mapping {
+	uint16_t inside, outside;
+	struct addr remote;
+};
+
+struct lan_nat {
+	enum lan_nat_kind kind;
+	uint16_t next;
+	bool is_deaf; /* nothing comes in but from the servers */
+	size_t count;
+	struct lan_mapping mappings[LAN_MAPPINGS];
+};
+
+/* A Hole Punching datagram that was sent. */
+struct lan_knock {
+	struct time_us at;
+	struct addr from, to;
+	uint8_t bytes[HOLE_PUNCHING_SIZE];
 };
 
 struct lan_node {
@@ -31,6 +63,10 @@ struct lan_node {
 	size_t last_size;
 	struct node_event events[LAN_EVENTS];
 	size_t event_count;
+	struct lan_nat nat;
+	uint16_t ports[LAN_PORTS]; /* open beside the first */
+	size_t port_count, port_most;
+	uint16_t next_port;
 };
 
 struct lan {
@@ -56,6 +92,8 @@ struct lan {
 	struct addr watched;	/* what goes there is counted, arrived or not */
 	size_t watched_packets, watched_bytes, watched_data;
 	uint64_t sent_directly, sent_by_relay, duplicates_sealed;
+	struct lan_knock *knocks;
+	size_t knock_count;
 	uint32_t random;
 };
 
