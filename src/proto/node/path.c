@@ -357,6 +357,14 @@ static void pad_challenge(struct writer *w, uint16_t size)
 	field_end(w, begun);
 }
 
+/* E6: an address is asked once in a while. */
+static struct time_us earliest_challenge(const struct path *path, struct time_us now)
+{
+	if (path->challenge_at.us > 0 && time_since(now, path->challenge_at) < CHALLENGE_INTERVAL_US)
+		return time_add(path->challenge_at, CHALLENGE_INTERVAL_US);
+	return now;
+}
+
 /* Overwrites the oldest: a fixed number is open per path (T24). */
 void path_challenge(struct node *node, struct peer *peer, struct path *path, struct time_us now)
 {
@@ -366,8 +374,7 @@ void path_challenge(struct node *node, struct peer *peer, struct path *path, str
 	struct path_challenge message;
 	size_t size;
 
-	if (!peer->session ||
-	    (path->challenge_at.us > 0 && time_since(now, path->challenge_at) < CHALLENGE_INTERVAL_US))
+	if (!peer->session || !time_reached(now, earliest_challenge(path, now)))
 		return;
 	if (path->challenge_open) {
 		path->unanswered++;
@@ -398,10 +405,7 @@ void path_question(struct node *node, struct peer *peer, struct path *path, stru
 {
 	path->valid = path->awaiting = path->doubtful = false;
 	path->probes_left = PROBES_PER_CANDIDATE;
-	path->next_challenge = now;
-	if (path->challenge_at.us > 0 && time_since(now, path->challenge_at) < CHALLENGE_INTERVAL_US)
-		path->next_challenge =
-			time_add(path->challenge_at, CHALLENGE_INTERVAL_US); /* a probe counts only if sent */
+	path->next_challenge = earliest_challenge(path, now); /* a probe that is held back would count as sent */
 	peer_plan(node, peer, path->next_challenge);
 	node_emit_path(node, peer, NODE_EVENT_PATH_DOWN, path);
 }
