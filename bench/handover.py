@@ -33,6 +33,7 @@ SHORT_CONTENDERS = ("ours", "wireguard-go (hub at S)")
 # Of the edge variant of the papers only what is different there: the distances to the servers.
 EDGE_CASES = ("a", "a-silent", "b", "c", "d", "e", "a-relay", "d-relay", "idle")
 EDGE_CONTENDERS = ("ours", "ours (K public)", "wireguard-go (hub at S)", "wireguard-go (K public)", "iroh")
+IDLE_SHARE = 3  # nothing happens in `idle`: a third of the rounds says what the machine itself does
 WORLDS_PER_CORE, TURNS_PER_CORE = 6, 3
 WRITE_SECONDS = 60
 
@@ -41,6 +42,10 @@ def cases_of(contender, wanted):
     """In the order in which tables list them."""
     own = contender.own_cases or (cases.PUBLIC_CASES if contender.public else cases.NAT_CASES)
     return [name for name in own if not wanted or name in wanted]
+
+
+def rounds_of(case, rounds):
+    return max(2, rounds // IDLE_SHARE) if case == "idle" else rounds
 
 
 def child(arguments):
@@ -63,7 +68,7 @@ class Bench:
         self.begun, self.written = datetime.datetime.now(datetime.UTC), time.monotonic()
         self.before = table.read(arguments.json) if arguments.json and arguments.more else None
         done = table.counts(self.before) if self.before else {}
-        cells = [schedule.Cell(name, case, arguments.rounds, *done.get((name, case), ()))
+        cells = [schedule.Cell(name, case, rounds_of(case, arguments.rounds), *done.get((name, case), ()))
                  for name in names for case in cases_of(all_contenders()[name], arguments.case)]
         plan = schedule.Plan(cells, time.monotonic() + arguments.minutes * 60)
         self.desk = schedule.Desk(plan, schedule.Turns(arguments.side_by_side, os.cpu_count()), arguments.worlds)

@@ -13,7 +13,7 @@ from world import World
 
 RANDOM_SECONDS = 5       # when within that time a move happens is drawn: else it would lock to somebody's timer,
 RANDOM_SECONDS_FAST = 2  # though who comes back at once waits for a turn besides;
-PROBED_SECONDS = 1       # so much of it is drawn while probes flow
+PROBED_SECONDS = 0.5     # so much of it is drawn while probes flow
 STREAM_SECONDS = 25      # a stream may need that much longer than the datagrams: its timer doubles each time
 TURN_SECONDS = 3         # who is not back by then lets the next one have the machine
 FLIGHT_NS = 300_000_000
