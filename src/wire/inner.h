@@ -38,6 +38,10 @@ void inner_fix_network_checksum(uint8_t *bytes, const struct inner *inner);
 void inner_complete_checksum(uint8_t *bytes, const struct inner *inner);
 /* Writes a complete checksum of ICMP or ICMPv6, by the packet's version. */
 void inner_complete_icmp(uint8_t *bytes, const struct inner *inner);
+/* The checksum in `field` after size (even) bytes of what it covers became others (RFC 1624). */
+void inner_adjust_checksum(uint8_t *field, const uint8_t *before, const uint8_t *after, size_t size);
+/* Lowers the MSS option of a TCP SYN to what fits into packets of mtu bytes; all else stays as it is. */
+void inner_clamp_mss(uint8_t *bytes, const struct inner *inner, uint16_t mtu, bool checksum_partial);
 /* Offset of the checksum field within the TCP or UDP header. */
 size_t inner_checksum_offset(uint8_t protocol);
 

@@ -3,7 +3,6 @@
 #include <string.h>
 
 enum { TCP_HEADER = 20, UDP_HEADER = 8, ICMP_HEADER = 8, QUOTED_PORTS = 8 };
-enum { MSS_OPTION = 2, MSS_OPTION_SIZE = 4 };
 enum { FRAGMENT_HEADER = 8, PROTOCOL_FRAGMENT = 44, MORE4 = 0x2000, OFFSET4 = 0x1fff, OFFSET6 = 0xfff8 };
 
 static uint16_t get16(const uint8_t *p)
@@ -21,16 +20,6 @@ static uint16_t fold(uint32_t sum)
 {
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (uint16_t)((sum & 0xffff) + (sum >> 16));
-}
-
-/* RFC 1624 equation 3: the checksum after `size` bytes became others. Even sizes at even offsets. */
-static void adjust(uint8_t *field, const uint8_t *before, const uint8_t *after, size_t size)
-{
-	uint32_t sum = (uint16_t)~get16(field);
-
-	for (size_t i = 0; i < size; i += 2)
-		sum += (uint32_t)(uint16_t)~get16(before + i) + get16(after + i);
-	put16(field, (uint16_t)~fold(sum));
 }
 
 /* Of IPv4: errors say 3, 4, 11 or 12; of IPv6 all below 128. */
@@ -198,7 +187,7 @@ static void set_address(struct translate *t, size_t at, const struct ip *ip)
 	uint8_t *bytes = t->packet->bytes, *field = checksum_field(t);
 
 	if (field && covers_addresses(t))
-		adjust(field, bytes + at, ip->bytes, ip_size(ip));
+		inner_adjust_checksum(field, bytes + at, ip->bytes, ip_size(ip));
 	keep_udp_checksum(t->kind, field);
 	memcpy(bytes + at, ip->bytes, ip_size(ip));
 	inner_fix_network_checksum(bytes, &t->inner);
@@ -221,7 +210,7 @@ static void set_port(struct translate *t, bool is_source, uint16_t port)
 	}
 	put16(bytes, port);
 	if (field)
-		adjust(field, transport + at, bytes, 2);
+		inner_adjust_checksum(field, transport + at, bytes, 2);
 	memcpy(transport + at, bytes, 2);
 	keep_udp_checksum(t->kind, field);
 }
@@ -264,12 +253,12 @@ static void set_quoted(struct translate *t, bool is_source, const struct addr *t
 
 	put16(port, to->port);
 	if (field && (t->inner.version == 6 || t->quoted_kind != TRANSLATE_ECHO))
-		adjust(field, quoted + at, to->ip.bytes, size);
+		inner_adjust_checksum(field, quoted + at, to->ip.bytes, size);
 	if (field)
-		adjust(field, transport + port_at, port, 2);
+		inner_adjust_checksum(field, transport + port_at, port, 2);
 	keep_udp_checksum(t->quoted_kind, field);
 	if (t->inner.version == 4)
-		adjust(quoted + 10, quoted + at, to->ip.bytes, size);
+		inner_adjust_checksum(quoted + 10, quoted + at, to->ip.bytes, size);
 	memcpy(quoted + at, to->ip.bytes, size);
 	memcpy(transport + port_at, port, 2);
 }
@@ -330,37 +319,8 @@ void translate_set_fragment_id(struct translate *t, uint32_t id)
 	}
 }
 
-/* An option at an odd place shifts its bytes within the sum. */
-static void adjust_mss(uint8_t *field, const uint8_t *transport, size_t at, uint16_t mss)
-{
-	uint8_t before[4] = {0}, after[4] = {0};
-	size_t odd = at & 1;
-
-	memcpy(before + odd, transport + at, 2);
-	put16(after + odd, mss);
-	adjust(field, before, after, sizeof before);
-}
-
-/* Malformed options end the search: the ends will make of them what they do without us. */
+/* Contract in the header. */
 void translate_clamp_mss(struct translate *t, uint16_t mtu)
 {
-	uint8_t *transport = t->packet->bytes + t->inner.network_size, *field = checksum_field(t);
-	size_t headers = (t->inner.version == 4 ? 20 : 40) + TCP_HEADER, end, at = TCP_HEADER;
-	uint16_t most = mtu > headers ? (uint16_t)(mtu - headers) : 0;
-
-	if (t->kind != TRANSLATE_TCP || !(t->tcp_flags & TCP_SYN) || most == 0)
-		return;
-	end = (transport[12] >> 4) * (size_t)4;
-	while (at + 1 < end && transport[at] != 0) {
-		size_t size = transport[at] == 1 ? 1 : transport[at + 1];
-
-		if (size == 0 || at + size > end || (transport[at] != 1 && size < 2))
-			return;
-		if (transport[at] == MSS_OPTION && size == MSS_OPTION_SIZE && get16(transport + at + 2) > most) {
-			if (field)
-				adjust_mss(field, transport, at + 2, most);
-			put16(transport + at + 2, most);
-		}
-		at += size;
-	}
+	inner_clamp_mss(t->packet->bytes, &t->inner, mtu, t->packet->checksum_partial);
 }

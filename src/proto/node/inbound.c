@@ -39,6 +39,15 @@ static void accept(struct node *node, struct peer *peer, struct time_us now, con
 	peer->last_data = now;
 }
 
+/* Where the way back takes less than the TUN, our end of a new TCP connection need not find that out. */
+static void clamp(const struct peer *peer, uint8_t *bytes, const struct inner *inner, bool is_partial)
+{
+	const struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+
+	if (active && active->mtu < PATH_MTU_MAX && inner->protocol == PROTOCOL_TCP)
+		inner_clamp_mss(bytes, inner, active->mtu, is_partial);
+}
+
 static void count_failure(struct node *node, enum err err)
 {
 	if (err == ERR_REPLAY)
@@ -74,6 +83,7 @@ static enum err open_data(struct node *node, struct peer *peer, struct time_us n
 		node->counters.dropped_inner_source++;
 		return OK; /* authentic all the same: it tells about the path */
 	}
+	clamp(peer, place, &inner, ret->flags & SEALED_PARTIAL);
 	accept(node, peer, now, &inner, ret->flags & SEALED_PARTIAL);
 	return OK;
 }

@@ -7,7 +7,6 @@
 
 enum {
 	MTU_BASE = 1280,    /* RFC 8200 5: passes everywhere */
-	MTU_MAX = 1440,	    /* over the TUN's MTU nothing comes */
 	MTU_STEP = 24,	    /* a search ends when it could gain no more than this */
 	LARGE_LOST_MAX = 2, /* in a row, before it is believed to be the size */
 };
@@ -22,7 +21,7 @@ void mtu_init(const struct node *node, struct path *path)
 		if (ip_equal(&node->locals[i].ip, &path->route.local.ip) && node->locals[i].mtu >= MTU_BASE)
 			mtu = node->locals[i].mtu;
 	mtu -= outer + OVERHEAD_SIZE;
-	path->mtu = (uint16_t)(mtu < MTU_BASE ? MTU_BASE : mtu > MTU_MAX ? MTU_MAX : mtu);
+	path->mtu = (uint16_t)(mtu < MTU_BASE ? MTU_BASE : mtu > PATH_MTU_MAX ? PATH_MTU_MAX : mtu);
 	path->mtu_ceiling = path->mtu;
 	path->mtu_proved = MTU_BASE;
 	path->mtu_raise = TIME_NEVER;
@@ -33,7 +32,7 @@ void mtu_init(const struct node *node, struct path *path)
 uint16_t mtu_next_size(struct path *path, struct time_us now)
 {
 	if (time_reached(now, path->mtu_raise)) {
-		path->mtu_ceiling = MTU_MAX;
+		path->mtu_ceiling = PATH_MTU_MAX;
 		path->mtu_raise = TIME_NEVER;
 		path->large_lost = 0;
 	}

@@ -6,7 +6,6 @@
 #include "proto/node/machine.h"
 
 enum {
-	MTU_WITHOUT_PATH = 1440, /* at least the TUN's */
 	DONT_FRAGMENT = 0x40,	 /* in the byte that has the flags */
 	MORE_FRAGMENTS = 0x2000, /* in flags and offset together */
 };
@@ -74,7 +73,7 @@ static void send_packet(struct node *node, struct peer *peer, struct time_us now
 	uint8_t route_count = get_routes(peer, sealed_size(packet), routes),
 		flags = packet->checksum_partial ? SEALED_PARTIAL : 0;
 	uint8_t number = path_number(path ? path->kind : PATH_DIRECT);
-	size_t mtu = path ? path->mtu : MTU_WITHOUT_PATH, size;
+	size_t mtu = path ? path->mtu : PATH_MTU_MAX, size;
 	uint64_t tag = peer->route_tag * (OUTBOX_ROUTES + 1) + route_count; /* a train has one set of routes */
 	struct cut cut;
 	uint8_t *segment;
@@ -106,7 +105,7 @@ static void send_packet(struct node *node, struct peer *peer, struct time_us now
 static void send_fragments(struct node *node, struct peer *peer, struct time_us now, const struct packet *packet,
 			   const struct inner *inner, struct path *path)
 {
-	uint8_t buffer[PACKET_ROOM + MTU_WITHOUT_PATH + PACKET_ROOM], *bytes = buffer + PACKET_ROOM;
+	uint8_t buffer[PACKET_ROOM + PATH_MTU_MAX + PACKET_ROOM], *bytes = buffer + PACKET_ROOM;
 	size_t header = inner->network_size, payload = packet->size - header, step = (path->mtu - header) & ~(size_t)7;
 	unsigned flags = (unsigned)packet->bytes[6] << 8 | packet->bytes[7];
 

@@ -12,7 +12,7 @@
 struct node;
 struct peer;
 
-enum { CHALLENGES_OPEN_MAX = 4 };
+enum { CHALLENGES_OPEN_MAX = 4, PATH_MTU_MAX = 1440 }; /* bytes of an inner packet: at least the TUN's MTU */
 
 struct challenge {
 	uint8_t bytes[CHALLENGE_SIZE];

@@ -554,6 +554,23 @@ void lan_send_tcp(struct lan *lan, int from, size_t size, uint16_t segment)
 	send_packet(lan, from, &packet);
 }
 
+void lan_send_syn(struct lan *lan, int from, uint16_t mss)
+{
+	struct packet packet;
+	struct inner inner;
+
+	start_packet(lan, from, PROTOCOL_TCP, 24, 0, &packet);
+	packet.bytes[32] = 6 << 4;
+	packet.bytes[33] = TCP_SYN;
+	packet.bytes[40] = 2;
+	packet.bytes[41] = 4;
+	packet.bytes[42] = (uint8_t)(mss >> 8);
+	packet.bytes[43] = (uint8_t)mss;
+	assert(inner_parse(packet.bytes, packet.size, &inner) == OK);
+	inner_complete_checksum(packet.bytes, &inner);
+	send_packet(lan, from, &packet);
+}
+
 const struct node_event *lan_last_event(const struct lan *lan, int node, enum node_event_type type)
 {
 	for (size_t i = lan->nodes[node].event_count; i > 0; i--)

@@ -107,6 +107,8 @@ void lan_run(struct lan *lan, int64_t duration_us);
 void lan_plug(struct lan *lan, int node, const char *address);
 /* A UDP packet between the two nodes' virtual IPv4 addresses with this payload. */
 void lan_send(struct lan *lan, int from, const void *payload, size_t size);
+/* The first packet of a TCP connection, its checksum complete. */
+void lan_send_syn(struct lan *lan, int from, uint16_t mss);
 /* TCP with so much payload, as a superpacket where that exceeds a segment. */
 void lan_send_tcp(struct lan *lan, int from, size_t size, uint16_t segment);
 /* The node's process is killed and starts again with what it had on disk; plugged in where it was. */

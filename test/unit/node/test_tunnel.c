@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "lan.h"
+#include "wire/inner.h"
 
 #define A 0
 #define B 1
@@ -433,6 +434,8 @@ static void a_narrow_path_is_measured(void **state)
 	struct lan *lan = connected(state);
 	static uint8_t big[1500];
 	struct node_peer_status peer;
+	struct inner inner;
+	int expected;
 
 	lan->narrow_above = 1400;
 	for (int i = 0; i < 50; i++) {
@@ -447,6 +450,16 @@ static void a_narrow_path_is_measured(void **state)
 	lan->nodes[A].received = 0;
 	lan_send(lan, A, big, 1400 - 28);
 	assert_int_equal(lan->nodes[A].last[20], 3); /* told at once */
+	lan_send_syn(lan, B, 1380);
+	lan_run(lan, lan->delay_us);
+	assert_in_range(lan->nodes[A].last[42] << 8 | lan->nodes[A].last[43], 1400 - 32 - 24 - 40, 1400 - 32 - 40);
+	expected = lan->nodes[A].last[36] << 8 | lan->nodes[A].last[37];
+	assert_int_equal(inner_parse(lan->nodes[A].last, 44, &inner), OK);
+	inner_complete_checksum(lan->nodes[A].last, &inner);
+	assert_int_equal(lan->nodes[A].last[36] << 8 | lan->nodes[A].last[37], expected); /* it fits the new option */
+	lan_send_syn(lan, B, 500);
+	lan_run(lan, lan->delay_us);
+	assert_int_equal(lan->nodes[A].last[42] << 8 | lan->nodes[A].last[43], 500);
 }
 
 static bool is_active_remote(struct lan *lan, int node, const struct addr *remote)
