@@ -674,20 +674,36 @@ static long metric(const uint8_t *page, const char *name)
 	return strtol(line + strlen(name), NULL, 10);
 }
 
+static long read_metric(uint16_t port, const char *name)
+{
+	static const char scrape[] = "GET /metrics HTTP/1.0\r\n\r\n";
+	static uint8_t page[100000];
+	size_t n = tcp_exchange(port, scrape, sizeof(scrape) - 1, page, sizeof(page) - 1);
+
+	page[n] = 0;
+	return metric(page, name);
+}
+
+static void wait_for_metric(uint16_t port, const char *name, long least)
+{
+	struct time_us until = deadline();
+
+	while (read_metric(port, name) < least)
+		assert_false(time_reached(clock_now(), until));
+}
+
 /* A train with packets for both roles: each gets its own. */
 static void a_train_is_cut_for_its_roles(void **state)
 {
 	enum { SEGMENT = 64, SEGMENTS = 6, RELAYS = 2 };
 	static const uint8_t types[SEGMENTS] = {PACKET_SEALED,	     PACKET_SEALED,	    PACKET_RELAY_ANSWER,
 						PACKET_RELAY_ANSWER, PACKET_TUNNEL_REQUEST, PACKET_SEALED};
-	static const char scrape[] = "GET /metrics HTTP/1.0\r\n\r\n";
-	static uint8_t page[100000];
 	uint8_t train[SEGMENTS * SEGMENT] = {0};
 	uint16_t metrics_port = free_port();
 	char code[JOIN_CODE_MAX], metrics[32];
 	struct host host;
 	struct join_code join;
-	struct time_us until = deadline();
+	long before, relay_before, coordinator_before;
 	int fd, segment = SEGMENT;
 
 	(void)state;
@@ -696,20 +712,20 @@ static void a_train_is_cut_for_its_roles(void **state)
 	host_start(&host, PROGRAM_SERVER, all_roles, (const char *const[]){"--metrics", metrics, NULL});
 	invite(&host, "{\"verb\":\"invite\"}", code);
 	assert_int_equal(join_code_parse(code, &join), OK);
+	wait_for_metric(metrics_port, "\nntm_rs_received_datagrams_total ", 1); /* its announcement is answered */
+	before = read_metric(metrics_port, "\nntm_server_udp_received_datagrams_total ");
+	relay_before = read_metric(metrics_port, "\nntm_rs_received_datagrams_total ");
+	coordinator_before = read_metric(metrics_port, "\nntm_dc_received_datagrams_total ");
 	fd = udp_connect(&join.addresses.list[0]);
 	assert_int_equal(setsockopt(fd, SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment)), 0);
 	for (int i = 0; i < SEGMENTS; i++)
 		train[i * SEGMENT] = types[i];
 	assert_int_equal(send(fd, train, sizeof(train), 0), sizeof(train));
 	close(fd);
-	do {
-		size_t n = tcp_exchange(metrics_port, scrape, sizeof(scrape) - 1, page, sizeof(page) - 1);
-
-		page[n] = 0;
-		assert_false(time_reached(clock_now(), until));
-	} while (metric(page, "\nntm_server_udp_received_datagrams_total ") < SEGMENTS);
-	assert_int_equal(metric(page, "\nntm_rs_received_datagrams_total "), RELAYS);
-	assert_int_equal(metric(page, "\nntm_dc_received_datagrams_total "), SEGMENTS - RELAYS);
+	wait_for_metric(metrics_port, "\nntm_server_udp_received_datagrams_total ", before + SEGMENTS);
+	assert_int_equal(read_metric(metrics_port, "\nntm_rs_received_datagrams_total "), relay_before + RELAYS);
+	assert_int_equal(read_metric(metrics_port, "\nntm_dc_received_datagrams_total "),
+			 coordinator_before + SEGMENTS - RELAYS);
 	host_finish(&host);
 }
 
