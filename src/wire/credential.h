@@ -17,7 +17,7 @@ struct node_id {
 };
 
 enum document_kind { DOCUMENT_CERTIFICATE = 1, DOCUMENT_LEASE = 2, DOCUMENT_NETWORK = 3 };
-enum { DOCUMENT_VERSION = 1 };
+enum { DOCUMENT_VERSION = 1, DOCUMENT_VERSION_TRUST = 2 /* of a network document that trusts other networks */ };
 
 /* Design 4: who a device is, by the account server. */
 struct certificate {
@@ -62,6 +62,13 @@ struct relay_entry {
 	struct server_addresses addresses;
 };
 
+/* A network of another account server whose nodes ours may meet. */
+struct trusted_entry {
+	char zone[ZONE_MAX_SIZE + 1]; /* it names nodes in there and below, and nowhere else */
+	uint8_t authority[KEY_SIZE];  /* of its account server */
+	struct prefix pool4, pool6;   /* its nodes' addresses lie in there; either may be none */
+};
+
 /* Who serves this network, by the account server: pinned by the join code, refreshed over TLS. */
 struct network {
 	uint64_t epoch; /* rises with every change */
@@ -72,6 +79,8 @@ struct network {
 	struct relay_entry relays[RELAYS_MAX];
 	uint16_t revoked_count;
 	struct node_id revoked[REVOKED_MAX]; /* newest first; older revocations live in the coordinators' stores */
+	uint8_t trusted_count;
+	struct trusted_entry trusted[TRUSTED_MAX];
 	uint8_t signature[SIGNATURE_SIZE];
 };
 

@@ -236,6 +236,14 @@ void read_name(struct reader *r, char *ret, size_t max)
 	}
 }
 
+/* Zones arrive in one spelling, as names do. */
+void zone_name_take(struct reader *value, char ret[ZONE_MAX_SIZE + 1])
+{
+	read_text_rest(value, ret, ZONE_MAX_SIZE);
+	if (!name_is_valid(ret))
+		reader_fail(value, ERR_MALFORMED);
+}
+
 static bool label_is_valid(const char *label, size_t size)
 {
 	if (size == 0 || size > LABEL_MAX || label[0] == '-' || label[size - 1] == '-')

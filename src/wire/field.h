@@ -72,8 +72,10 @@ enum reason {
 	REASON_BUSY = 5, /* over a rate limit; try later */
 	REASON_BAD_REQUEST = 6,
 	REASON_BAD_CREDENTIAL = 7,
-	REASON_LEAVING = 8,    /* Close: the peer goes down on purpose */
-	REASON_NO_ADDRESS = 9, /* pool exhausted */
+	REASON_LEAVING = 8,	 /* Close: the peer goes down on purpose */
+	REASON_NO_ADDRESS = 9,	 /* pool exhausted */
+	REASON_NO_ZONE = 10,	 /* DNS knows no coordinator of that zone */
+	REASON_NOT_TRUSTED = 11, /* the zone is of a network that ours does not trust, or not of the one that it does */
 };
 
 /* Opens a field: type and a hole for its length. Returns what field_end needs. */
@@ -112,6 +114,8 @@ void read_text(struct reader *r, char *ret, size_t max);
 void read_text_rest(struct reader *r, char *ret, size_t max);
 /* As read_text, and the text must satisfy name_is_valid. */
 void read_name(struct reader *r, char *ret, size_t max);
+/* FIELD_NAME that names a zone: it fills the rest. */
+void zone_name_take(struct reader *value, char ret[ZONE_MAX_SIZE + 1]);
 /* Labels of 1 to 63 lower-case letters, digits and inner hyphens, separated by dots. */
 bool name_is_valid(const char *name);
 /* All that is left must be one value of at most max bytes: for credentials and tickets inside fields. */

@@ -6,6 +6,7 @@ void link_request_encode(const struct link_request *m, struct writer *w)
 	size_t from = w->at;
 
 	field_put_u64(w, FIELD_NETWORK_EPOCH, m->network_epoch);
+	field_put_text(w, FIELD_NAME, m->zone);
 	field_put_unknown(w, (uint32_t)m->network_epoch);
 	field_put_pad(w, from, m->padded_size);
 }
@@ -14,10 +15,11 @@ static bool take_link_request(void *message, uint8_t type, struct reader *value)
 {
 	struct link_request *m = message;
 
-	if (type != FIELD_NETWORK_EPOCH)
-		return false;
-	m->network_epoch = read_u64(value);
-	return true;
+	switch (type) {
+	case FIELD_NETWORK_EPOCH: m->network_epoch = read_u64(value); return true;
+	case FIELD_NAME: zone_name_take(value, m->zone); return true;
+	default: return false;
+	}
 }
 
 /* Who sends it is told by the handshake around it. */

@@ -9,8 +9,9 @@
 
 /* Payload of the first handshake message between two coordinators. */
 struct link_request {
-	uint64_t network_epoch; /* of the network document that the sender has; 0: none yet */
-	size_t padded_size;	/* encoder: pad with FIELD_PAD so that the body has at least this many bytes */
+	uint64_t network_epoch;	      /* of the network document that the sender has; 0: none yet */
+	char zone[ZONE_MAX_SIZE + 1]; /* the sender's, for a receiver of another network; empty: of the same one */
+	size_t padded_size;	      /* encoder: pad with FIELD_PAD so that the body has at least this many bytes */
 };
 
 struct link_response {

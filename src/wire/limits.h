@@ -36,6 +36,7 @@ enum {
 	RELAYS_MAX = 16,	  /* in one network document */
 	COORDINATORS_MAX = 16,
 	RELAY_SEEN_MAX = 8, /* relays that a node measures and reports */
+	TRUSTED_MAX = 8,    /* other networks in one network document */
 	REVOKED_MAX = 256,  /* NodeIDs in one network document: 4 KiB of its 16 */
 	EARLY_MAX =
 		1000, /* inner packet in a Tunnel Request: below HANDSHAKE_PAYLOAD_MAX with all that stands beside it */

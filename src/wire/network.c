@@ -98,13 +98,29 @@ static void read_relay(struct reader *r, struct relay_entry *ret)
 	read_server_addresses(r, &ret->addresses);
 }
 
+static void write_trusted(struct writer *w, const struct trusted_entry *entry)
+{
+	write_text(w, entry->zone);
+	write_bytes(w, entry->authority, KEY_SIZE);
+	write_pool(w, &entry->pool4);
+	write_pool(w, &entry->pool6);
+}
+
+static void read_trusted(struct reader *r, struct trusted_entry *ret)
+{
+	read_name(r, ret->zone, ZONE_MAX_SIZE);
+	read_bytes(r, ret->authority, KEY_SIZE);
+	ret->pool4 = read_pool(r, 4);
+	ret->pool6 = read_pool(r, 6);
+}
+
 static bool counts_fit(const struct network *network)
 {
 	return network->coordinator_count <= COORDINATORS_MAX && network->relay_count <= RELAYS_MAX &&
-	       network->revoked_count <= REVOKED_MAX;
+	       network->revoked_count <= REVOKED_MAX && network->trusted_count <= TRUSTED_MAX;
 }
 
-/* Layout: docs/protocol.md, documents. */
+/* Layout: docs/protocol.md, documents. The version follows from the contents, so that there is one encoding. */
 void network_encode(const struct network *network, struct writer *w)
 {
 	if (!counts_fit(network)) {
@@ -112,7 +128,7 @@ void network_encode(const struct network *network, struct writer *w)
 		return;
 	}
 	write_u8(w, DOCUMENT_NETWORK);
-	write_u8(w, DOCUMENT_VERSION);
+	write_u8(w, network->trusted_count ? DOCUMENT_VERSION_TRUST : DOCUMENT_VERSION);
 	write_u64(w, network->epoch);
 	write_u64(w, network->issued_s);
 	write_u8(w, network->version_floor);
@@ -125,6 +141,10 @@ void network_encode(const struct network *network, struct writer *w)
 	write_u16(w, network->revoked_count);
 	for (uint16_t i = 0; i < network->revoked_count; i++)
 		write_bytes(w, network->revoked[i].bytes, NODE_ID_SIZE);
+	if (network->trusted_count)
+		write_u8(w, network->trusted_count);
+	for (uint8_t i = 0; i < network->trusted_count; i++)
+		write_trusted(w, &network->trusted[i]);
 	write_bytes(w, network->signature, SIGNATURE_SIZE);
 }
 
@@ -138,7 +158,9 @@ static size_t read_count(struct reader *r, size_t count, size_t max)
 
 static void read_network(struct reader *r, struct network *ret)
 {
-	if (read_u8(r) != DOCUMENT_NETWORK || read_u8(r) != DOCUMENT_VERSION)
+	uint8_t kind = read_u8(r), version = read_u8(r);
+
+	if (kind != DOCUMENT_NETWORK || (version != DOCUMENT_VERSION && version != DOCUMENT_VERSION_TRUST))
 		reader_fail(r, ERR_MALFORMED);
 	ret->epoch = read_u64(r);
 	ret->issued_s = read_u64(r);
@@ -152,6 +174,13 @@ static void read_network(struct reader *r, struct network *ret)
 	ret->revoked_count = (uint16_t)read_count(r, read_u16(r), REVOKED_MAX);
 	for (uint16_t i = 0; i < ret->revoked_count; i++)
 		read_bytes(r, ret->revoked[i].bytes, NODE_ID_SIZE);
+	if (version == DOCUMENT_VERSION_TRUST) {
+		ret->trusted_count = (uint8_t)read_count(r, read_u8(r), TRUSTED_MAX);
+		if (ret->trusted_count == 0)
+			reader_fail(r, ERR_MALFORMED); /* it would be version 1 */
+	}
+	for (uint8_t i = 0; i < ret->trusted_count; i++)
+		read_trusted(r, &ret->trusted[i]);
 	read_bytes(r, ret->signature, SIGNATURE_SIZE);
 }
 

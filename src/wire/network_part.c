@@ -1,10 +1,28 @@
 #include "wire/network_part.h"
 
+/* Of NETWORK_PART_MAX bytes, or what is left. */
+bool network_part_cut(const struct network *network, const uint8_t *bytes, size_t size, uint16_t offset,
+		      struct network_response *ret)
+{
+	size_t left = size > offset ? size - offset : 0;
+
+	if (!network || left == 0)
+		return false;
+	*ret = (struct network_response){
+		.epoch = network->epoch,
+		.offset = offset,
+		.size = (uint16_t)size,
+		.data = {bytes + offset, left < NETWORK_PART_MAX ? left : NETWORK_PART_MAX},
+	};
+	return true;
+}
+
 /* Which document, from where on. */
 void network_request_encode(const struct network_request *m, struct writer *w)
 {
 	field_put_u64(w, FIELD_NETWORK_EPOCH, m->epoch);
 	field_put_u16(w, FIELD_OFFSET, m->offset);
+	field_put_text(w, FIELD_NAME, m->zone);
 	field_put_unknown(w, m->offset);
 }
 
@@ -15,11 +33,12 @@ static bool take_network_request(void *message, uint8_t type, struct reader *val
 	switch (type) {
 	case FIELD_NETWORK_EPOCH: m->epoch = read_u64(value); return true;
 	case FIELD_OFFSET: m->offset = read_u16(value); return true;
+	case FIELD_NAME: zone_name_take(value, m->zone); return true;
 	default: return false;
 	}
 }
 
-/* Both are mandatory. */
+/* Both numbers are mandatory. */
 enum err network_request_decode(struct reader *r, struct network_request *ret)
 {
 	static const struct field_rules rules = {.mandatory = 1ull << FIELD_NETWORK_EPOCH | 1ull << FIELD_OFFSET,

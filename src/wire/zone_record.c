@@ -8,6 +8,7 @@ enum {
 	STRING_MAX = 255,
 	RECORDS_MAX = 32,
 	FLAG_RESPONSE = 0x8000,
+	FLAG_TRUNCATED = 0x0200,
 	RCODE_MASK = 0x000f,
 	FLAG_RECURSION_DESIRED = 0x0100
 };
@@ -110,21 +111,25 @@ enum err zone_record_decode(struct reader *r, struct zone_record *ret)
 }
 
 /* Fails the writer for a zone that is no name. */
-static void put_name(struct writer *w, const char *zone)
+static void put_name(struct writer *w, const char *zone, const uint8_t letters[ZONE_CASE_SIZE])
 {
 	char name[sizeof ZONE_RECORD_LABEL + ZONE_MAX_SIZE] = ZONE_RECORD_LABEL;
 	uint8_t wire[DNS_WIRE_NAME_MAX];
 	size_t size = 0;
 
 	memcpy(name + strlen(name), zone, strnlen(zone, ZONE_MAX_SIZE));
-	if (dns_name_from_text(name, wire, &size) != OK)
+	if (dns_name_from_text(name, wire, &size) != OK) {
 		w->err = w->err == OK ? ERR_MALFORMED : w->err;
-	else
-		write_bytes(w, wire, size);
+		return;
+	}
+	for (size_t i = 0; i < size && i < 8 * (size_t)ZONE_CASE_SIZE; i++)
+		if (wire[i] >= 'a' && wire[i] <= 'z' && letters[i / 8] >> i % 8 & 1)
+			wire[i] = (uint8_t)(wire[i] - 'a' + 'A'); /* lengths of labels are below all letters */
+	write_bytes(w, wire, size);
 }
 
 /* One question, recursion desired, with EDNS: the answer may be longer than 512 bytes. */
-void zone_question_encode(const char *zone, uint16_t id, struct writer *w)
+void zone_question_encode(const char *zone, uint16_t id, const uint8_t letters[ZONE_CASE_SIZE], struct writer *w)
 {
 	write_u16(w, id);
 	write_u16(w, FLAG_RECURSION_DESIRED);
@@ -132,7 +137,7 @@ void zone_question_encode(const char *zone, uint16_t id, struct writer *w)
 	write_u16(w, 0);
 	write_u16(w, 0);
 	write_u16(w, 1);
-	put_name(w, zone);
+	put_name(w, zone, letters);
 	write_u16(w, DNS_TXT);
 	write_u16(w, DNS_CLASS_IN);
 	write_u8(w, 0);
@@ -141,45 +146,76 @@ void zone_question_encode(const char *zone, uint16_t id, struct writer *w)
 	write_zeros(w, 6);
 }
 
-static enum err check_header(struct reader *r, uint16_t id, uint16_t *ret_answers)
+/* The question comes back as it was, letter by letter; leaves r behind it. */
+static bool repeats(struct reader *r, struct blob question)
 {
-	uint16_t got = read_u16(r), flags = read_u16(r), questions = read_u16(r);
+	struct reader asked = reader_over(question.data, question.size);
+	uint16_t id = read_u16(&asked);
+	struct blob rest, again;
 
-	*ret_answers = read_u16(r);
-	(void)read_u32(r);
-	if (r->err != OK || got != id || !(flags & FLAG_RESPONSE) || (flags & RCODE_MASK) != DNS_NOERROR ||
-	    questions != 1)
+	(void)read_part(&asked, DNS_HEADER_SIZE - 2);
+	if (asked.err != OK || reader_left(&asked) < DNS_OPT_SIZE || read_u16(r) != id)
+		return false;
+	rest = read_blob(&asked, reader_left(&asked) - DNS_OPT_SIZE);
+	(void)read_part(r, DNS_HEADER_SIZE - 2);
+	again = read_blob(r, rest.size);
+	return r->err == OK && asked.err == OK && memcmp(rest.data, again.data, rest.size) == 0;
+}
+
+/* Is there an answer at all in it? OK, ERR_DENIED: the name does not exist. */
+static enum err check_header(const uint8_t *packet, size_t size, uint16_t *ret_answers)
+{
+	struct reader r = reader_over(packet, size);
+	uint16_t flags, questions;
+
+	(void)read_u16(&r);
+	flags = read_u16(&r);
+	questions = read_u16(&r);
+	*ret_answers = read_u16(&r);
+	if (r.err != OK || !(flags & FLAG_RESPONSE) || (flags & FLAG_TRUNCATED) || questions != 1)
 		return ERR_UNKNOWN;
-	return OK;
+	if ((flags & RCODE_MASK) == DNS_NXDOMAIN)
+		return ERR_DENIED;
+	return (flags & RCODE_MASK) == DNS_NOERROR ? OK : ERR_UNKNOWN;
+}
+
+/* One resource record; is it the wanted one? */
+static bool take_record(struct reader *r, const uint8_t *packet, size_t size, const char *wanted,
+			struct zone_record *ret, uint32_t *ret_ttl_s)
+{
+	char owner[DNS_TEXT_MAX + 1];
+	struct reader data;
+	uint16_t type;
+	uint32_t ttl_s;
+
+	if (dns_name_read(packet, size, &r->at, NULL, NULL, owner) != OK) {
+		reader_fail(r, ERR_MALFORMED);
+		return false;
+	}
+	type = read_u16(r);
+	(void)read_u16(r);
+	ttl_s = read_u32(r);
+	data = read_part(r, read_u16(r));
+	if (r->err != OK || type != DNS_TXT || strcmp(owner, wanted) != 0 || zone_record_decode(&data, ret) != OK)
+		return false;
+	*ret_ttl_s = ttl_s;
+	return true;
 }
 
 /* The first usable TXT record of the name itself; at most RECORDS_MAX are looked at. */
-enum err zone_answer_decode(const uint8_t *packet, size_t size, const char *zone, uint16_t id, struct zone_record *ret)
+enum err zone_answer_decode(const uint8_t *packet, size_t size, struct blob question, const char *zone,
+			    struct zone_record *ret, uint32_t *ret_ttl_s)
 {
 	struct reader r = reader_over(packet, size);
-	char wanted[sizeof ZONE_RECORD_LABEL + ZONE_MAX_SIZE] = ZONE_RECORD_LABEL, owner[DNS_TEXT_MAX + 1];
+	char wanted[sizeof ZONE_RECORD_LABEL + ZONE_MAX_SIZE] = ZONE_RECORD_LABEL;
 	uint16_t answers;
-	enum err err = check_header(&r, id, &answers);
+	enum err err = check_header(packet, size, &answers);
 
-	memcpy(wanted + strlen(wanted), zone, strnlen(zone, ZONE_MAX_SIZE));
-	if (err == OK)
-		err = dns_name_read(packet, size, &r.at, NULL, NULL, owner);
-	if (err != OK || strcmp(owner, wanted) != 0)
+	if (err == ERR_UNKNOWN || !repeats(&r, question))
 		return ERR_UNKNOWN;
-	(void)read_u32(&r); /* type and class of the question */
-	for (unsigned i = 0; i < answers && i < RECORDS_MAX; i++) {
-		uint16_t type;
-		struct reader data;
-
-		if (r.err != OK || dns_name_read(packet, size, &r.at, NULL, NULL, owner) != OK)
-			return ERR_UNKNOWN;
-		type = read_u16(&r);
-		(void)read_u16(&r);
-		(void)read_u32(&r);
-		data = read_part(&r, read_u16(&r));
-		if (r.err == OK && type == DNS_TXT && strcmp(owner, wanted) == 0 &&
-		    zone_record_decode(&data, ret) == OK)
+	memcpy(wanted + strlen(wanted), zone, strnlen(zone, ZONE_MAX_SIZE));
+	for (unsigned i = 0; err == OK && i < answers && i < RECORDS_MAX && r.err == OK; i++)
+		if (take_record(&r, packet, size, wanted, ret, ret_ttl_s))
 			return OK;
-	}
-	return ERR_UNKNOWN;
+	return r.err == OK ? ERR_DENIED : ERR_UNKNOWN;
 }

@@ -11,7 +11,7 @@
 enum {
 	ZONE_RECORD_MAX = 512, /* the longest has 364 bytes: 6 + 36 + 68 + 4 * 63 and lengths */
 	ZONE_QUESTION_MAX = 12 + 5 + ZONE_MAX_SIZE + 2 + 4 + 11,
-	ZONE_RECORD_TTL_S = 60,
+	ZONE_CASE_SIZE = 32, /* random bits, one for each letter of the name that is asked for */
 };
 
 #define ZONE_RECORD_LABEL "_ntm."
@@ -26,8 +26,13 @@ struct zone_record {
 void zone_record_encode(const struct zone_record *record, struct writer *w);
 /* Unknown strings behind the first are skipped. */
 must_use enum err zone_record_decode(struct reader *r, struct zone_record *ret);
-/* A question to a recursive resolver. */
-void zone_question_encode(const char *zone, uint16_t id, struct writer *w);
-/* Its answer: ERR_UNKNOWN when it answers something else, or has no such record. */
-must_use enum err zone_answer_decode(const uint8_t *packet, size_t size, const char *zone, uint16_t id,
-				     struct zone_record *ret);
+/* A question to a recursive resolver. Capitals where `letters` has a bit: one more thing that a forger has to guess
+ * (T22).
+ */
+void zone_question_encode(const char *zone, uint16_t id, const uint8_t letters[ZONE_CASE_SIZE], struct writer *w);
+/*
+ * Its answer: ERR_UNKNOWN when it answers something else, or not yet; ERR_DENIED when there is no such record, by the
+ * word of one who was asked. The longest answer has 552 bytes, so one that was cut is nobody's.
+ */
+must_use enum err zone_answer_decode(const uint8_t *packet, size_t size, struct blob question, const char *zone,
+				     struct zone_record *ret, uint32_t *ret_ttl_s);

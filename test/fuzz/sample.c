@@ -112,7 +112,7 @@ static void sample_coordinator(struct coordinator_entry *entry)
 	entry->addresses = servers_of(SERVER_ADDRESSES_MAX);
 }
 
-/* A coordinator with and one without pools, a relay, two revoked; and nothing at all. */
+/* A coordinator with and one without pools, a relay, two revoked; nothing at all; two other networks. */
 void sample_network(unsigned index, void *message)
 {
 	struct network *m = message;
@@ -121,6 +121,14 @@ void sample_network(unsigned index, void *message)
 	m->issued_s = 1700000000;
 	m->version_floor = PROTOCOL_VERSION;
 	count_up(m->signature, SIGNATURE_SIZE, 0x80);
+	if (index == 2) {
+		m->trusted_count = 2;
+		strcpy(m->trusted[0].zone, "partner.example");
+		count_up(m->trusted[0].authority, KEY_SIZE, 0x40);
+		m->trusted[0].pool4 = (struct prefix){.ip = ip_v4(198, 19, 0, 0), .bits = 16};
+		m->trusted[0].pool6 = (struct prefix){.ip = {.family = 6, .bytes = {0xfd, 1}}, .bits = 32};
+		strcpy(m->trusted[1].zone, "b");
+	}
 	if (index > 0)
 		return;
 	m->coordinator_count = 2;
@@ -275,7 +283,8 @@ void sample_link_request(unsigned index, void *message)
 {
 	struct link_request *m = message;
 
-	(void)index;
+	if (index)
+		strcpy(m->zone, "partner.example");
 	m->network_epoch = 7;
 	m->padded_size = 64;
 }
@@ -348,7 +357,8 @@ void sample_network_request(unsigned index, void *message)
 {
 	struct network_request *m = message;
 
-	(void)index;
+	if (index)
+		strcpy(m->zone, "partner.example");
 	m->epoch = 8;
 	m->offset = 1000;
 }

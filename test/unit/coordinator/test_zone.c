@@ -223,6 +223,9 @@ static void test_other_zones(void **state)
 	struct zone_record record;
 	uint8_t question[ZONE_QUESTION_MAX], bytes[DNS_UDP_MAX], pin[JOIN_PIN_SIZE];
 	struct writer w = writer_over(question, sizeof question);
+	uint8_t letters[ZONE_CASE_SIZE];
+	struct blob asked;
+	uint32_t ttl_s;
 	size_t size;
 
 	(void)state;
@@ -233,20 +236,39 @@ static void test_other_zones(void **state)
 	assert_int_equal(answer.type, DNS_SOA);
 	world_init(&two, "198.19.0.0/16");
 	world_join(&one, &two);
-	zone_question_encode("two.ntm.internal", 0x4711, &w);
+	memset(letters, 0x5a, sizeof letters);
+	zone_question_encode("two.ntm.internal", 0x4711, letters, &w);
 	assert_int_equal(writer_finish(&w, &size), OK);
+	asked = (struct blob){question, size};
+	assert_memory_equal(question + 13, "_nTM", 4);
 	size = coordinator_answer_dns(two.c, two.now, question, size, false, bytes, sizeof bytes);
-	assert_int_equal(zone_answer_decode(bytes, size, "two.ntm.internal", 0x4711, &record), OK);
+	assert_int_equal(zone_answer_decode(bytes, size, asked, "two.ntm.internal", &record, &ttl_s), OK);
+	assert_int_equal(ttl_s, 60);
 	authority_pin(one.authority.public, pin);
 	assert_memory_equal(record.pin, pin, sizeof pin);
 	assert_memory_equal(record.static_key, two.config.static_keys.public, KEY_SIZE);
 	assert_int_equal(record.addresses.count, 1);
 	assert_true(addr_equal(&record.addresses.list[0], &two.address));
 	/* Not what was asked for. */
-	assert_int_equal(zone_answer_decode(bytes, size, "two.ntm.internal", 0x4712, &record), ERR_UNKNOWN);
-	assert_int_equal(zone_answer_decode(bytes, size, "one.ntm.internal", 0x4711, &record), ERR_UNKNOWN);
 	for (size_t cut = 0; cut < size - DNS_OPT_SIZE; cut++)
-		assert_int_equal(zone_answer_decode(bytes, cut, "two.ntm.internal", 0x4711, &record), ERR_UNKNOWN);
+		assert_int_equal(zone_answer_decode(bytes, cut, asked, "two.ntm.internal", &record, &ttl_s),
+				 ERR_UNKNOWN);
+	for (size_t at = 0; at < 2 + asked.size - DNS_OPT_SIZE; at++) {
+		if (at >= 4 && at < 12)
+			continue;
+		bytes[at] ^= 0x20; /* another id, other flags, other letters */
+		assert_int_equal(zone_answer_decode(bytes, size, asked, "two.ntm.internal", &record, &ttl_s),
+				 at == 2 || at == 3 ? OK : ERR_UNKNOWN);
+		bytes[at] ^= 0x20;
+	}
+	/* There is none: not the coordinator's zone. */
+	w = writer_over(question, sizeof question);
+	zone_question_encode("b.two.ntm.internal", 1, letters, &w);
+	asked.size = w.at;
+	size = coordinator_answer_dns(two.c, two.now, question, asked.size, false, bytes, sizeof bytes);
+	assert_int_equal(zone_answer_decode(bytes, size, asked, "b.two.ntm.internal", &record, &ttl_s), ERR_DENIED);
+	bytes[3] = (uint8_t)((bytes[3] & 0xf0) | DNS_SERVFAIL);
+	assert_int_equal(zone_answer_decode(bytes, size, asked, "b.two.ntm.internal", &record, &ttl_s), ERR_UNKNOWN);
 	/* A referral. */
 	ask(&one, "b.two.ntm.internal", DNS_A, &answer);
 	assert_int_equal(answer.rcode, DNS_NOERROR);

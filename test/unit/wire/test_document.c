@@ -269,6 +269,12 @@ static void test_longest_documents_fit(void **state)
 		longest_name(m.relays[i].name, NAME_MAX_SIZE);
 		m.relays[i].addresses = longest_addresses();
 	}
+	m.trusted_count = TRUSTED_MAX;
+	for (int i = 0; i < TRUSTED_MAX; i++) {
+		longest_name(m.trusted[i].zone, ZONE_MAX_SIZE);
+		m.trusted[i].pool4 = m.coordinators[0].pool4;
+		m.trusted[i].pool6 = m.coordinators[0].pool6;
+	}
 	w = writer_over(bytes, sizeof bytes);
 	network_encode(&m, &w);
 	assert_true(written(&w) <= NETWORK_MAX_SIZE);
