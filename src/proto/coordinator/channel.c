@@ -8,7 +8,7 @@
 #include "crypto/hash.h"
 #include "proto/coordinator/echo.h"
 #include "proto/coordinator/permission.h"
-#include "proto/coordinator/state.h"
+#include "proto/coordinator/realm.h"
 
 /* A member's control messages: enough for a restart with all peers, then a steady trickle. */
 static const struct bucket_rate request_rate = {.per_s = 50, .burst = 2 * PAIRS_PER_MEMBER};
@@ -304,27 +304,25 @@ static enum err input_response(struct coordinator *c, struct channel *channel, u
 	return place_answered(c, channel, response.challenge);
 }
 
-/* A piece of the network document: much for little, so only where the node has shown that it receives. */
+/* A piece of our network document, or of a trusted network's: much for little, so only where the node has shown that it
+ * receives. */
 static enum err input_network(struct coordinator *c, struct channel *channel, uint32_t transaction, struct reader *body)
 {
 	uint8_t bytes[CONTROL_MAX];
 	struct writer w = writer_over(bytes, sizeof bytes);
 	struct network_request request;
 	struct network_response response;
-	size_t left;
+	const struct realm *realm;
 	enum err err = network_request_decode(body, &request);
 
 	if (err)
 		return err;
-	if (!channel->place.is_proven || request.offset >= c->network_size)
+	realm = request.zone[0] ? realm_find(c, request.zone) : NULL;
+	if (!channel->place.is_proven || (request.zone[0] && !realm))
 		return ERR_STATE;
-	left = c->network_size - request.offset;
-	response = (struct network_response){
-		.epoch = c->network->epoch,
-		.offset = request.offset,
-		.size = (uint16_t)c->network_size,
-		.data = {c->network_bytes + request.offset, left < NETWORK_PART_MAX ? left : NETWORK_PART_MAX},
-	};
+	if (realm ? !network_part_cut(realm->network, realm->bytes, realm->size, request.offset, &response)
+		  : !network_part_cut(c->network, c->network_bytes, c->network_size, request.offset, &response))
+		return ERR_STATE; /* it may come: the node asks again */
 	message_header_encode(MESSAGE_NETWORK_RESPONSE, transaction, &w);
 	network_response_encode(&response, &w);
 	channel_send(c, channel, &w, true);

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "crypto/hash.h"
 #include "proto/coordinator/echo.h"
-#include "proto/coordinator/foreign.h"
+#include "proto/coordinator/realm.h"
 
 /* Time enters once per call and never goes back. */
 static void enter(struct coordinator *c, struct time_us now)
@@ -140,6 +140,7 @@ void coordinator_destroy(struct coordinator *c)
 	for (uint32_t i = 0; i < c->counters.nodes; i++)
 		member_destroy(c->members[i]);
 	foreign_destroy_all(c);
+	realm_destroy_all(c);
 	mem_free(c->members);
 	map_finish(&c->by_id);
 	map_finish(&c->by_name);

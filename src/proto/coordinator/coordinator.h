@@ -23,6 +23,7 @@
 #include "proto/session/env.h"
 #include "wire/credential.h"
 #include "wire/relay_report.h"
+#include "wire/zone_record.h"
 
 struct coordinator;
 
@@ -46,6 +47,8 @@ enum coordinator_event_type {
 	COORDINATOR_LINK_DOWN,
 	COORDINATOR_NODE_PROVED,   /* it has shown that it receives at observed */
 	COORDINATOR_RELAY_CHANGED, /* node and peer get another relay; reason: enum relay_cause */
+	COORDINATOR_REALM_TAKEN,   /* fqdn: a zone of another network whose coordinator has proved itself */
+	COORDINATOR_REALM_REFUSED, /* ... or could not: reason */
 };
 
 /* Pointers are borrowed for the call. Only authenticated facts are events, so that strangers cannot fill a log. */
@@ -76,6 +79,7 @@ struct coordinator_config {
 	uint64_t wall_s;	    /* network time (seconds since 1970) at `now` of coordinator_create */
 	uint32_t nodes_max;	    /* 0: COORDINATOR_NODES_DEFAULT */
 	struct aead_provider *aead; /* borrowed; outlives the machine. NULL: the machine makes its own */
+	bool has_resolver;	    /* the driver answers coordinator_next_lookup */
 };
 
 struct coordinator *coordinator_create(const struct coordinator_config *config, const struct coordinator_env *env,
@@ -106,6 +110,14 @@ bool coordinator_next_datagram(struct coordinator *coordinator, struct datagram 
 bool coordinator_next_record(struct coordinator *coordinator, struct record *ret);
 struct time_us coordinator_next_deadline(const struct coordinator *coordinator);
 
+enum zone_lookup { ZONE_FOUND, ZONE_ABSENT, ZONE_SILENT };
+
+/* A zone of a trusted network, whose record DNS is to be asked for; each is answered by coordinator_input_zone. */
+bool coordinator_next_lookup(struct coordinator *coordinator, char ret_zone[ZONE_MAX_SIZE + 1]);
+/* record: when it was found; borrowed. */
+void coordinator_input_zone(struct coordinator *coordinator, struct time_us now, const char *zone,
+			    enum zone_lookup outcome, const struct zone_record *record, uint32_t ttl_s);
+
 /* Authoritative answer to a DNS query (without TCP's length prefix). 0: nothing may be answered. */
 size_t coordinator_answer_dns(struct coordinator *coordinator, struct time_us now, const uint8_t *query, size_t size,
 			      bool is_tcp, uint8_t *ret_answer, size_t capacity);
@@ -124,6 +136,7 @@ struct coordinator_counters {
 	uint64_t links_begun, links_answered;
 	uint64_t relay_choices, relay_changes[RELAY_CAUSES]; /* of tunnels */
 	uint64_t relay_reports, relay_complaints, relay_probes;
+	uint64_t lookups;	 /* zones that DNS was asked for */
 	uint64_t network_doubts; /* signs that our network document is out of date: the driver should fetch it */
 	uint32_t nodes, online, pending, tunnels;
 	uint32_t relays_silent;			/* now */

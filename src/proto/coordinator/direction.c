@@ -136,8 +136,11 @@ enum err direction_input(struct coordinator *c, struct channel *channel, uint32_
 		reason = find_target(c, asker, &request, &target);
 	else
 		c->counters.limited_requests++;
-	if (reason == REASON_UNKNOWN_NAME && inquiry_begin(c, asker, transaction, &request))
-		return OK; /* another zone's */
+	if (reason == REASON_UNKNOWN_NAME) {
+		reason = inquiry_begin(c, asker, transaction, &request);
+		if (reason == REASON_NONE)
+			return OK; /* another zone's */
+	}
 	if (reason != REASON_NONE) {
 		direction_refuse(c, channel, transaction, &request, reason, true);
 		if (reason != REASON_BUSY)

@@ -8,12 +8,14 @@
 
 #include "base/mem.h"
 #include "crypto/hash.h"
+#include "proto/coordinator/realm.h"
 
-/* By static key. */
+/* By static key; those of other networks that DNS has not found yet have none. */
 struct foreign *foreign_find_key(const struct coordinator *c, const uint8_t static_key[KEY_SIZE])
 {
 	for (uint32_t i = 0; i < c->foreign_count; i++)
-		if (memcmp(c->foreigns[i]->entry.static_key, static_key, KEY_SIZE) == 0)
+		if ((!c->foreigns[i]->realm || c->foreigns[i]->state == DIRECTORY_FOUND) &&
+		    memcmp(c->foreigns[i]->entry.static_key, static_key, KEY_SIZE) == 0)
 			return c->foreigns[i];
 	return NULL;
 }
@@ -29,13 +31,22 @@ struct foreign *foreign_find_zone(const struct coordinator *c, const char *fqdn)
 	return NULL;
 }
 
-static void destroy(struct coordinator *c, struct foreign *f)
+/* See foreign.h. */
+void foreign_hang_up(struct coordinator *c, struct foreign *f)
 {
 	foreign_set_up(c, f, false);
+	realm_forget_from(f);
 	visitor_forget_all(c, f);
 	foreign_end_session(&f->own);
 	foreign_end_session(&f->theirs);
 	foreign_end_pending(&f->pending);
+	f->is_trying = false;
+	memset(&f->requests, 0, sizeof f->requests);
+}
+
+static void destroy(struct coordinator *c, struct foreign *f)
+{
+	foreign_hang_up(c, f);
 	wipe(f, sizeof *f);
 	mem_free(f);
 }
@@ -45,6 +56,16 @@ void foreign_destroy_all(struct coordinator *c)
 {
 	while (c->foreign_count)
 		destroy(c, c->foreigns[--c->foreign_count]);
+}
+
+/* See foreign.h. */
+void foreign_forget(struct coordinator *c, uint32_t index)
+{
+	struct foreign *f = c->foreigns[index];
+
+	inquiry_refuse_to(c, f, REASON_OFFLINE);
+	c->foreigns[index] = c->foreigns[--c->foreign_count];
+	destroy(c, f);
 }
 
 static void enter(struct coordinator *c, const struct coordinator_entry *entry)
@@ -63,24 +84,19 @@ static void enter(struct coordinator *c, const struct coordinator_entry *entry)
 	f->is_listed = true;
 }
 
-/* The document is the only one to say who may link. */
+/* The document is the only one to say who may link, of our network, and which other networks may. */
 void foreign_set_network(struct coordinator *c)
 {
+	realm_set_network(c);
 	for (uint32_t i = 0; i < c->foreign_count; i++)
-		c->foreigns[i]->is_listed = false;
+		c->foreigns[i]->is_listed = c->foreigns[i]->realm != NULL;
 	for (uint8_t i = 0; i < c->network->coordinator_count; i++)
 		enter(c, &c->network->coordinators[i]);
-	for (uint32_t i = 0; i < c->foreign_count;) {
-		struct foreign *f = c->foreigns[i];
-
-		if (f->is_listed) {
+	for (uint32_t i = 0; i < c->foreign_count;)
+		if (c->foreigns[i]->is_listed)
 			i++;
-			continue;
-		}
-		inquiry_forget_to(c, f);
-		c->foreigns[i] = c->foreigns[--c->foreign_count];
-		destroy(c, f);
-	}
+		else
+			foreign_forget(c, i);
 	c->counters.coordinators = c->foreign_count;
 }
 
@@ -122,9 +138,16 @@ enum err foreign_input(struct coordinator *c, const struct route *route, const s
 /* Everything that is due. */
 void foreign_input_time(struct coordinator *c)
 {
-	for (uint32_t i = 0; i < c->foreign_count; i++)
-		if (time_reached(c->now, foreign_deadline_of(c->foreigns[i])))
-			foreign_run(c, c->foreigns[i]);
+	for (uint32_t i = 0; i < c->foreign_count;) {
+		struct foreign *f = c->foreigns[i];
+		bool is_due = time_reached(c->now, foreign_deadline_of(f));
+
+		if (is_due && directory_run(c, f))
+			continue; /* another one is at its place now */
+		if (is_due)
+			foreign_run(c, f);
+		i++;
+	}
 }
 
 /* The earliest of all. */

@@ -40,8 +40,17 @@ struct link_pending {
 	uint8_t answer[MESSAGE_MAX];
 };
 
+/* What is known of where another network's coordinator is. */
+enum directory_state { DIRECTORY_WANTED, DIRECTORY_ASKED, DIRECTORY_FOUND, DIRECTORY_REFUSED };
+
 struct foreign {
 	struct coordinator_entry entry;	 /* zone, keys, pools, addresses, as its network document has them */
+	/* Of another network: see realm.h. */
+	struct realm *realm; /* NULL: of ours */
+	enum directory_state state;
+	uint8_t refusal; /* why, while it is refused */
+	bool is_proved;	 /* its network's document names it: until then nothing but that is spoken of */
+	struct time_us state_until, needed;
 	bool is_listed;			 /* in the network document that is being taken */
 	bool is_up;			 /* it answers */
 	struct link_session own, theirs; /* began here, began there */
@@ -77,6 +86,10 @@ struct inquiry {
 /* foreign.c */
 struct foreign *foreign_find_key(const struct coordinator *c, const uint8_t static_key[KEY_SIZE]);
 struct foreign *foreign_find_zone(const struct coordinator *c, const char *fqdn);
+/* Out of the table, with all that hangs on it. */
+void foreign_forget(struct coordinator *c, uint32_t index);
+/* Its sessions end, and its nodes' tunnels are not our affair any more. */
+void foreign_hang_up(struct coordinator *c, struct foreign *f);
 /* Whoever the network document lists is linked; whoever it does not list any more is forgotten. */
 void foreign_set_network(struct coordinator *c);
 void foreign_destroy_all(struct coordinator *c);
@@ -113,8 +126,10 @@ void foreign_end_session(struct link_session *s);
 void foreign_set_up(struct coordinator *c, struct foreign *f, bool is_up);
 /* Both ends have the keys: what waits for the link goes out now. */
 void foreign_confirmed(struct coordinator *c, struct foreign *f, struct link_session *s, const struct route *route);
-/* Seals and queues; false when there is no session. */
+/* Seals and queues; false when there is no session, or it has not proved itself. */
 bool foreign_send(struct coordinator *c, struct foreign *f, const struct writer *message);
+/* An answer, where the question came from; also to one that has not proved itself. */
+void foreign_reply(struct coordinator *c, struct foreign *f, const struct writer *message);
 void foreign_send_on(struct coordinator *c, struct link_session *s, const uint8_t *plaintext, size_t size);
 /* Somebody needs it: tries now, and finds out whether the other one is still there. */
 void foreign_hasten(struct coordinator *c, struct foreign *f);
@@ -122,12 +137,12 @@ void foreign_run(struct coordinator *c, struct foreign *f);
 struct time_us foreign_deadline_of(const struct foreign *f);
 
 /* inquiry.c */
-/* True when it is, or already was, asked elsewhere; false when there is nobody to ask. */
-bool inquiry_begin(struct coordinator *c, struct member *asker, uint32_t transaction,
-		   const struct direction_request *wanted);
+/* REASON_NONE when it is, or already was, asked elsewhere; else why there is nobody to ask. */
+uint8_t inquiry_begin(struct coordinator *c, struct member *asker, uint32_t transaction,
+		      const struct direction_request *wanted);
 void inquiry_forget_all(struct coordinator *c, struct member *asker);
-/* Those to a coordinator that is no more. */
-void inquiry_forget_to(struct coordinator *c, const struct foreign *f);
+/* Those to a coordinator that is no more, or not to be asked. */
+void inquiry_refuse_to(struct coordinator *c, const struct foreign *f, uint8_t reason);
 /* The link has come up: what waits goes out now. */
 void inquiry_resend(struct coordinator *c, const struct foreign *f);
 void inquiry_input_time(struct coordinator *c);

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "crypto/hash.h"
-#include "proto/coordinator/foreign.h"
+#include "proto/coordinator/realm.h"
 
 enum { EPHEMERAL_AT = HEADER_SIZE, PAD_LINK_TO = 64 };
 
@@ -34,6 +34,8 @@ static void begin(struct coordinator *c, struct foreign *f)
 	};
 	size_t size = 0;
 
+	if (f->realm) /* it has to ask DNS who we are */
+		memcpy(request.zone, c->config.zone, sizeof request.zone);
 	message_header_encode(MESSAGE_LINK_REQUEST, coordinator_random_u32(c), &w);
 	link_request_encode(&request, &w);
 	random_fill(&c->env.random, seed, sizeof seed);
@@ -89,7 +91,7 @@ enum err foreign_input_answer(struct coordinator *c, struct foreign *f, const st
 	if (err == OK)
 		err = link_response_decode(&r, &response);
 	if (err == OK) {
-		c->counters.network_doubts += response.network_epoch > network_epoch(c);
+		c->counters.network_doubts += !f->realm && response.network_epoch > network_epoch(c);
 		foreign_end_session(&f->own);
 		f->own.path_id = path_id;
 		f->own.session = session_create(c->aead, SUITE_CHACHA20_POLY1305, true, path_id, &keys, c->now);
@@ -132,6 +134,22 @@ static enum err write_response(struct coordinator *c, struct handshake *handshak
 	return err;
 }
 
+/* Nobody that we know: it may have joined after our document was made, or be another network's. Then DNS has to say
+ * that its key is that zone's before it is answered: it asks again. */
+static void seek(struct coordinator *c, const struct link_request *request)
+{
+	uint8_t reason;
+	struct foreign *f;
+
+	if (!request->zone[0]) {
+		c->counters.network_doubts++;
+		return;
+	}
+	f = directory_obtain(c, request->zone, &reason);
+	if (f)
+		directory_refresh(c, f);
+}
+
 /* Whoever holds the key of a listed coordinator is answered; the others meet silence. */
 enum err foreign_accept(struct coordinator *c, struct handshake *handshake, uint32_t transaction, struct reader *body,
 			const struct route *route, const uint8_t *bytes, size_t size)
@@ -146,10 +164,11 @@ enum err foreign_accept(struct coordinator *c, struct handshake *handshake, uint
 	if (err || !f) {
 		c->counters.dropped_malformed += err != OK;
 		c->counters.dropped_unknown += err == OK;
-		c->counters.network_doubts += err == OK; /* it may have joined after our document was made */
+		if (err == OK)
+			seek(c, &request);
 		return err ? err : ERR_DENIED;
 	}
-	c->counters.network_doubts += request.network_epoch > network_epoch(c);
+	c->counters.network_doubts += !f->realm && request.network_epoch > network_epoch(c);
 	foreign_end_pending(pending);
 	err = write_response(c, handshake, transaction, route, pending, &keys);
 	if (err == OK && pending->answer_size > size)

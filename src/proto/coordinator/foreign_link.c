@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "crypto/hash.h"
-#include "proto/coordinator/foreign.h"
+#include "proto/coordinator/realm.h"
 
 /* For logs, metrics and tests. */
 static void tell(struct coordinator *c, const struct foreign *f, enum coordinator_event_type type)
@@ -63,13 +63,22 @@ void foreign_send_on(struct coordinator *c, struct link_session *s, const uint8_
 /* See foreign.h. */
 bool foreign_send(struct coordinator *c, struct foreign *f, const struct writer *message)
 {
-	struct link_session *s = foreign_session(c, f);
+	struct link_session *s = f->realm && !f->is_proved ? NULL : foreign_session(c, f);
 	size_t size;
 
 	if (!s || writer_finish(message, &size) != OK)
 		return false;
 	foreign_send_on(c, s, message->data, size);
 	return true;
+}
+
+/* See foreign.h. */
+void foreign_reply(struct coordinator *c, struct foreign *f, const struct writer *message)
+{
+	size_t size;
+
+	if (writer_finish(message, &size) == OK)
+		foreign_send_on(c, f->heard_on, message->data, size);
 }
 
 /* Asks whether the other one is there, and keeps NATs and firewalls between us open. */
@@ -101,7 +110,8 @@ void foreign_hasten(struct coordinator *c, struct foreign *f)
 	if (f->is_up) {
 		if (!is_asking(f) && time_since(c->now, f->heard) > REQUEST_RETRY_US)
 			keep_alive(c, f);
-	} else if (time_since(f->next_try, c->now) > HANDSHAKE_RETRY_MAX_US) {
+	} else if ((!f->realm || f->state == DIRECTORY_FOUND) &&
+		   time_since(f->next_try, c->now) > HANDSHAKE_RETRY_MAX_US) {
 		f->interval_us = HANDSHAKE_RETRY_US;
 		f->next_try = c->now;
 	}
@@ -136,6 +146,8 @@ void foreign_confirmed(struct coordinator *c, struct foreign *f, struct link_ses
 	admission_prove(&c->admission, &route->remote.ip, c->now);
 	foreign_set_up(c, f, true);
 	keep_alive(c, f);
+	realm_forget_from(f); /* what was asked for under the session before is not answered any more */
+	realm_fetch(c, f);
 	send_requests(c, f);
 	inquiry_resend(c, f);
 	for (struct member *visitor = f->visitors; visitor; visitor = visitor->home_next)
@@ -213,6 +225,8 @@ struct time_us foreign_deadline_of(const struct foreign *f)
 {
 	struct time_us at = f->pending.link.session ? f->pending.until : TIME_NEVER;
 
+	if (f->realm && f->state != DIRECTORY_FOUND)
+		at = time_min(at, f->state_until);
 	if (!f->is_up)
 		return time_min(at, f->next_try);
 	at = time_min(at, time_min(f->next_keepalive, request_deadline(&f->requests)));

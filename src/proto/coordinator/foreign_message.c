@@ -1,7 +1,7 @@
 /* foreign_message.c: what another zone's coordinator says on its link. */
 #include "crypto/hash.h"
-#include "proto/coordinator/foreign.h"
 #include "proto/coordinator/permission.h"
+#include "proto/coordinator/realm.h"
 
 static const struct bucket_rate foreign_rate = {.per_s = 500, .burst = 2000};
 
@@ -11,7 +11,8 @@ static enum err input_keep_alive(struct coordinator *c, struct foreign *f, uint3
 	uint8_t bytes[CONTROL_MAX];
 	struct writer w = writer_over(bytes, sizeof bytes);
 	struct update_response response = {.observed = f->heard_on->route.remote,
-					   .network_time_s = coordinator_wall_s(c)};
+					   .network_time_s = coordinator_wall_s(c),
+					   .network_epoch = c->network ? c->network->epoch : 0};
 	size_t size;
 	enum err err;
 
@@ -27,9 +28,16 @@ static enum err input_keep_alive(struct coordinator *c, struct foreign *f, uint3
 static enum err input_keep_alive_answer(struct coordinator *c, struct foreign *f, uint32_t transaction,
 					struct reader *body)
 {
-	(void)c;
-	(void)body;
-	return request_done(&f->requests, transaction, NULL) ? OK : ERR_UNKNOWN;
+	struct update_response response;
+	enum err err = update_response_decode(body, &response);
+
+	if (err)
+		return err;
+	if (!request_done(&f->requests, transaction, NULL))
+		return ERR_UNKNOWN;
+	if (f->realm && (!f->is_proved || !f->realm->network || response.network_epoch > f->realm->network->epoch))
+		realm_fetch(c, f);
+	return OK;
 }
 
 /* Of the session that they began. */
@@ -95,6 +103,8 @@ static const struct handler handlers[] = {
 	{{MESSAGE_KEEP_ALIVE_ANSWER, false}, input_keep_alive_answer},
 	{{MESSAGE_NODE_INFORMATION_REQUEST, true}, inquiry_input_request},
 	{{MESSAGE_NODE_INFORMATION_RESPONSE, false}, inquiry_input_response},
+	{{MESSAGE_NETWORK_REQUEST, true}, realm_input_request},
+	{{MESSAGE_NETWORK_RESPONSE, false}, realm_input_response},
 	{{MESSAGE_ROUTE_UPDATE, true}, inquiry_input_update},
 	{{MESSAGE_ACK, false}, inquiry_input_ack},
 	{{MESSAGE_RELAY_REPORT, true}, relays_input_foreign_report},
@@ -105,13 +115,28 @@ static const struct handler handlers[] = {
 static const struct permissions allowed = {handlers, sizeof handlers / sizeof handlers[0], sizeof handlers[0],
 					   &foreign_rate};
 
+/* And one of another network, before that network's document names it. */
+static const struct handler unproved_handlers[] = {
+	{{MESSAGE_KEEP_ALIVE, true}, input_keep_alive},
+	{{MESSAGE_KEEP_ALIVE_ANSWER, false}, input_keep_alive_answer},
+	{{MESSAGE_NETWORK_REQUEST, true}, realm_input_request},
+	{{MESSAGE_NETWORK_RESPONSE, false}, realm_input_response},
+	{{MESSAGE_REKEY_REQUEST, true}, input_rekey},
+	{{MESSAGE_REKEY_RESPONSE, false}, input_rekey_answer},
+	{{MESSAGE_CLOSE, false}, input_close},
+};
+static const struct permissions allowed_unproved = {unproved_handlers,
+						    sizeof unproved_handlers / sizeof unproved_handlers[0],
+						    sizeof unproved_handlers[0], &foreign_rate};
+
 /* One authenticated message. */
 static enum err dispatch(struct coordinator *c, struct foreign *f, const uint8_t *bytes, size_t size)
 {
 	struct reader r = reader_over(bytes, size);
 	struct message_header header;
 	const void *row;
-	enum err err = permission_find(c, &allowed, &f->budget, &r, &header, &row);
+	const struct permissions *permissions = f->realm && !f->is_proved ? &allowed_unproved : &allowed;
+	enum err err = permission_find(c, permissions, &f->budget, &r, &header, &row);
 
 	if (err == ERR_FULL)
 		return err;

@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "crypto/hash.h"
-#include "proto/coordinator/foreign.h"
+#include "proto/coordinator/realm.h"
 
 /* --- asked by us --- */
 
@@ -58,7 +58,7 @@ static void end_refused(struct coordinator *c, struct inquiry *inquiry, uint8_t 
 }
 
 /* See foreign.h. */
-void inquiry_forget_to(struct coordinator *c, const struct foreign *f)
+void inquiry_refuse_to(struct coordinator *c, const struct foreign *f, uint8_t reason)
 {
 	for (int level = 0; level < DELIVERY_TRIES; level++) {
 		struct delay *next = c->inquiries[level].head.next;
@@ -68,7 +68,7 @@ void inquiry_forget_to(struct coordinator *c, const struct foreign *f)
 
 			next = next->next;
 			if (inquiry->to == f)
-				end_refused(c, inquiry, REASON_OFFLINE);
+				end_refused(c, inquiry, reason);
 		}
 	}
 }
@@ -218,26 +218,17 @@ static unsigned ask_by_address(struct coordinator *c, struct member *asker, uint
 	unsigned asked = 0;
 
 	for (uint32_t i = 0; i < c->foreign_count; i++) {
-		const struct coordinator_entry *entry = &c->foreigns[i]->entry;
-		const struct prefix *pool = wanted->ip.family == 4 ? &entry->pool4 : &entry->pool6;
+		const struct foreign *f = c->foreigns[i];
+		const struct prefix *pool = wanted->ip.family == 4 ? &f->entry.pool4 : &f->entry.pool6;
 
-		if (pool->ip.family && prefix_contains(pool, &wanted->ip))
+		if ((!f->realm || f->is_proved) && pool->ip.family && prefix_contains(pool, &wanted->ip))
 			asked += ask(c, c->foreigns[i], asker, transaction, wanted);
 	}
 	return asked;
 }
 
-/* Each coordinator that is asked gets a PathID and a key of its own: whoever does not have the node learns nothing that
- * serves for its tunnel. */
-bool inquiry_begin(struct coordinator *c, struct member *asker, uint32_t transaction,
-		   const struct direction_request *wanted)
+static void make_room(struct coordinator *c, struct member *asker)
 {
-	struct foreign *f = wanted->name[0] ? foreign_find_zone(c, wanted->name) : NULL;
-
-	if (is_answered(c, asker, transaction, wanted)) {
-		c->counters.directions_repeated++;
-		return true;
-	}
 	while (asker->inquiry_count >= INQUIRIES_PER_MEMBER) {
 		struct inquiry *oldest = asker->inquiries;
 
@@ -245,9 +236,40 @@ bool inquiry_begin(struct coordinator *c, struct member *asker, uint32_t transac
 			oldest = oldest->next;
 		destroy(c, oldest);
 	}
+}
+
+/* Of our network, or of one that it trusts. */
+static uint8_t ask_by_name(struct coordinator *c, struct member *asker, uint32_t transaction,
+			   const struct direction_request *wanted)
+{
+	const char *dot = strchr(wanted->name, '.');
+	struct foreign *f = foreign_find_zone(c, wanted->name);
+	uint8_t reason = REASON_NONE;
+
+	if (!dot || strlen(dot + 1) > ZONE_MAX_SIZE || strcmp(dot + 1, c->config.zone) == 0)
+		return REASON_UNKNOWN_NAME;
+	if (!f || f->realm)
+		f = directory_obtain(c, dot + 1, &reason);
+	if (!f)
+		return reason;
+	if (!ask(c, f, asker, transaction, wanted))
+		return REASON_BUSY;
+	return REASON_NONE;
+}
+
+/* Each coordinator that is asked gets a PathID and a key of its own: whoever does not have the node learns nothing that
+ * serves for its tunnel. */
+uint8_t inquiry_begin(struct coordinator *c, struct member *asker, uint32_t transaction,
+		      const struct direction_request *wanted)
+{
+	if (is_answered(c, asker, transaction, wanted)) {
+		c->counters.directions_repeated++;
+		return REASON_NONE;
+	}
+	make_room(c, asker);
 	if (wanted->name[0])
-		return f && ask(c, f, asker, transaction, wanted);
-	return ask_by_address(c, asker, transaction, wanted) > 0;
+		return ask_by_name(c, asker, transaction, wanted);
+	return ask_by_address(c, asker, transaction, wanted) > 0 ? REASON_NONE : REASON_UNKNOWN_NAME;
 }
 
 /* See foreign.h. */
@@ -278,6 +300,7 @@ void inquiry_input_time(struct coordinator *c)
 			delay_start(&c->inquiries[inquiry->tries++], &inquiry->repeat, c->now);
 			send_request(c, inquiry);
 			foreign_hasten(c, inquiry->to);
+			directory_refresh(c, inquiry->to);
 		}
 }
 
@@ -446,10 +469,12 @@ static uint32_t tag_by_name(const struct coordinator *c, const char *name)
 	return 0;
 }
 
-/* A relay that another coordinator granted. */
-static void take_grant(const struct coordinator *c, const struct relay_grant *grant, const uint8_t leg_key[KEY_SIZE],
-		       uint8_t cause, struct direction *direction)
+/* A relay that another coordinator granted. Names of another network's relays say nothing about ours. */
+static void take_grant(const struct coordinator *c, const struct foreign *f, const struct relay_grant *grant,
+		       const uint8_t leg_key[KEY_SIZE], uint8_t cause, struct direction *direction)
 {
+	if (f->realm && !realm_has_relay(f->realm, grant))
+		return;
 	direction->has_relay = true;
 	memcpy(direction->leg_keys[0], grant->leg_key, KEY_SIZE);
 	memcpy(direction->leg_keys[1], leg_key, KEY_SIZE);
@@ -457,17 +482,18 @@ static void take_grant(const struct coordinator *c, const struct relay_grant *gr
 	direction->ticket_size = (uint16_t)grant->ticket.size;
 	memcpy(direction->relay.name, grant->name, sizeof direction->relay.name);
 	direction->relay.addresses = grant->addresses;
-	direction->relay_tag = tag_by_name(c, grant->name);
+	direction->relay_tag = f->realm ? 0 : tag_by_name(c, grant->name);
 	direction->relay_cause = cause;
 }
 
-static struct direction *direction_of(const struct coordinator *c, const struct node_information_request *m)
+static struct direction *direction_of(const struct coordinator *c, const struct foreign *f,
+				      const struct node_information_request *m)
 {
 	struct direction *direction = mem_alloc(1, sizeof *direction);
 
 	memcpy(direction->temp_key, m->temp_key, KEY_SIZE);
 	if (m->has_relay)
-		take_grant(c, &m->relay, m->leg_key, m->relay_cause, direction);
+		take_grant(c, f, &m->relay, m->leg_key, m->relay_cause, direction);
 	return direction;
 }
 
@@ -502,7 +528,7 @@ static struct pair *make_pair(struct coordinator *c, struct foreign *f, const st
 	place(visitor, m->move_epoch, &m->observed, &m->candidates);
 	visitor->features = m->features;
 	visitor->sight = m->sight;
-	direction = direction_of(c, m);
+	direction = direction_of(c, f, m);
 	pair = pair_install(c, target, visitor, m->path_id, suite, direction);
 	if (!pair)
 		direction_forget(direction);
@@ -570,16 +596,18 @@ static void acknowledge(struct coordinator *c, struct foreign *f, uint32_t trans
 }
 
 /* The coordinator that directed the tunnel gives it another relay. The same one again is a repetition. */
-static void take_relay(struct coordinator *c, struct pair *pair, const struct route_update *m)
+static void take_relay(struct coordinator *c, const struct foreign *f, struct pair *pair, const struct route_update *m)
 {
 	struct direction *grant = pair->relay.grant;
 
+	if (f->realm && !realm_has_relay(f->realm, &m->relay))
+		return;
 	if (grant && grant->ticket_size == m->relay.ticket.size &&
 	    memcmp(grant->ticket, m->relay.ticket.data, grant->ticket_size) == 0)
 		return;
 	relays_forget_grant(pair);
 	grant = mem_alloc(1, sizeof *grant);
-	take_grant(c, &m->relay, m->leg_key, m->relay_cause, grant);
+	take_grant(c, f, &m->relay, m->leg_key, m->relay_cause, grant);
 	pair->relay = (struct pair_relay){
 		.tag = grant->relay_tag, .cause = grant->relay_cause, .since = c->now, .grant = grant};
 	delay_start(&c->relays.grants, &pair->relay.grant_age, c->now);
@@ -611,7 +639,7 @@ enum err inquiry_input_update(struct coordinator *c, struct foreign *f, uint32_t
 	place(visitor, m.move_epoch, &m.observed, &m.candidates);
 	visitor->sight = m.sight;
 	if (m.has_relay && m.has_leg_key && !pair->is_asked)
-		take_relay(c, pair, &m);
+		take_relay(c, f, pair, &m);
 	visitor->is_revoked = m.reason == REASON_REVOKED;
 	pair_deliver(c, &pair->ends[end == &pair->ends[0]], DELIVER_UPDATE, coordinator_random_u32(c));
 	relays_judge(c, pair);

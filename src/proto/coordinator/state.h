@@ -197,6 +197,7 @@ struct coordinator {
 	uint8_t network_bytes[NETWORK_MAX_SIZE]; /* encoded, for nodes whose own is older */
 	struct foreign *foreigns[FOREIGN_MAX];
 	uint32_t foreign_count;
+	struct realms *realms;			      /* realm.h */
 	struct map by_visitor, by_tunnel, by_inquiry; /* visitors; their pairs by PathID; inquiries by transaction */
 	struct delay_queue inquiries[DELIVERY_TRIES];
 	struct relays relays;

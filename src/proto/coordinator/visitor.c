@@ -4,7 +4,8 @@
 
 #include "base/mem.h"
 #include "crypto/hash.h"
-#include "proto/coordinator/foreign.h"
+#include "proto/coordinator/realm.h"
+#include "proto/session/abroad.h"
 
 /* Strangers choose NodeIDs. */
 static uint64_t visitor_key(const struct coordinator *c, const struct node_id *id)
@@ -20,16 +21,44 @@ struct member *visitor_find(const struct coordinator *c, const struct node_id *i
 	return visitor && node_id_equal(&visitor->id, id) ? visitor : NULL;
 }
 
-/* The coordinator's word counts for nothing but where the node is: its documents are judged (T30). */
-uint8_t visitor_judge(const struct coordinator *c, const struct foreign *f, struct blob encoded_certificate,
-		      struct blob encoded_lease, struct certificate *ret_certificate, struct lease *ret_lease)
+/* By their own network's document and key. An identity that is known from elsewhere is not theirs to give: tables are
+ * by identity, and whoever is trusted for one network must not reach into another's. */
+static uint8_t judge_abroad(const struct coordinator *c, const struct foreign *f, struct blob encoded_certificate,
+			    struct blob encoded_lease, struct certificate *ret_certificate, struct lease *ret_lease)
+{
+	const struct realm *realm = f->realm;
+	const struct member *known;
+
+	if (!realm->network || abroad_judge(c->network, &realm->trusted, realm->network, encoded_certificate,
+					    encoded_lease, coordinator_wall_s(c), ret_certificate, ret_lease) != OK)
+		return REASON_BAD_CREDENTIAL;
+	known = visitor_find(c, &ret_certificate->id);
+	if (member_find(c, &ret_certificate->id) || (known && known->home->realm != realm))
+		return REASON_BAD_CREDENTIAL;
+	return REASON_NONE;
+}
+
+static uint8_t judge_member(const struct coordinator *c, struct blob encoded_certificate, struct blob encoded_lease,
+			    struct certificate *ret_certificate, struct lease *ret_lease)
 {
 	uint64_t now_s = coordinator_wall_s(c);
 
 	if (!c->network || certificate_judge(encoded_certificate, c->config.authority, now_s, ret_certificate) != OK ||
-	    !registration_name_fits(ret_certificate->fqdn, f->entry.zone))
+	    lease_judge(encoded_lease, c->network, &ret_certificate->id, now_s, ret_lease) != OK)
 		return REASON_BAD_CREDENTIAL;
-	if (lease_judge(encoded_lease, c->network, &ret_certificate->id, now_s, ret_lease) != OK ||
+	return REASON_NONE;
+}
+
+/* The coordinator's word counts for nothing but where the node is: its documents are judged (T30). */
+uint8_t visitor_judge(const struct coordinator *c, const struct foreign *f, struct blob encoded_certificate,
+		      struct blob encoded_lease, struct certificate *ret_certificate, struct lease *ret_lease)
+{
+	uint8_t reason = f->realm ? judge_abroad(c, f, encoded_certificate, encoded_lease, ret_certificate, ret_lease)
+				  : judge_member(c, encoded_certificate, encoded_lease, ret_certificate, ret_lease);
+
+	if (reason != REASON_NONE)
+		return reason;
+	if (!registration_name_fits(ret_certificate->fqdn, f->entry.zone) ||
 	    memcmp(ret_lease->coordinator_key, f->entry.sign_key, KEY_SIZE) != 0)
 		return REASON_BAD_CREDENTIAL;
 	return member_is_revoked(c, &ret_certificate->id) ? REASON_REVOKED : REASON_NONE;
@@ -63,6 +92,10 @@ struct member *visitor_enter(struct coordinator *c, struct foreign *f, const str
 
 	if (encoded_certificate.size > CERTIFICATE_MAX_SIZE || encoded_lease.size > LEASE_MAX_SIZE)
 		return NULL;
+	if (visitor && visitor->home->realm != f->realm) { /* our own network's word comes before a trusted one's */
+		pair_forget_all(c, visitor);
+		visitor = visitor_find(c, &certificate->id);
+	}
 	if (!visitor) {
 		if (map_get(&c->by_visitor, visitor_key(c, &certificate->id)))
 			return NULL; /* two identities with one 64-bit hash under a secret key */

@@ -218,7 +218,7 @@ static void test_refusals(void **state)
 		const char *name;
 		uint8_t reason;
 	} cases[] = {
-		{"nobody.ntm.internal", REASON_UNKNOWN_NAME}, {"b.elsewhere.internal", REASON_UNKNOWN_NAME},
+		{"nobody.ntm.internal", REASON_UNKNOWN_NAME}, {"b.elsewhere.internal", REASON_NOT_TRUSTED},
 		{"198.18.200.200", REASON_UNKNOWN_NAME},      {"a.ntm.internal", REASON_BAD_REQUEST},
 		{"c.ntm.internal", REASON_OFFLINE},
 	};

@@ -7,6 +7,9 @@
 
 #include <cmocka.h>
 
+#include "wire/dns.h"
+#include "wire/zone_record.h"
+
 /* splitmix64: the same run each time. */
 static void fill(void *ctx, void *bytes, size_t size)
 {
@@ -116,6 +119,77 @@ void world_join(struct world *a, struct world *b)
 	put_entry(a, a, 1);
 	put_entry(a, b, 2);
 	world_publish(a);
+}
+
+void world_publish_own(struct world *world)
+{
+	world->network.epoch++;
+	network_sign(&world->network, &world->authority);
+	coordinator_set_network(world->c, world->now, &world->network);
+	world_pump(world);
+}
+
+static void trust(struct world *world, const struct world *other)
+{
+	struct trusted_entry *entry = &world->network.trusted[world->network.trusted_count++];
+
+	memcpy(entry->zone, other->config.zone, sizeof entry->zone);
+	memcpy(entry->authority, other->authority.public, KEY_SIZE);
+	entry->pool4 = other->config.pool4;
+	entry->pool6 = other->config.pool6;
+}
+
+void world_befriend(struct world *a, struct world *b)
+{
+	struct world *both[] = {a, b};
+	uint8_t seed[KEY_SIZE];
+
+	world_join(a, b);
+	fill(b, seed, sizeof seed);
+	sign_keys_from_seed(seed, &b->authority);
+	memcpy(b->config.authority, b->authority.public, KEY_SIZE);
+	strcpy(b->config.zone, "partner.example");
+	assert_int_equal(prefix_parse("fd12:3456::/32", &b->config.pool6), OK);
+	for (int i = 0; i < 2; i++) {
+		both[i]->is_abroad = both[i]->config.has_resolver = true;
+		both[i]->network = (struct network){.version_floor = PROTOCOL_VERSION};
+		both[i]->between = 0;
+		coordinator_destroy(both[i]->c);
+		start(both[i]);
+		put_entry(both[i], both[i], (uint8_t)(1 + i));
+	}
+	trust(a, b);
+	trust(b, a);
+}
+
+/* As a resolver would that asks the other coordinator. */
+static void look_up(struct world *world)
+{
+	static const uint8_t letters[ZONE_CASE_SIZE];
+	uint8_t question[ZONE_QUESTION_MAX], answer[DNS_UDP_MAX];
+	char zone[ZONE_MAX_SIZE + 1];
+	struct zone_record record;
+
+	while (coordinator_next_lookup(world->c, zone)) {
+		struct writer w = writer_over(question, sizeof question);
+		uint32_t ttl_s = 60;
+		enum err err = OK;
+		size_t size;
+
+		world->lookups++;
+		if (world->is_dns_silent)
+			continue;
+		if (world->forged) {
+			coordinator_input_zone(world->c, world->now, zone, ZONE_FOUND, world->forged, ttl_s);
+			continue;
+		}
+		zone_question_encode(zone, 7, letters, &w);
+		size = coordinator_answer_dns(world->other->c, world->now, question, w.at, false, answer,
+					      sizeof answer);
+		err = zone_answer_decode(answer, size, (struct blob){question, w.at}, zone, &record, &ttl_s);
+		coordinator_input_zone(world->c, world->now, zone, err == OK ? ZONE_FOUND : ZONE_ABSENT, &record,
+				       ttl_s);
+	}
 }
 
 /* The network document is read again too. */
@@ -267,6 +341,8 @@ void world_pump(struct world *world)
 		store(world, &record);
 	if (!world->is_store_stuck)
 		coordinator_records_durable(world->c, world->now);
+	if (world->is_abroad)
+		look_up(world);
 	while (coordinator_next_datagram(world->c, &datagram)) {
 		world->sent_bytes += datagram.size;
 		receive(world, &datagram);

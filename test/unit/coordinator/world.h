@@ -77,6 +77,11 @@ struct world {
 	bool is_cut;	    /* what this one sends to the other is lost */
 	unsigned cut_first; /* so many of them are */
 	unsigned between;   /* datagrams sent to the other one */
+	/* Another network's, with an account server of its own. */
+	bool is_abroad;
+	bool is_dns_silent;		  /* DNS never answers */
+	const struct zone_record *forged; /* what DNS tells instead of what is */
+	unsigned lookups;
 	/* On the way to the other one, while is_holding. */
 	bool is_holding;
 	size_t held_count;
@@ -97,6 +102,11 @@ void world_pump(struct world *world);
 /* Two zones of one network: coordinators with different keys, zones and IPv4 pools. Before any node is made. b's pump
  * runs when a's does. */
 void world_join(struct world *a, struct world *b);
+/* Two networks, each with an account server of its own, that trust each other; DNS tells each of the other. Nothing is
+ * published yet. As world_join otherwise. */
+void world_befriend(struct world *a, struct world *b);
+/* Signs and gives out this network's own document. */
+void world_publish_own(struct world *world);
 /* What was held arrives; what it leads to is held again. */
 void world_release(struct world *world);
 /* The document that both have, signed again after a change of a->network. */
