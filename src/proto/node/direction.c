@@ -2,25 +2,77 @@
 #include <string.h>
 
 #include "proto/node/machine.h"
+#include "proto/session/abroad.h"
+
+/* Not judged yet: only to know by whom it has to be. NULL: by our own account server, also when it makes no sense. */
+static const struct trusted_entry *abroad_of(const struct node *node, struct blob encoded)
+{
+	struct reader r = reader_over(encoded.data, encoded.size);
+	struct certificate certificate;
+
+	return certificate_decode(&r, &certificate) == OK ? document_abroad(node, certificate.fqdn) : NULL;
+}
+
+/* A node of another network can be judged only by that network's document. */
+bool direction_is_judgeable(struct node *node, struct time_us now, const struct route_direction *direction)
+{
+	const struct trusted_entry *entry = abroad_of(node, direction->certificate);
+
+	if (!entry || document_of(node, entry))
+		return true;
+	document_want(node, now, entry);
+	return false;
+}
+
+static enum err judge(const struct node *node, const struct route_direction *direction,
+		      const struct trusted_entry *entry, struct certificate *ret_certificate, struct lease *ret_lease)
+{
+	uint64_t time_s = node_network_time(node);
+	enum err err;
+
+	if (entry)
+		return abroad_judge(node->network, entry, document_of(node, entry), direction->certificate,
+				    direction->lease, time_s, ret_certificate, ret_lease);
+	err = certificate_judge(direction->certificate, node->authority, time_s, ret_certificate);
+	if (err == OK)
+		err = lease_judge(direction->lease, node->network, &ret_certificate->id, time_s, ret_lease);
+	return err;
+}
+
+/* Peers are known by identity. One network must not take over what is another's: ours comes first, then who was there.
+ */
+static bool may_enter(struct node *node, const struct certificate *certificate, const struct trusted_entry *entry)
+{
+	struct peer *known = peer_by_id(node, &certificate->id);
+	const struct trusted_entry *before = known ? document_abroad(node, known->certificate.fqdn) : NULL;
+
+	if (!known || before == entry)
+		return true;
+	if (!entry)
+		peer_destroy(node, known);
+	return !entry;
+}
 
 /* Certificate and lease are judged here, never taken on the coordinator's word (T12, T30). */
 void direction_received(struct node *node, struct time_us now, const struct route_direction *direction)
 {
-	uint64_t time_s = node_network_time(node);
+	const struct trusted_entry *entry = abroad_of(node, direction->certificate);
 	struct certificate certificate;
 	struct lease lease;
 	struct peer *peer;
 
-	if (certificate_judge(direction->certificate, node->authority, time_s, &certificate) != OK ||
-	    lease_judge(direction->lease, node->network, &certificate.id, time_s, &lease) != OK ||
-	    node_id_equal(&certificate.id, &node->certificate.id)) {
+	if (judge(node, direction, entry, &certificate, &lease) != OK ||
+	    node_id_equal(&certificate.id, &node->certificate.id) || !may_enter(node, &certificate, entry)) {
 		node->counters.dropped_auth++;
 		link_ask_news(node, now); /* a zone that is newer than our network document? */
+		if (entry)
+			document_want(node, now, entry);
 		return;
 	}
 	peer = peer_obtain(node, &certificate, &lease);
 	if (!peer)
 		return;
+	peer->is_foreign = entry != NULL;
 	peer->last_reason = REASON_NONE;
 	contact_start(node, peer, now, direction);
 	names_resolved(node, now, certificate.fqdn, REASON_NONE);

@@ -143,6 +143,7 @@ struct node_peer_status {
 	struct node_id id;
 	struct ip v4, v6;
 	uint8_t last_reason; /* of the last refusal, enum reason */
+	bool is_foreign;     /* of another network */
 	bool has_certificate, has_session, relay_bound, has_relay;
 	uint8_t relay_cause;  /* enum relay_cause */
 	int64_t relay_rtt_us; /* to it and back; -1: not known */

@@ -46,8 +46,9 @@ bool general_is_allowed(struct node *node, const struct peer *peer, const struct
 {
 	const struct ip *leased = inner->version == 4 ? &peer->v4 : &peer->v6;
 
-	if (node->general.is_exit)
-		return leased->family == inner->version && memcmp(inner->src, leased->bytes, ip_size(leased)) == 0 &&
+	if (node->general.is_exit) /* never for another network's nodes, whatever its account server says of them */
+		return !peer->is_foreign && leased->family == inner->version &&
+		       memcmp(inner->src, leased->bytes, ip_size(leased)) == 0 &&
 		       general_is_outside(node, inner->version, inner->dst);
 	return node->general.use.rule_count > 0 && general_is_outside(node, inner->version, inner->src) &&
 	       is_own(node, inner->version, inner->dst) && exits_may_bring(node, peer, inner);

@@ -407,7 +407,8 @@ static void receive_rekey(struct node *node, struct time_us now, uint32_t transa
 	node_plan(node, now);
 }
 
-/* Directions of all kinds; each is acknowledged, whatever becomes of it. */
+/* Directions of all kinds; each is acknowledged, whatever becomes of it, but for one that cannot be judged yet: it is
+ * repeated. */
 static void receive_direction(struct node *node, struct time_us now, const struct message_header *header,
 			      struct reader *r)
 {
@@ -422,16 +423,20 @@ static void receive_direction(struct node *node, struct time_us now, const struc
 			direction_refused(node, now, &refusal);
 		return;
 	}
-	acknowledge(node, now, header->transaction);
 	if (header->type == MESSAGE_ROUTE_UPDATE) {
+		acknowledge(node, now, header->transaction);
 		if (route_update_decode(r, &update) == OK)
 			direction_updated(node, now, &update);
 		return;
 	}
 	if (route_direction_decode(r, &direction) != OK) {
+		acknowledge(node, now, header->transaction);
 		node->counters.dropped_malformed++;
 		return;
 	}
+	if (!direction_is_judgeable(node, now, &direction))
+		return;
+	acknowledge(node, now, header->transaction);
 	if (direction.requested)
 		(void)request_done(&node->link.requests, header->transaction, &asked);
 	direction_received(node, now, &direction);

@@ -55,6 +55,7 @@ struct node {
 	struct network *network;
 	const struct coordinator_entry *coordinator;
 	struct document document;
+	struct abroad *abroad[TRUSTED_MAX]; /* networks that ours trusts, as far as they were needed */
 	char zone[ZONE_MAX_SIZE + 1], name[NAME_MAX_SIZE + 1];
 	struct aead_provider *aead;
 	uint16_t listen_port;
@@ -153,6 +154,8 @@ void rhythm_run(struct node *node, struct time_us now);
 enum err node_full_name(const struct node *node, const char *name, char ret[FQDN_MAX_SIZE + 1]);
 
 /* direction.c: Route Direction and its relatives, told by the coordinator. */
+/* False: its network's document has to come first; it is not lost, as it was not acknowledged. */
+bool direction_is_judgeable(struct node *node, struct time_us now, const struct route_direction *direction);
 void direction_received(struct node *node, struct time_us now, const struct route_direction *direction);
 void direction_refused(struct node *node, struct time_us now, const struct direction_refusal *refusal);
 void direction_updated(struct node *node, struct time_us now, const struct route_update *update);

@@ -69,6 +69,7 @@ static void wait(struct node *node, struct time_us now, uint64_t token, const st
 		 const uint8_t *bytes, size_t size)
 {
 	struct waiting_query *slot = NULL;
+	const struct trusted_entry *abroad;
 
 	for (int i = 0; i < NAMES_WAITING_MAX && !slot; i++)
 		if (!node->names.waiting[i].used)
@@ -77,6 +78,9 @@ static void wait(struct node *node, struct time_us now, uint64_t token, const st
 		answer(node, token, query, DNS_SERVFAIL, NULL, NULL, NULL);
 		return;
 	}
+	abroad = document_abroad(node, query->name);
+	if (abroad && !document_of(node, abroad))
+		document_want(node, now, abroad); /* needed as soon as the coordinator answers */
 	*slot = (struct waiting_query){.used = true, .token = token, .at = now, .size = (uint16_t)size};
 	memcpy(slot->query, bytes, size);
 	memcpy(slot->fqdn, query->name, strlen(query->name) + 1);

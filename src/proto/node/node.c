@@ -115,6 +115,7 @@ void node_destroy(struct node *node)
 			peer_destroy(node, node->peers[i]);
 	link_finish(&node->link);
 	document_finish(&node->document);
+	document_forget_all(node);
 	names_finish(&node->names);
 	outbox_finish(&node->outbox);
 	join_finish(&node->join);
@@ -251,27 +252,35 @@ uint64_t node_network_time(const struct node *node)
 	return node->link.network_time_s + (uint64_t)(time_since(node->now, node->link.network_time_at) / USEC_PER_SEC);
 }
 
-/* Of any coordinator of this network. */
+static void match_zone(const char *name, const char *zone, bool *is_inside, bool *is_apex)
+{
+	*is_inside = *is_inside || dns_name_in_zone(name, zone);
+	*is_apex = *is_apex || strcmp(name, zone) == 0;
+}
+
+/* Of any coordinator of this network, or of one that it trusts. */
 bool node_has_zone_of(const struct node *node, const char *name, bool *ret_is_apex)
 {
 	bool is_inside = false;
 
 	*ret_is_apex = false;
-	for (int i = 0; i < node->network->coordinator_count; i++) {
-		const char *zone = node->network->coordinators[i].zone;
-
-		is_inside = is_inside || dns_name_in_zone(name, zone);
-		*ret_is_apex = *ret_is_apex || strcmp(name, zone) == 0;
-	}
+	for (int i = 0; i < node->network->coordinator_count; i++)
+		match_zone(name, node->network->coordinators[i].zone, &is_inside, ret_is_apex);
+	for (int i = 0; i < node->network->trusted_count; i++)
+		match_zone(name, node->network->trusted[i].zone, &is_inside, ret_is_apex);
 	return is_inside;
 }
 
-/* Of any coordinator of this network. */
+/* Of any coordinator of this network, or of one that it trusts. */
 bool node_is_virtual(const struct node *node, const struct ip *ip)
 {
 	for (int i = 0; i < node->network->coordinator_count; i++)
 		if (prefix_contains(&node->network->coordinators[i].pool4, ip) ||
 		    prefix_contains(&node->network->coordinators[i].pool6, ip))
+			return true;
+	for (int i = 0; i < node->network->trusted_count; i++)
+		if (prefix_contains(&node->network->trusted[i].pool4, ip) ||
+		    prefix_contains(&node->network->trusted[i].pool6, ip))
 			return true;
 	return false;
 }

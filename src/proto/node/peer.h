@@ -79,6 +79,7 @@ struct relay_beside {
 struct peer {
 	struct node_id id;
 	struct certificate certificate;
+	bool is_foreign; /* of another network */
 	struct ip v4, v6;
 	enum node_peer_state state;
 	uint8_t last_reason;

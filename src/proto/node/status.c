@@ -182,6 +182,7 @@ bool node_get_peer(const struct node *node, struct time_us now, size_t index, st
 		.cause = peer->cause,
 		.rx_bytes = peer->rx_bytes,
 		.tx_bytes = peer->tx_bytes,
+		.is_foreign = peer->is_foreign,
 		.rx_packets = peer->rx_packets,
 		.tx_packets = peer->tx_packets,
 		.suite = "",
