@@ -89,7 +89,8 @@ static bool start_named(struct host *host, uint64_t client, const json_t *reques
 		return false;
 	}
 	if (node_contact(host->node, now, fqdn) != OK) {
-		snprintf(error, sizeof error, "%s: not a name of another node of this network", fqdn);
+		snprintf(error, sizeof error,
+			 "%s: not a name of another node of this network, or of one that its --trust names", fqdn);
 		task_send_end(host, client, EXIT_DENIED, error);
 		return false;
 	}

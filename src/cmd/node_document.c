@@ -301,6 +301,8 @@ const char *document_reason(uint8_t reason)
 	case REASON_BAD_CREDENTIAL: return "certificate or lease is not valid";
 	case REASON_LEAVING: return "the node went down";
 	case REASON_NO_ADDRESS: return "the address pool is exhausted";
+	case REASON_NO_ZONE: return "DNS knows no coordinator of that zone";
+	case REASON_NOT_TRUSTED: return "the zone is not of a network that this one trusts";
 	default: return "unknown reason";
 	}
 }

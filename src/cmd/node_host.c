@@ -342,7 +342,7 @@ enum err host_open(struct host *host, char error[HOST_ERROR_MAX])
 	return err;
 }
 
-/* Prefixes of every coordinator, and what leaves through an exit. */
+/* Prefixes of every coordinator and of every trusted network, and what leaves through an exit. */
 struct net_setup host_make_setup(const struct host *host, const struct node_status *status)
 {
 	struct net_setup setup = {
@@ -358,6 +358,14 @@ struct net_setup host_make_setup(const struct host *host, const struct node_stat
 	     i++) {
 		setup.prefixes[setup.prefix_count++] = host->membership.network.coordinators[i].pool4;
 		setup.prefixes[setup.prefix_count++] = host->membership.network.coordinators[i].pool6;
+	}
+	for (int i = 0; i < host->membership.network.trusted_count && setup.prefix_count + 2 <= NET_PREFIXES_MAX; i++) {
+		const struct trusted_entry *entry = &host->membership.network.trusted[i];
+
+		if (entry->pool4.ip.family)
+			setup.prefixes[setup.prefix_count++] = entry->pool4;
+		if (entry->pool6.ip.family)
+			setup.prefixes[setup.prefix_count++] = entry->pool6;
 	}
 	node_exit_routes(&host->settings, &setup);
 	return setup;

@@ -91,16 +91,21 @@ static void run_resolvectl(char *const argv[])
  */
 static void tell_resolved(const struct host *host, const struct node_status *status)
 {
-	char v4[ADDR_TEXT_MAX], zones[COORDINATORS_MAX][ZONE_MAX_SIZE + 2], name[TUN_NAME_MAX];
+	char v4[ADDR_TEXT_MAX], zones[COORDINATORS_MAX + TRUSTED_MAX][ZONE_MAX_SIZE + 2], name[TUN_NAME_MAX];
 	char *dns[] = {"resolvectl", "dns", name, v4, NULL};
-	char *domain[COORDINATORS_MAX + 4] = {"resolvectl", "domain", name};
+	char *domain[COORDINATORS_MAX + TRUSTED_MAX + 4] = {"resolvectl", "domain", name};
+
+	const struct network *network = &host->membership.network;
 
 	if (host->settings.dns != DNS_AUTO || access("/run/systemd/resolve/io.systemd.Resolve", F_OK) != 0)
 		return;
 	ip_format(&status->v4, v4);
-	for (uint8_t i = 0; i < host->membership.network.coordinator_count; i++) {
+	for (uint8_t i = 0; i < network->coordinator_count + network->trusted_count; i++) {
 		zones[i][0] = '~';
-		memcpy(zones[i] + 1, host->membership.network.coordinators[i].zone, ZONE_MAX_SIZE + 1);
+		memcpy(zones[i] + 1,
+		       i < network->coordinator_count ? network->coordinators[i].zone
+						      : network->trusted[i - network->coordinator_count].zone,
+		       ZONE_MAX_SIZE + 1);
 		domain[3 + i] = zones[i];
 	}
 	memcpy(name, tun_name(host->tun), strnlen(tun_name(host->tun), sizeof name - 1) + 1);

@@ -92,9 +92,11 @@ static void add_name(struct steps *steps, const struct why_question *question, c
 	if (question->is_foreign && strcmp(question->name, status->fqdn) == 0)
 		add(steps, "name", false, "that is this node itself", "ask about another one");
 	else if (question->is_foreign) {
-		snprintf(text, sizeof text, "%s is no name of this network, whose zone is %s", question->name,
+		snprintf(text, sizeof text,
+			 "%s is no name of this network, whose zone is %s, nor of one that it trusts", question->name,
 			 status->zone);
-		add(steps, "name", false, text, "check the name");
+		add(steps, "name", false, text,
+		    "check the name; another network's zone has to be named by --trust of our account server");
 	} else {
 		snprintf(text, sizeof text, "%s", question->name);
 		add(steps, "name", true, text, "");
@@ -122,6 +124,11 @@ static const char *refusal_fix(uint8_t reason)
 	case REASON_REVOKED:
 		return "it was taken off the network for good; a new join code would make it another member";
 	case REASON_BUSY: return "try again in a moment";
+	case REASON_NO_ZONE:
+		return "does our coordinator have a --resolver, and does that know _ntm. in that zone (`dig TXT`)?";
+	case REASON_NOT_TRUSTED:
+		return "our account server's --trust must name that zone with the key that the other network's server "
+		       "logs at its start";
 	default: return "ask who runs the server; its log tells more";
 	}
 }
@@ -146,7 +153,8 @@ static void add_credentials(struct steps *steps, const struct node_peer_status *
 {
 	char text[WHY_TEXT_MAX], v4[ADDR_TEXT_MAX], v6[ADDR_TEXT_MAX];
 
-	snprintf(text, sizeof text, "%s, signed by this network's account server", peer->fqdn);
+	snprintf(text, sizeof text, "%s, signed by %s account server", peer->fqdn,
+		 peer->is_foreign ? "its own, trusted network's" : "this network's");
 	add(steps, "certificate", peer->has_certificate, text, "it has to join anew");
 	snprintf(text, sizeof text, "%s, %s", ip_format(&peer->v4, v4), ip_format(&peer->v6, v6));
 	add(steps, "lease", peer->v4.family != 0 || peer->v6.family != 0, text,

@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "base/addr.h"
+#include "wire/credential.h"
 
 enum { SETTINGS_ERROR_MAX = 512, ADVERTISE_MAX = 4, OPERANDS_MAX = 8, PORT_DEFAULT = 7367 };
 
@@ -80,6 +81,8 @@ enum option_id {
 	OPTION_POOL6,
 	OPTION_DNS_LISTEN,
 	OPTION_RELAY_MEMORY,
+	OPTION_RESOLVER,
+	OPTION_TRUST,
 	OPTION_JSON,
 	OPTION_WAIT,
 	OPTION_NEW,
@@ -156,6 +159,8 @@ struct settings {
 	struct prefix pool4, pool6;
 	struct addr dns_listen; /* port 0: the zone is not served to the public */
 	uint64_t relay_memory;	/* bytes of what was forwarded of late, to be sent again to who moves; 0: none */
+	struct addr resolver;	/* whom to ask for other networks' zones; port 0: nobody */
+	char *trust;		/* see setting_trust_next */
 
 	/* Verbs of ntm. */
 	bool json, new_network, server, check, direct, help, version;
@@ -197,6 +202,12 @@ struct setting_rule {
 };
 /* Takes the next one from *text, which goes on behind it; false at the end, or when it is not one (*text stays). */
 bool setting_rule_next(const char **text, struct setting_rule *ret);
+
+enum { TRUST_TEXT_MAX = 400 };
+
+/* One entry of a list like "partner.example=KEY@198.19.0.0/16@fd12:3456::/32", KEY in hex: another network. As above.
+ */
+bool setting_trust_next(const char **text, struct trusted_entry *ret);
 
 /* "command line", "environment variable NTM_X", "/etc/ntm/ntm.conf:3" or "default". Writes into text. */
 const char *settings_origin_format(const struct settings *settings, enum option_id id, char *text, size_t size);

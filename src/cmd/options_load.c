@@ -82,10 +82,10 @@ static void origin_set(struct setting_origin *origin, enum setting_source source
 static enum err apply(struct loader *loader, const struct option_row *row, enum setting_source source, const char *text)
 {
 	struct setting_origin *origin = &loader->settings->origin[option_id(row)];
-	char why[160], from[256], joined[1024];
+	char why[160], from[256], joined[4096];
 
-	if ((row->kind == KIND_ADDRS || row->kind == KIND_RULES) && source == SOURCE_COMMAND_LINE &&
-	    origin->source == source) {
+	if ((row->kind == KIND_ADDRS || row->kind == KIND_RULES || row->kind == KIND_TRUST) &&
+	    source == SOURCE_COMMAND_LINE && origin->source == source) {
 		snprintf(joined, sizeof joined, "%s,%s", origin->text, text);
 		text = joined;
 	}
@@ -370,7 +370,7 @@ void settings_finish(struct settings *settings)
 	for (size_t i = 0; i < OPTIONS_MAX; i++) {
 		const struct option_row *row = &options_table[i];
 		bool is_text = row->kind == KIND_TEXT || row->kind == KIND_ZONE || row->kind == KIND_IFACE ||
-			       row->kind == KIND_PATH || row->kind == KIND_RULES;
+			       row->kind == KIND_PATH || row->kind == KIND_RULES || row->kind == KIND_TRUST;
 		char **field = (char **)((char *)settings + row->offset);
 
 		if (row->secret && *field)

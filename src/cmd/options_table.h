@@ -18,6 +18,7 @@ enum option_kind {
 	KIND_FLAG,
 	KIND_RULES, /* list of prefixes, with ports when max is not 0; text */
 	KIND_SIZE,  /* bytes */
+	KIND_TRUST, /* list of other networks; text */
 };
 
 enum verb_id {

@@ -8,6 +8,7 @@
 
 #include "base/time.h"
 #include "cmd/options_table.h"
+#include "wire/field.h"
 
 /* Each converts into field; on failure why says what was expected and field is untouched. */
 typedef enum err converter(void *field, const struct option_row *row, const char *text, char why[160]);
@@ -333,6 +334,80 @@ static enum err convert_rules(void *field, const struct option_row *row, const c
 	return store_text(field, text);
 }
 
+static bool parse_key(const char *text, uint8_t ret[KEY_SIZE])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	if (strlen(text) != 2 * (size_t)KEY_SIZE || strspn(text, digits) != 2 * (size_t)KEY_SIZE)
+		return false;
+	for (size_t i = 0; i < KEY_SIZE; i++)
+		ret[i] = (uint8_t)((strchr(digits, text[2 * i]) - digits) << 4 |
+				   (strchr(digits, text[2 * i + 1]) - digits));
+	return true;
+}
+
+/* One prefix of a family, or one of each. */
+static bool parse_pools(const char *text, struct trusted_entry *ret)
+{
+	while (*text) {
+		char one[ADDR_TEXT_MAX + 8];
+		size_t size = strcspn(text, "@");
+		struct prefix prefix, *pool;
+
+		snprintf(one, sizeof one, "%.*s", (int)size, text);
+		if (size == 0 || size >= sizeof one || prefix_parse(one, &prefix) != OK)
+			return false;
+		pool = prefix.ip.family == 4 ? &ret->pool4 : &ret->pool6;
+		if (pool->ip.family)
+			return false;
+		*pool = prefix;
+		text += size + (text[size] == '@');
+	}
+	return true;
+}
+
+/* ZONE=KEY@PREFIX[@PREFIX]; an IPv6 prefix must be among them. */
+bool setting_trust_next(const char **text, struct trusted_entry *ret)
+{
+	struct trusted_entry entry = {0};
+	size_t size = strcspn(*text, ",");
+	char one[TRUST_TEXT_MAX], *key, *pools;
+
+	if (size == 0 || size >= sizeof one)
+		return false;
+	snprintf(one, sizeof one, "%.*s", (int)size, *text);
+	key = strchr(one, '=');
+	pools = strchr(one, '@');
+	if (!key || !pools || pools < key)
+		return false;
+	*key++ = *pools++ = '\0';
+	if (strlen(one) > ZONE_MAX_SIZE || !name_is_valid(one) || !parse_key(key, entry.authority) ||
+	    !parse_pools(pools, &entry) || !entry.pool6.ip.family)
+		return false;
+	memcpy(entry.zone, one, strlen(one));
+	*text += size + ((*text)[size] == ',');
+	*ret = entry;
+	return true;
+}
+
+static enum err convert_trust(void *field, const struct option_row *row, const char *text, char why[160])
+{
+	const char *at = text;
+	struct trusted_entry entry;
+	int count = 0;
+
+	(void)row;
+	while (*at && count <= TRUSTED_MAX) {
+		if (!setting_trust_next(&at, &entry))
+			return expected(why, "ZONE=KEY@PREFIX@PREFIX, as the other network's server logs at its "
+					     "start (an IPv6 prefix is needed)");
+		count++;
+	}
+	if (count == 0 || count > TRUSTED_MAX || at[-1] == ',')
+		return expected(why, "1 to %d networks separated by commas", TRUSTED_MAX);
+	return store_text(field, text);
+}
+
 /* Decimal units, as networks count. */
 static enum err convert_size(void *field, const struct option_row *row, const char *text, char why[160])
 {
@@ -359,7 +434,7 @@ enum err option_convert(struct settings *settings, const struct option_row *row,
 		[KIND_PATH] = convert_path,	[KIND_ADDR] = convert_addr,	    [KIND_ADDRS] = convert_addrs,
 		[KIND_PREFIX] = convert_prefix, [KIND_DURATION] = convert_duration, [KIND_NUMBER] = convert_number,
 		[KIND_ENUM] = convert_enum,	[KIND_FLAG] = convert_flag,	    [KIND_RULES] = convert_rules,
-		[KIND_SIZE] = convert_size,
+		[KIND_SIZE] = convert_size,	[KIND_TRUST] = convert_trust,
 	};
 	_Static_assert(sizeof(enum dns_mode) == sizeof(int), "enum fields are written as int");
 	enum err err = converters[row->kind]((char *)settings + row->offset, row, text, why);

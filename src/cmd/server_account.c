@@ -80,6 +80,43 @@ static enum err start(struct server *server, char error[SERVER_ERROR_MAX])
 	return check_settings(server, error);
 }
 
+/* Other networks, as the settings have them now: whoever is left out is not trusted any more. */
+static enum err take_trust(struct server *server, char error[SERVER_ERROR_MAX])
+{
+	struct trusted_entry list[TRUSTED_MAX];
+	const char *text = server->settings->trust;
+	uint8_t count = 0, bad = 0;
+	enum err err;
+
+	while (text && *text && count < TRUSTED_MAX && setting_trust_next(&text, &list[count]))
+		count++;
+	err = account_set_trusted(server->account, loop_now(server->loop), list, count, &bad);
+	if (err == ERR_EXISTS)
+		return server_fail(
+			error, ERR_USAGE,
+			"--trust %s: the zone or the key is this network's own, or stands twice; leave it out",
+			list[bad].zone);
+	if (err == ERR_DENIED)
+		return server_fail(
+			error, ERR_USAGE,
+			"--trust %s: its prefixes overlap with this network's --pool4 or --pool6, or another "
+			"trusted network's; one of the two has to be founded with other ones",
+			list[bad].zone);
+	return err;
+}
+
+/* What another network's operator has to type to trust this one. */
+static void tell_trust(const struct server *server)
+{
+	char key[2 * KEY_SIZE + 1], v4[ADDR_TEXT_MAX], v6[ADDR_TEXT_MAX];
+	struct prefix pool4 = account_pool4(server->account), pool6 = account_pool6(server->account);
+
+	for (size_t i = 0; i < KEY_SIZE; i++)
+		(void)snprintf(key + 2 * i, 3, "%02x", server->authority[i]);
+	log_print(LOG_SEVERITY_INFO, "trust", "other networks trust this one by: --trust %s=%s@%s@%s",
+		  account_zone(server->account), key, prefix_format(&pool4, v4), prefix_format(&pool6, v6));
+}
+
 /* The network as it was left, or a new one. */
 enum err server_account_open(struct server *server, char error[SERVER_ERROR_MAX])
 {
@@ -94,12 +131,15 @@ enum err server_account_open(struct server *server, char error[SERVER_ERROR_MAX]
 	err = server_keys_open(server->settings->state, "account.key", &server->account_keys, &is_new, error);
 	if (err == OK)
 		err = start(server, error);
+	if (err == OK)
+		err = take_trust(server, error);
 	if (err != OK)
 		return err;
 	memcpy(server->authority, account_authority(server->account), KEY_SIZE);
 	err = server_account_put_members(server, error);
 	if (err != OK)
 		return err;
+	tell_trust(server);
 	return server_account_settle(server)
 		       ? OK
 		       : server_fail(error, ERR_IO, "account.db: %s", store_error(server->account_store));

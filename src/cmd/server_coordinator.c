@@ -21,6 +21,8 @@ static void coordinator_happened(void *ctx, const struct coordinator_event *even
 		[COORDINATOR_LINK_DOWN] = "other zone not reachable",
 		[COORDINATOR_NODE_PROVED] = "address proved",
 		[COORDINATOR_RELAY_CHANGED] = "another relay for a tunnel",
+		[COORDINATOR_REALM_TAKEN] = "other network taken",
+		[COORDINATOR_REALM_REFUSED] = "other network refused",
 	};
 	char v4[ADDR_TEXT_MAX], observed[ADDR_TEXT_MAX];
 	bool is_routine = event->type == COORDINATOR_DIRECTED || event->type == COORDINATOR_NOT_DIRECTED ||
@@ -97,6 +99,7 @@ enum err server_coordinator_open(struct server *server, char error[SERVER_ERROR_
 		.static_keys = server->member_keys[0].dh,
 		.sign_keys = server->member_keys[0].sign,
 		.wall_s = clock_wall_s(),
+		.has_resolver = server->settings->resolver.port != 0,
 	};
 	char path[4200], why[STORE_ERROR_MAX];
 	enum err err = find_entry(server, &config, error);

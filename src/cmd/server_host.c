@@ -156,6 +156,7 @@ static enum err open_roles(struct server *server, int *ret_exit, char error[SERV
 		err = server_coordinator_open(server, error);
 	if (err == OK && server->roles & SERVER_RELAY)
 		err = server_relay_open(server, error);
+	server_directory_open(server);
 	if (err == OK)
 		server_network_set(server, &server->network,
 				   (struct blob){server->network_bytes, server->network_size});
@@ -231,6 +232,7 @@ void server_destroy(struct server *server)
 	server_member_close(server);
 	server_relay_announce(server);
 	server_udp_close(server);
+	server_directory_close(server);
 	server_relay_close(server);
 	server_coordinator_close(server);
 	server_account_close(server);
@@ -254,6 +256,7 @@ static struct time_us next_deadline(const struct server *server)
 		deadline = time_min(deadline, tls_server_deadline(server->tls));
 	if (server->dns_listener)
 		deadline = time_min(deadline, listener_deadline(server->dns_listener));
+	deadline = time_min(deadline, server_directory_deadline(server));
 	return time_min(deadline, metrics_server_run(server->metrics, loop_now(server->loop)));
 }
 
@@ -323,6 +326,7 @@ int server_run(struct server *server)
 			return EXIT_FAILED;
 		}
 		expire(server, loop_now(server->loop));
+		server_directory_run(server, loop_now(server->loop));
 		if ((server->account && !server_account_settle(server)) ||
 		    (server->coordinator && !server_coordinator_settle(server)))
 			return EXIT_FAILED;

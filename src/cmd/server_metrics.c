@@ -161,9 +161,10 @@ static void add_coordinator(struct page *page, struct server *server)
 			    {"zone_links_answered_total", "Links that other zones began.", c.links_answered},
 			    {"zone_requests_sent_total", "Nodes asked of other zones.", c.inquiries},
 			    {"zone_requests_total", "Nodes that other zones asked for.", c.inquiries_received},
+			    {"zone_lookups_total", "Zones of other networks that DNS was asked for.", c.lookups},
 			    {"zone_nodes", "Nodes of other zones with tunnels here.", c.visitors},
 		    },
-		    7);
+		    8);
 	add_relay_choices(page, &c);
 }
 

@@ -22,6 +22,7 @@ enum { HOUSEKEEPING_US = 30 * 1000 * 1000 }; /* own addresses are looked at, the
 
 struct server;
 struct server_poll;
+struct server_directory;
 
 /* A UDP socket of one family on the loop. */
 struct server_socket {
@@ -60,6 +61,9 @@ struct server {
 	struct coordinator *coordinator;
 	struct store *coordinator_store;
 	struct relay *relay;
+
+	/* server_directory.c */
+	struct server_directory *directory; /* NULL: DNS is not asked */
 
 	/* server_network.c: what is in force. */
 	uint8_t authority[KEY_SIZE];
@@ -117,6 +121,12 @@ must_use enum err server_relay_open(struct server *server, char error[SERVER_ERR
 void server_relay_close(struct server *server);
 /* Coordinators are told that the relay here is there; or, at its end, look and find that it is not. */
 void server_relay_announce(struct server *server);
+
+/* --- server_directory.c: other networks' zones, by DNS --- */
+void server_directory_open(struct server *server);
+void server_directory_run(struct server *server, struct time_us now);
+struct time_us server_directory_deadline(const struct server *server);
+void server_directory_close(struct server *server);
 
 /* --- server_network.c --- */
 /* A verified document becomes the one in force, unless it is older: told to the roles here. */

@@ -11,7 +11,7 @@
 #include "base/addr.h"
 #include "base/err.h"
 
-enum { NET_ADDRESSES_MAX = 32, NET_NAME_MAX = 16, NET_ERROR_MAX = 200, NET_PREFIXES_MAX = 72, NET_SPARED_MAX = 16 };
+enum { NET_ADDRESSES_MAX = 32, NET_NAME_MAX = 16, NET_ERROR_MAX = 200, NET_PREFIXES_MAX = 88, NET_SPARED_MAX = 16 };
 
 /* One address that tunnels could leave from. */
 struct net_address {

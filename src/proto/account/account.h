@@ -107,6 +107,14 @@ struct account_server {
 };
 must_use enum err account_put_server(struct account *account, struct time_us now, const struct account_server *server);
 
+/*
+ * Networks of other account servers whose nodes may meet ours, in place of those before; the document changes only when
+ * they do. ERR_EXISTS: a zone or key is ours, or stands twice. ERR_DENIED: addresses overlap with ours or another's, or
+ * there is no IPv6 prefix. *ret_bad is the index of the entry then, and nothing is changed.
+ */
+must_use enum err account_set_trusted(struct account *account, struct time_us now, const struct trusted_entry *list,
+				      uint8_t count, uint8_t *ret_bad);
+
 /* The current signed network document, and the same decoded. Both valid until the next call with `now`. */
 struct blob account_network(struct account *account, struct time_us now, const struct network **ret_network);
 const uint8_t *account_authority(const struct account *account);

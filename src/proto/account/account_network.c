@@ -201,11 +201,14 @@ static void build_network(struct account *account)
 	for (uint32_t i = 0; i < account->revoked_count; i++)
 		network->revoked[i] = account->revoked[i]->certificate.id;
 	network->revoked_count = (uint16_t)account->revoked_count;
+	network->trusted_count = account->trusted_count;
+	memcpy(network->trusted, account->trusted, sizeof(network->trusted));
 	network_sign(network, &account->config.authority);
 	w = writer_over(account->network_bytes, sizeof(account->network_bytes));
 	network_encode(network, &w);
 	if (writer_finish(&w, &account->network_size) != OK)
-		account->network_size = 0; /* cannot be: 16 + 16 servers and 256 identities are below 12 KB */
+		account->network_size =
+			0; /* cannot be: 16 + 16 servers, 256 identities and 8 networks are below 14 KB */
 }
 
 /* Made anew only when something changed since; the same facts give the same bytes, also after a restart. */

@@ -25,6 +25,8 @@ static struct prefix read_prefix(struct reader *r)
 
 static void write_meta(const struct account_meta *meta, struct record *record, struct writer *w)
 {
+	static const uint8_t nothing[HASH_SIZE];
+
 	record->key_size = sizeof(meta_key) - 1;
 	memcpy(record->key, meta_key, record->key_size);
 	write_u64(w, meta->serial);
@@ -34,6 +36,8 @@ static void write_meta(const struct account_meta *meta, struct record *record, s
 	write_text(w, meta->zone);
 	write_prefix(w, &meta->pool4);
 	write_prefix(w, &meta->pool6);
+	if (memcmp(meta->trust_hash, nothing, HASH_SIZE) != 0)
+		write_bytes(w, meta->trust_hash, HASH_SIZE);
 }
 
 static void write_code(const struct account_code *code, struct record *record, struct writer *w)
@@ -115,6 +119,8 @@ static enum err load_meta(struct account *account, const struct record *record, 
 	read_text(r, meta.zone, ZONE_MAX_SIZE);
 	meta.pool4 = read_prefix(r);
 	meta.pool6 = read_prefix(r);
+	if (r->err == OK && reader_left(r) > 0) /* without any trust it ends here */
+		read_bytes(r, meta.trust_hash, HASH_SIZE);
 	err = reader_finish(r);
 	if (err != OK)
 		return err;

@@ -18,6 +18,7 @@ struct account_meta {
 	uint64_t serial, epoch, issued_s, revocations;
 	char zone[ZONE_MAX_SIZE + 1];
 	struct prefix pool4, pool6;
+	uint8_t trust_hash[HASH_SIZE]; /* of the list of trusted networks; zero: none */
 };
 
 struct account_code {
@@ -85,6 +86,9 @@ struct account {
 	uint64_t changes, pulled, durable;
 	struct account_pending *answers; /* ring of ACCOUNT_ANSWERS_MAX */
 	uint32_t answer_first, answer_count;
+
+	uint8_t trusted_count; /* told at every start, not stored */
+	struct trusted_entry trusted[TRUSTED_MAX];
 
 	bool is_network_fresh;
 	struct network network;

@@ -725,6 +725,86 @@ static void impossible_configuration_is_refused(void **state)
 	}
 }
 
+static struct trusted_entry partner(const char *zone, uint8_t key, const char *pool4, const char *pool6)
+{
+	struct trusted_entry entry = {.authority = {key}};
+
+	(void)snprintf(entry.zone, sizeof(entry.zone), "%s", zone);
+	if (pool4)
+		assert_int_equal(prefix_parse(pool4, &entry.pool4), OK);
+	if (pool6)
+		assert_int_equal(prefix_parse(pool6, &entry.pool6), OK);
+	return entry;
+}
+
+static uint64_t epoch(struct fixture *f)
+{
+	const struct network *network;
+
+	(void)account_network(f->account, f->now, &network);
+	return network->epoch;
+}
+
+static void trust_changes_the_document_once(void **state)
+{
+	struct fixture *f = *state;
+	struct trusted_entry list[] = {partner("b.example", 1, "10.1.0.0/16", "fd01:1::/32"),
+				       partner("c.example", 2, NULL, "fd01:2::/32")};
+	const struct network *network;
+	uint64_t before = epoch(f);
+	uint8_t bad;
+
+	for (int life = 0; life < 3; life++) {
+		assert_int_equal(account_set_trusted(f->account, f->now, list, 2, &bad), OK);
+		settle(f);
+		(void)account_network(f->account, f->now, &network);
+		assert_int_equal(network->epoch, before + 1);
+		assert_int_equal(network->trusted_count, 2);
+		assert_string_equal(network->trusted[1].zone, "c.example");
+		restart(f);
+	}
+	assert_int_equal(account_set_trusted(f->account, f->now, list, 1, &bad), OK);
+	assert_int_equal(epoch(f), before + 2);
+	assert_int_equal(account_set_trusted(f->account, f->now, NULL, 0, &bad), OK);
+	assert_int_equal(epoch(f), before + 3);
+}
+
+static void trust_that_cannot_be_told_apart_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct trusted_entry good = partner("b.example", 1, "10.1.0.0/16", "fd01:1::/32");
+	const struct {
+		struct trusted_entry entry;
+		enum err err;
+	} cases[] = {
+		{partner("ntm.internal", 2, NULL, "fd01:2::/32"), ERR_EXISTS},
+		{partner("b.example", 2, NULL, "fd01:2::/32"), ERR_EXISTS},
+		{partner("c.example", 2, "198.19.0.0/16", "fd01:2::/32"), ERR_DENIED}, /* a part of ours */
+		{partner("c.example", 2, "198.0.0.0/8", "fd01:2::/32"), ERR_DENIED},
+		{partner("c.example", 2, NULL, "fd6e:746d::/32"), ERR_DENIED},
+		{partner("c.example", 2, NULL, "fc00::/7"), ERR_DENIED},
+		{partner("c.example", 2, "10.1.2.0/24", "fd01:2::/32"), ERR_DENIED}, /* of the other one's */
+		{partner("c.example", 2, "10.2.0.0/16", NULL), ERR_DENIED},
+		{partner("c.example", 2, "10.2.0.0/16", "fd01:2::/32"), OK},
+	};
+	struct sign_keys own;
+	uint64_t before = epoch(f);
+	uint8_t bad = 9;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct trusted_entry list[] = {good, cases[i].entry};
+
+		assert_int_equal(account_set_trusted(f->account, f->now, list, 2, &bad), cases[i].err);
+		assert_int_equal(epoch(f), before + (cases[i].err == OK));
+		if (cases[i].err)
+			assert_int_equal(bad, 1);
+	}
+	sign_keys_from_seed((const uint8_t[32]){7}, &own);
+	memcpy(good.authority, own.public, KEY_SIZE);
+	assert_int_equal(account_set_trusted(f->account, f->now, &good, 1, &bad), ERR_EXISTS);
+	assert_int_equal(bad, 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -755,6 +835,8 @@ int main(void)
 		T(old_codes_make_room),
 		T(damaged_records_are_refused),
 		T(impossible_configuration_is_refused),
+		T(trust_changes_the_document_once),
+		T(trust_that_cannot_be_told_apart_is_refused),
 	};
 #undef T
 

@@ -316,6 +316,48 @@ static void test_distance(void **state)
 	assert_false(suggest_is_near(4, "handover"));
 }
 
+#define KEY_TEXT "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+static void test_trust(void **state)
+{
+	static const char *const bad[] = {
+		"partner.example",
+		"partner.example=" KEY_TEXT,
+		"partner.example=" KEY_TEXT "@198.19.0.0/16",
+		"partner.example=" KEY_TEXT "@fd12:3456::/32@fd12:3457::/32",
+		"partner.example=" KEY_TEXT "00@fd12:3456::/32",
+		"Partner.example=" KEY_TEXT "@fd12:3456::/32",
+		"partner.example=" KEY_TEXT "@fd12:3456::1/32",
+		"partner.example=" KEY_TEXT "@fd12:3456::/32,",
+	};
+	struct settings settings;
+	struct trusted_entry entry;
+	char error[SETTINGS_ERROR_MAX];
+	const char *text;
+
+	(void)state;
+	assert_int_equal(load(&settings, PROGRAM_SERVER, NULL, NULL,
+			      WORDS("--trust", "partner.example=" KEY_TEXT "@198.19.0.0/16@fd12:3456::/32", "--trust",
+				    "b=" KEY_TEXT "@fd00:1::/32", "--resolver", "192.0.2.53"),
+			      error),
+			 OK);
+	assert_int_equal(settings.resolver.port, 53);
+	text = settings.trust;
+	assert_true(setting_trust_next(&text, &entry));
+	assert_string_equal(entry.zone, "partner.example");
+	assert_int_equal(entry.authority[31], 0xff);
+	assert_int_equal(entry.pool4.bits, 16);
+	assert_int_equal(entry.pool6.bits, 32);
+	assert_true(setting_trust_next(&text, &entry));
+	assert_string_equal(entry.zone, "b");
+	assert_int_equal(entry.pool4.ip.family, 0);
+	assert_false(setting_trust_next(&text, &entry));
+	settings_finish(&settings);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_int_equal(load(&settings, PROGRAM_AS, NULL, NULL, WORDS("--trust", bad[i]), error), ERR_USAGE);
+	assert_int_equal(load(&settings, PROGRAM_DC, NULL, NULL, WORDS("--trust", "x"), error), ERR_USAGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,6 +371,7 @@ int main(void)
 		cmocka_unit_test(test_relative_path_becomes_absolute),
 		cmocka_unit_test(test_table_is_sound),
 		cmocka_unit_test(test_distance),
+		cmocka_unit_test(test_trust),
 	};
 	int fd = mkstemp(config_path), failed;
 
