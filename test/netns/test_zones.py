@@ -98,3 +98,86 @@ def test_zones_moves(new_lab):
         lab.s.daemon.kill()
         traffic.download.wait_more()
         traffic.finish()
+
+
+# --- two networks, each with an account server of its own ---
+
+PARTNER = {"zone": "partner.example", "pool4": "198.19.0.0/16", "pool6": "fd12:3456::/32"}
+TRUST_LINE = r"other networks trust this one by: --trust (\S+)"
+
+
+def resolver(lab):
+    """One DNS between the two networks, to which each zone is delegated: dnsmasq on a host that knows nothing of either."""
+    words = ["dnsmasq", "--keep-in-foreground", "--no-daemon", "--no-resolv", "--no-hosts", "--bind-interfaces", "--conf-file=/dev/null",
+             f"--listen-address={lab.g.v4}", f"--server=/ntm.internal/{lab.s.v4}", f"--server=/{PARTNER['zone']}/{lab.s2.v4}"]
+    lab.g.start("dnsmasq", *words).wait_line("started")
+
+
+def serve_partner(lab, *options):
+    return lab.s2.serve("--zone", PARTNER["zone"], "--pool4", PARTNER["pool4"], "--pool6", PARTNER["pool6"], "--log-level", "debug", *options)
+
+
+def two_networks(lab, trust_a=True, trust_b=True):
+    """Founded first, so that each has a key to be trusted by; then started again with what its operator was told by the other one's."""
+    lab.s.serve("--pool4", "198.18.0.0/16")
+    serve_partner(lab)
+    lines = [server.daemon.wait_line(TRUST_LINE).group(1) for server in (lab.s, lab.s2)]
+    for server in (lab.s, lab.s2):
+        server.daemon.stop()
+    resolver(lab)
+    lab.s.serve("--log-level", "debug", "--resolver", lab.g.v4, *(["--trust", lines[1]] if trust_a else []))
+    serve_partner(lab, "--resolver", lab.g.v4, *(["--trust", lines[0]] if trust_b else []))
+    lab.a.join(lab.s.invite("--name", "a"))
+    lab.b.join(lab.s2.invite("--name", "b"))
+    demand(lab.b.fqdn.rstrip(".") == "b.partner.example", f"b is called {lab.b.fqdn}")
+    return lines
+
+
+def test_zones_partner(new_lab):
+    """Two networks that trust each other, found through a real DNS: by name both ways, and a download that goes on while each end moves."""
+    with new_lab(servers=("s", "s2"), generals=("g",)) as lab:
+        two_networks(lab)
+        lab.a.ntm("ping", "b.partner.example", "-c", "1", check=True)
+        for server, zone in ((lab.s, "partner.example"), (lab.s2, "ntm.internal")):
+            server.daemon.wait_line(f"other network taken node={zone}")
+        for here, there in ((lab.a, lab.b), (lab.b, lab.a)):
+            name = there.fqdn.rstrip(".")
+            for kind, address in (("A", there.v4), ("AAAA", there.v6)):
+                answer = here.run("dig", "+short", "+timeout=5", f"@{here.v4}", name, kind, check=True).stdout.split()
+                demand(answer == [address], f"dig {name} {kind} on {here.name}: {answer}, not {address}")
+            for family in ("-4", "-6"):
+                here.run("ping", family, "-c", "2", "-i", "0.2", "-W", "5", name, check=True)
+        why = lab.a.ntm("why", "b.partner.example", check=True).stdout
+        demand("trusted network's account server" in why, f"ntm why does not say whose b is: {why}")
+        refused = lab.a.ntm("ping", "nobody.partner.example", "-c", "1")
+        demand(refused.returncode == 5 and "no node of that name" in refused.stderr, f"nobody: {refused}")
+        refused = lab.a.ntm("why", "b.nowhere.partner.example")
+        demand(refused.returncode == 5 and "DNS knows no coordinator" in refused.stdout + refused.stderr, f"no such zone: {refused}")
+        traffic = Traffic(lab)
+        traffic.moved(lambda: lab.a.move("cell"))
+        traffic.moved(lambda: lab.b.move("cell"))
+        traffic.finish()
+
+
+def test_zones_not_trusted(new_lab):
+    """Without trust, with another's key, or with addresses that overlap: refused, and said so."""
+    with new_lab(servers=("s", "s2"), generals=("g",)) as lab:
+        ours, theirs = two_networks(lab, trust_a=False)
+        refused = lab.a.ntm("ping", "b.partner.example", "-c", "1")
+        demand(refused.returncode == 5 and "--trust" in refused.stdout + refused.stderr, f"a to b without trust: {refused}")
+        refused = lab.a.ntm("why", "b.partner.example")
+        demand(refused.returncode == 5 and "--trust" in refused.stdout + refused.stderr, f"why not b: {refused}")
+        wrong = theirs.replace("=", "=" + ("1" if theirs.split("=")[1][0] == "0" else "0"), 1)
+        wrong = wrong[:len("partner.example=") + 64] + theirs[len("partner.example=") + 64:]
+        lab.s.daemon.stop()
+        lab.s.serve("--log-level", "debug", "--resolver", lab.g.v4, "--trust", wrong)
+        lab.a.daemon.stop()
+        lab.a.start_daemon()
+        lab.a.wait_up()
+        lab.a.daemon.wait_line("network: epoch")
+        refused = lab.a.ntm("why", "b.partner.example")
+        demand(refused.returncode == 5 and "not of a network that this one trusts" in refused.stdout + refused.stderr, f"wrong key: {refused}")
+        lab.s.daemon.stop()
+        for bad, word in ((theirs.replace("fd12:3456::", "fd6e:746d::"), "overlap"), (ours, "own"), ("partner.example=77", "expected")):
+            done = lab.s.ntm("serve", "--foreground", "--trust", bad)
+            demand(done.returncode == 2 and word in done.stderr, f"--trust {bad}: {done}")
