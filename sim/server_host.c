@@ -48,7 +48,7 @@ static void on_coordinator_event(void *ctx, const struct coordinator_event *even
 	static const char *const texts[] = {
 		"leased",   "online",	    "offline",	    "moved",  "refused",    "revoked", "restored",
 		"directed", "not directed", "lease reused", "linked", "not linked", "proved",  "gets another relay",
-		"trusted", "not trusted"};
+		"trusted",  "not trusted"};
 	struct server_host *s = ctx;
 
 	world_note(s->host->world, s->host->name, "%s %s%s%s", event->fqdn ? event->fqdn : "", texts[event->type],

@@ -44,7 +44,7 @@ struct link_pending {
 enum directory_state { DIRECTORY_WANTED, DIRECTORY_ASKED, DIRECTORY_FOUND, DIRECTORY_REFUSED };
 
 struct foreign {
-	struct coordinator_entry entry;	 /* zone, keys, pools, addresses, as its network document has them */
+	struct coordinator_entry entry; /* zone, keys, pools, addresses, as its network document has them */
 	/* Of another network: see realm.h. */
 	struct realm *realm; /* NULL: of ours */
 	enum directory_state state;

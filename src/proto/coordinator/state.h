@@ -138,8 +138,7 @@ struct member {
 	uint64_t last_seen_s;
 	/* The store. */
 	bool is_dirty, is_erased;
-	uint64_t dirty_number, fact_number; /* of its place in the queue; of the last change that must be durable before
-					       it is acknowledged */
+	uint64_t dirty_number, fact_number; /* its place in the queue; the last change that answers wait for */
 	struct member *dirty_next;
 	/* Where it is. */
 	struct channel *live;

@@ -234,14 +234,15 @@ static void test_not_trusted(void **state)
 	finish(&t);
 }
 
-/* DNS names a coordinator whose network's document has another account server's signature, or does not name it. */
+/* DNS names a coordinator whose network's document has another account server's signature, or does not name it, or with
+ * another key. */
 static void test_false_documents(void **state)
 {
 	struct realms_test t;
 	struct zone_record record = {0};
 
 	(void)state;
-	for (int kind = 0; kind < 2; kind++) {
+	for (int kind = 0; kind < 3; kind++) {
 		struct sign_keys forger = {{0}}, theirs;
 		uint8_t seed[KEY_SIZE] = {0x66};
 
@@ -254,8 +255,10 @@ static void test_false_documents(void **state)
 		t.one.forged = &record;
 		if (kind == 0)
 			t.two.authority = forger;
-		else
+		else if (kind == 1)
 			strcpy(t.two.network.coordinators[0].zone, "else.partner.example");
+		else
+			t.two.network.coordinators[0].static_key[0] ^= 1;
 		world_publish_own(&t.two);
 		world_publish_own(&t.one);
 		t.a = world_node(&t.one, "a");
@@ -351,6 +354,49 @@ static void test_revocation(void **state)
 	finish(&t);
 }
 
+static void put_relay(struct world *world, const char *name, uint8_t last)
+{
+	struct relay_entry *entry = &world->network.relays[world->network.relay_count++];
+	uint8_t seed[KEY_SIZE] = {last};
+	struct dh_keys keys;
+
+	dh_keys_from_seed(seed, &keys);
+	strcpy(entry->name, name);
+	memcpy(entry->static_key, keys.public, KEY_SIZE);
+	entry->addresses = (struct server_addresses){1, {{ip_v4(203, 0, 113, last), 7367}}};
+}
+
+/* Our node binds only at relays that their account server has signed for: else they could name a victim. */
+static void test_relays(void **state)
+{
+	(void)state;
+	for (int is_signed = 0; is_signed < 2; is_signed++) {
+		struct realms_test t;
+		struct letter letter;
+
+		begin(&t);
+		if (is_signed)
+			put_relay(&t.two, "rs", 77);
+		populate(&t);
+		fake_ask(&t.one, t.a, 500, "b.partner.example");
+		world_pass(&t.one, 500 * USEC_PER_MSEC);
+		expect_directed(&t);
+		if (!is_signed)
+			put_relay(&t.two, "rs", 77);
+		coordinator_set_network(t.two.c, t.two.now, &t.two.network); /* ours has not heard of it */
+		world_pass(&t.one, 11 * USEC_PER_SEC);
+		fake_keep_alive(&t.one, t.a);
+		fake_keep_alive(&t.two, t.b);
+		t.a->inbox_count = t.b->inbox_count = 0; /* repetitions */
+		fake_ask(&t.two, t.b, 600, "a.ntm.internal");
+		letter = fake_take(t.b, MESSAGE_ROUTE_DIRECTION);
+		assert_true(open_direction(&letter).has_relay);
+		letter = fake_take(t.a, MESSAGE_ROUTE_DIRECTION);
+		assert_int_equal(open_direction(&letter).has_relay, is_signed);
+		finish(&t);
+	}
+}
+
 /* The other coordinator dies and comes back with another key, as DNS and its document say by then. */
 static void test_another_coordinator(void **state)
 {
@@ -387,6 +433,7 @@ int main(void)
 		cmocka_unit_test(test_identities_of_ours),
 		cmocka_unit_test(test_addresses_of_ours),
 		cmocka_unit_test(test_revocation),
+		cmocka_unit_test(test_relays),
 		cmocka_unit_test(test_another_coordinator),
 	};
 
