@@ -169,6 +169,9 @@ static enum err pair_renew(struct relay *relay, const struct route *route, const
 	if (coordinator == pair->coordinator && ticket.not_before_s > pair->not_before_s &&
 	    bind_mac_holds(ticket.leg_keys[bind->leg], bind, bytes)) {
 		pair_take_ticket(relay, pair, &ticket, coordinator);
+		for (unsigned i = 0; i < 2;
+		     i++) /* under other keys nodes count anew, and nothing old can be replayed */
+			pair->generation[i] = pair->candidate_generation[i] = pair->burst_generation[i] = 0;
 	} else {
 		relay->counters.dropped_auth++;
 		err = ERR_AUTH;
