@@ -226,14 +226,16 @@ static void change(struct coordinator *c, struct pair *pair, struct relay_choice
 	coordinator_tell(c, COORDINATOR_RELAY_CHANGED, pair->ends[0].member, pair->ends[1].member, cause);
 }
 
-/* Another one than it has, if there is any that may do better. */
-static void leave(struct coordinator *c, struct pair *pair, uint8_t cause)
+/* Another one than it has, if there is any that may do better. is_lost: a node says that the one it has is of no use,
+ * so that one which did not answer either, a while ago, is worth a try. */
+static void leave(struct coordinator *c, struct pair *pair, uint8_t cause, bool is_lost)
 {
 	struct relay_choice choice = relays_choose(c, pair->ends[0].member, pair->ends[1].member, seed_of(c, pair),
 						   pair->turn, pair->relay.tag);
 	const struct relay_state *other = &c->relays.list[choice.index];
+	int64_t cost = choice.has ? cost_of(other, pair->ends[0].member, pair->ends[1].member) : -1;
 
-	if (!choice.has || other->tag == pair->relay.tag || other->is_silent ||
+	if (!choice.has || (cost < 0 && !is_lost) || other->tag == pair->relay.tag || other->is_silent ||
 	    (cause == RELAY_CAUSE_LOAD && is_overloaded(other)))
 		return;
 	change(c, pair, choice, cause);
@@ -257,15 +259,17 @@ void relays_judge(struct coordinator *c, struct pair *pair)
 	if (!is_ours(pair) || !pair->relay.tag || !c->network)
 		return;
 	if (!own || own->is_silent || own->load.is_draining) {
-		leave(c, pair, !own ? RELAY_CAUSE_GONE : own->is_silent ? RELAY_CAUSE_SILENT : RELAY_CAUSE_LOAD);
+		leave(c, pair, !own ? RELAY_CAUSE_GONE : own->is_silent ? RELAY_CAUSE_SILENT : RELAY_CAUSE_LOAD, false);
+		return;
+	}
+	if (cost_of(own, a, b) < 0) {
+		leave(c, pair, RELAY_CAUSE_SILENT, false);
 		return;
 	}
 	choice = choose_near(c, a, b, seed_of(c, pair), 0);
 	if (!choice.has || c->relays.list[choice.index].tag == own->tag)
 		return;
-	if (cost_of(own, a, b) < 0)
-		change(c, pair, choice, RELAY_CAUSE_SILENT);
-	else if (is_much_better(cost_of(&c->relays.list[choice.index], a, b), cost_of(own, a, b)))
+	if (is_much_better(cost_of(&c->relays.list[choice.index], a, b), cost_of(own, a, b)))
 		change(c, pair, choice, RELAY_CAUSE_BETTER);
 }
 
@@ -317,8 +321,9 @@ static void doubt(struct coordinator *c, struct relay_state *relay, const struct
 		relay->next = c->now;
 }
 
-/* It counts for the tunnels of whoever complains, and for all when others agree. */
-static void complain(struct coordinator *c, struct member *member, uint32_t tag)
+/* It counts for the tunnels of whoever complains, and for all when others agree. The tunnel that is named has this
+ * relay: one that we gave it since then has not come to work. */
+static void complain(struct coordinator *c, struct member *member, uint32_t tag, uint64_t path_id)
 {
 	struct relay_state *relay = find_tag(c, tag);
 
@@ -329,8 +334,12 @@ static void complain(struct coordinator *c, struct member *member, uint32_t tag)
 	for (struct pair_end *end = member->ends; end; end = end->next) {
 		struct pair *pair = end->pair;
 
-		if (pair->relay.tag == tag && is_ours(pair) && time_since(c->now, pair->relay.since) >= CHANGE_MIN_US)
-			leave(c, pair, RELAY_CAUSE_SILENT);
+		if (!is_ours(pair) || time_since(c->now, pair->relay.since) < CHANGE_MIN_US)
+			continue;
+		if (pair->path_id == path_id)
+			pair->relay.tag = tag;
+		if (pair->relay.tag == tag)
+			leave(c, pair, RELAY_CAUSE_SILENT, true);
 	}
 }
 
@@ -385,7 +394,7 @@ enum err relays_input_report(struct coordinator *c, struct channel *channel, uin
 			report.silent_tag = tag_of_path(member, report.path_id);
 		if (!report.silent_tag)
 			return OK;
-		complain(c, member, report.silent_tag);
+		complain(c, member, report.silent_tag, report.path_id);
 		tell_others(c, member, &report);
 		return OK;
 	}
@@ -412,7 +421,7 @@ enum err relays_input_foreign_report(struct coordinator *c, struct foreign *f, u
 			note_silence(pair->ends[i].member, report.silent_tag);
 			if (pair->relay.tag == report.silent_tag &&
 			    time_since(c->now, pair->relay.since) >= CHANGE_MIN_US)
-				leave(c, pair, RELAY_CAUSE_SILENT);
+				leave(c, pair, RELAY_CAUSE_SILENT, true);
 			return OK;
 		}
 	return ERR_UNKNOWN;
@@ -486,6 +495,7 @@ static void recover(struct coordinator *c, struct relay_state *relay)
 			if (sight->list[k].tag == relay->tag && sight->list[k].rtt_us == RELAY_NO_ANSWER)
 				sight->list[k--] = sight->list[--sight->count];
 	}
+	judge_all(c); /* somebody may have had no other one to go to */
 }
 
 static enum err input_probed(struct coordinator *c, struct relay_state *relay, const struct relay_probed *probed)
