@@ -173,13 +173,8 @@ void overlay_restart_coordinator(struct overlay *overlay)
 /* Also the first start. */
 void overlay_restart_relay(struct overlay *overlay, uint32_t index)
 {
-	uint8_t keys[COORDINATORS_MAX][KEY_SIZE];
-
-	for (uint8_t i = 0; i < overlay->network.coordinator_count; i++)
-		memcpy(keys[i], overlay->network.coordinators[i].static_key, KEY_SIZE);
 	overlay->relay_configs[index].wall_s = wall_s(overlay);
-	relay_host_start(overlay->relays[index], &overlay->relay_configs[index], (const uint8_t(*)[KEY_SIZE])keys,
-			 overlay->network.coordinator_count);
+	relay_host_start(overlay->relays[index], &overlay->relay_configs[index], &overlay->network);
 }
 
 /* Contract in the header. */
@@ -193,7 +188,7 @@ void overlay_join_relay(struct overlay *overlay, int64_t delay_us)
 	network_sign(&overlay->network, &overlay->authority);
 	overlay_restart_relay(overlay, overlay->relay_count++);
 	coordinator_set_network(coordinator->coordinator, overlay->world->now, &overlay->network);
-	coordinator_host_trust(coordinator, &overlay->network);
+	server_host_trust(coordinator, &overlay->network);
 	host_turn(overlay->coordinator);
 }
 

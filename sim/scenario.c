@@ -110,6 +110,70 @@ static void run_relay_restarts(struct overlay *o)
 	(void)story_goes_on(o, &talk, MOVE_RELAY_LOST, HEALED_LIMIT_US, "after the relay's restart");
 }
 
+/* Each destination another port, nobody comes in uncalled: only relays and luck lead in. */
+static uint8_t add_hard_net(struct overlay *o)
+{
+	struct net_config config = {.has_v4 = true, .has_nat = true};
+	int64_t delay_us = stream_range(&o->random, 500, 60000);
+
+	(void)snprintf(config.name, sizeof config.name, "hard%u", o->world->net_count + 1);
+	config.nat.mapping = config.nat.filtering = NAT_ADDRESS_PORT_DEPENDENT;
+	config.nat.draws_ports = true;
+	config.up.delay_us = config.down.delay_us = delay_us;
+	config.up.jitter_us = config.down.jitter_us = stream_range(&o->random, 0, 3000);
+	return world_add_net(o->world, &config);
+}
+
+/* What happens to relays, one thing after the other; at least one is always there. */
+static const char *upset_relays(struct overlay *o, const struct talk *talk, bool *dead)
+{
+	uint32_t used = overlay_relay_of(o, talk->a, talk->b), alive = 0, lost = o->relay_count;
+
+	for (uint32_t i = 0; i < o->relay_count; i++) {
+		alive += !dead[i];
+		lost = dead[i] ? i : lost;
+	}
+	if (lost < o->relay_count && stream_chance(&o->random, 500000)) {
+		overlay_restart_relay(o, lost);
+		dead[lost] = false;
+		return "after a relay's return";
+	}
+	if (used < o->relay_count && !dead[used] && alive > 1) {
+		host_kill(o->relays[used]);
+		dead[used] = true;
+		return "after the relay's death";
+	}
+	if (o->relay_count < OVERLAY_RELAYS_MAX) {
+		overlay_join_relay(o, stream_range(&o->random, 1000, 40000));
+		return "after a relay joined";
+	}
+	return "with all as it was";
+}
+
+/* A relay's death costs less than what is kept to be sent again: nothing is lost. */
+static void run_relays(struct overlay *o)
+{
+	bool dead[OVERLAY_RELAYS_MAX] = {false};
+	uint8_t net_a = add_hard_net(o), net_b = add_hard_net(o);
+	struct talk talk;
+
+	if (!story_start(o, &talk, net_a, net_b, 4, 200))
+		return;
+	for (unsigned i = 0; i < 8; i++) {
+		const char *when;
+
+		story_run(o, stream_range(&o->random, 1, 6) * USEC_PER_SEC);
+		if (stream_chance(&o->random, 250000)) {
+			host_move(stream_chance(&o->random, 500000) ? talk.a->host : talk.b->host, 1, add_hard_net(o));
+			if (!story_goes_on(o, &talk, MOVE_ONE, EXCHANGE_LIMIT_US, "after a move between relays"))
+				return;
+		}
+		when = upset_relays(o, &talk, dead);
+		if (!story_goes_on(o, &talk, MOVE_RELAY_LOST, EXCHANGE_LIMIT_US, when))
+			return;
+	}
+}
+
 /* The access net swallows everything for a while and says nothing. */
 static void run_silence(struct overlay *o)
 {
@@ -354,6 +418,7 @@ const struct scenario scenarios[] = {
 	{"coordinator-dies", "moves without a coordinator, and its return", run_coordinator_dies},
 	{"rebind", "a NAT forgets its mappings under traffic", run_rebind},
 	{"relay-restarts", "the relay is gone for a while and comes back without memory", run_relay_restarts},
+	{"relays", "relays die, return and join while both ends move; the pair has no other way", run_relays, 2},
 	{"silence", "an access network swallows everything for up to a minute", run_silence},
 	{"two-interfaces", "make before break, and a silent death of the preferred interface", run_two_interfaces},
 	{"forwarder", "an attacker copies packets to their destination from his own address, faster (A2)",
@@ -393,7 +458,7 @@ void scenario_run(const struct scenario *scenario, uint64_t seed, FILE *draw, st
 {
 	struct overlay overlay;
 
-	overlay_init(&overlay, seed, 1, -1);
+	overlay_init(&overlay, seed, scenario->relays ? scenario->relays : 1, -1);
 	overlay.stats = stats;
 	scenario->run(&overlay);
 	story_end(&overlay);

@@ -10,6 +10,7 @@
 struct scenario {
 	const char *name, *about;
 	void (*run)(struct overlay *overlay); /* failures by world_fail */
+	uint32_t relays;		      /* 0: one */
 };
 
 extern const struct scenario scenarios[];

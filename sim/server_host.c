@@ -1,5 +1,7 @@
 #include "server_host.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 #include "wire/punch.h"
 #include "world.h"
@@ -58,7 +60,7 @@ static void on_coordinator_event(void *ctx, const struct coordinator_event *even
 }
 
 /* Contract in the header. */
-void coordinator_host_trust(struct server_host *s, const struct network *network)
+void server_host_trust(struct server_host *s, const struct network *network)
 {
 	for (uint8_t i = 0; i < network->coordinator_count; i++)
 		for (uint8_t k = 0; k < network->coordinators[i].addresses.count; k++)
@@ -82,7 +84,7 @@ void coordinator_host_start(struct host *host, const struct coordinator_config *
 		if (coordinator_load(s->coordinator, &disk->records[i]) != OK)
 			world_fail(host->world, "%s cannot read record %zu of its own", host->name, i);
 	coordinator_set_network(s->coordinator, host->world->now, network);
-	coordinator_host_trust(s, network);
+	server_host_trust(s, network);
 	server_run(s);
 }
 
@@ -143,15 +145,19 @@ static void on_relay_event(void *ctx, const struct relay_event *event)
 }
 
 /* Contract in the header. */
-void relay_host_start(struct host *host, const struct relay_config *config, const uint8_t (*coordinators)[KEY_SIZE],
-		      size_t count)
+void relay_host_start(struct host *host, const struct relay_config *config, const struct network *network)
 {
+	uint8_t keys[COORDINATORS_MAX][KEY_SIZE];
 	struct server_host *s = server_create(host, "relay");
 	struct relay_env env = {.random = {&s->random, stream_fill}, .ctx = s, .event = on_relay_event};
 
 	s->relay = relay_create(config, &env, host->world->now);
-	if (relay_set_coordinators(s->relay, coordinators, count) != OK)
+	for (uint8_t i = 0; i < network->coordinator_count; i++)
+		memcpy(keys[i], network->coordinators[i].static_key, KEY_SIZE);
+	if (relay_set_coordinators(s->relay, (const uint8_t(*)[KEY_SIZE])keys, network->coordinator_count) != OK)
 		world_fail(host->world, "%s refuses its coordinators", host->name);
+	server_host_trust(s, network);
+	relay_announce(s->relay, host->world->now, network);
 	server_run(s);
 }
 

@@ -22,10 +22,10 @@ struct server_host {
 extern const struct machine_ops coordinator_host_ops, relay_host_ops;
 
 /* What a signed document names may be sent to. */
-void coordinator_host_trust(struct server_host *s, const struct network *network);
+void server_host_trust(struct server_host *s, const struct network *network);
 /* Fills in host->machine and replays the disk. */
 void coordinator_host_start(struct host *host, const struct coordinator_config *config, const struct network *network,
 			    struct disk *disk);
-/* Fills in host->machine; to be called again after host_kill, for a relay that has forgotten everything. */
-void relay_host_start(struct host *host, const struct relay_config *config, const uint8_t (*coordinators)[KEY_SIZE],
-		      size_t count);
+/* Fills in host->machine; to be called again after host_kill, for a relay that has forgotten everything. It announces
+ * itself. */
+void relay_host_start(struct host *host, const struct relay_config *config, const struct network *network);

@@ -186,6 +186,7 @@ void relay_validated(struct node *node, struct peer *peer, struct time_us now, c
 bool relay_knows_us(const struct peer *peer, const struct path *path);
 /* Is it by the relay that another one takes over from? */
 bool relay_is_superseded(const struct peer *peer, const struct path *path);
+bool relay_is_listed(const struct node *node, const struct addr *remote);
 const char *relay_name_at(const struct peer *peer, const struct addr *remote);
 /* A Bind has gone to the tunnel's own relay; it has answered one. */
 void relay_asked(struct peer *peer, struct time_us now);

@@ -288,7 +288,7 @@ void path_heard(struct node *node, struct peer *peer, struct time_us now, const 
 	if (!path) {
 		if (punch_hit(node, peer, now, route))
 			return;
-		if (highest && !peer_is_relay(peer, &route->remote))
+		if (highest && !peer_is_relay(peer, &route->remote) && !relay_is_listed(node, &route->remote))
 			suggest(node, peer, now, route, bytes);
 		return;
 	}

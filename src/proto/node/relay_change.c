@@ -32,6 +32,16 @@ bool peer_is_relay(const struct peer *peer, const struct addr *remote)
 	       (peer->beside.used && is_of(&peer->beside.leg, remote));
 }
 
+/* Does our network document list it? What comes from there is no peer's own address. */
+bool relay_is_listed(const struct node *node, const struct addr *remote)
+{
+	for (uint8_t i = 0; i < node->network->relay_count; i++)
+		for (uint8_t k = 0; k < node->network->relays[i].addresses.count; k++)
+			if (addr_equal(&node->network->relays[i].addresses.list[k], remote))
+				return true;
+	return false;
+}
+
 /* Of the relay at that address. */
 const char *relay_name_at(const struct peer *peer, const struct addr *remote)
 {
@@ -82,6 +92,38 @@ static void end_beside(struct node *node, struct peer *peer, struct time_us now)
 	leg_finish(&leg);
 }
 
+static bool carries_data(const struct peer *peer, const struct leg *leg)
+{
+	const struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+
+	return active && active->kind == PATH_RELAY && is_of(leg, &active->route.remote);
+}
+
+/* The relay that took over has failed, and the one before has taken the data back. */
+static void return_to_older(struct node *node, struct peer *peer, struct time_us now)
+{
+	struct relay_beside *beside = &peer->beside;
+	struct leg failed = peer->leg;
+
+	peer->leg = beside->leg;
+	peer->leg_was_bound = beside->was_bound;
+	memcpy(peer->relay_name, beside->name, sizeof peer->relay_name);
+	peer->relay_cause = RELAY_CAUSE_SILENT;
+	relay_forget_beside(peer);
+	relay_heard(node, peer);
+	drop_paths(node, peer, now, &failed);
+	leg_finish(&failed);
+}
+
+/* The one beside makes room. */
+static void clear_beside(struct node *node, struct peer *peer, struct time_us now)
+{
+	if (peer->beside.used && !peer->beside.is_newer && carries_data(peer, &peer->beside.leg))
+		return_to_older(node, peer, now);
+	else
+		end_beside(node, peer, now);
+}
+
 static bool has_ticket(const struct leg *leg, const struct relay_grant *grant)
 {
 	return leg->ticket_size == grant->ticket.size && memcmp(leg->ticket, grant->ticket.data, leg->ticket_size) == 0;
@@ -106,7 +148,9 @@ void relay_granted(struct node *node, struct peer *peer, struct time_us now, con
 	    (peer->has_relay && has_ticket(&peer->leg, &update->relay)) ||
 	    (beside->used && has_ticket(&beside->leg, &update->relay)))
 		return;
-	end_beside(node, peer, now);
+	clear_beside(node, peer, now);
+	if (peer->has_relay && leg_is_bound(&peer->leg) && strcmp(peer->relay_name, update->relay.name) == 0)
+		return; /* we are there already */
 	if (leg_init(&beside->leg, update->path_id, &update->relay, now) != OK)
 		return;
 	beside->used = beside->is_newer = true;
@@ -201,7 +245,7 @@ static void run_beside(struct node *node, struct peer *peer, struct time_us now)
 		peer_plan(node, peer, quiet);
 		return;
 	}
-	end_beside(node, peer, now);
+	clear_beside(node, peer, now);
 }
 
 /* --- complaints --- */
