@@ -320,7 +320,7 @@ static const struct goal goals[] = {
 	 0},
 	{"silent-death-out", "the same, only what MN sends", ACCESS_PUBLIC, run_mute_death, SILENCE_US, 0, 0},
 	{"silent-death-in", "the same, only what MN should get", ACCESS_PUBLIC, run_deaf_death, SILENCE_US, 0, 0},
-	{"rebind", "MN's NAT forgets everything", ACCESS_FILTERED, run_rebind, MOVE_US + PROBE_US, 103 * MS, 0},
+	{"rebind", "MN's NAT forgets everything", ACCESS_FILTERED, run_rebind, MOVE_US + PROBE_US, 0, 0},
 	{"relay-dies", "the relay that the pair is on dies, another one is there", ACCESS_HARD, run_relay_dies,
 	 SILENCE_US + M_US + C_US, 0, 232 * MS, 2, 0},
 	{"relay-better", "a better relay joins: make before break, nothing lost", ACCESS_HARD, run_relay_better,

@@ -16,7 +16,7 @@ enum {
 	RECEIPT_BYTES = 1 << 19, /* told at once: the sender keeps what is not acknowledged */
 };
 #define RECEIPT_DELAY_US (4 * USEC_PER_MSEC)
-#define WAITED_SLACK_US (2 * USEC_PER_MSEC)
+#define WAITED_SLACK_US (1 * USEC_PER_MSEC)
 #define WAITED_FADES_US (8 * USEC_PER_SEC)
 #define PATIENCE_MIN_US (45 * USEC_PER_MSEC)
 #define QUIET_MIN_US (30 * USEC_PER_MSEC)
