@@ -357,12 +357,24 @@ static void judge_measures(struct node *node, struct time_us now)
 	tell(node, now);
 }
 
-/* Contract in the header. */
+/* What is seen there is not where the coordinator finds us. */
+static bool is_second_port(const struct node *node, const struct addr *remote)
+{
+	const struct server_addresses *addresses = &node->coordinator->addresses;
+
+	for (int i = 0; i < addresses->count; i++)
+		if (ip_equal(&addresses->list[i].ip, &remote->ip) &&
+		    punch_second_port(addresses->list[i].port) == remote->port)
+			return true;
+	return false;
+}
+
+/* Contract in the header. Late answers are nobody else's either. */
 bool punch_answered(struct node *node, struct time_us now, const struct route *route, uint32_t transaction,
 		    const struct addr *seen)
 {
 	struct punch *p = &node->punch;
-	bool is_ours = route->local.port != node->listen_port;
+	bool is_ours = route->local.port != node->listen_port || is_second_port(node, &route->remote);
 	uint8_t kind;
 
 	for (int i = 0; p->peer && i < p->ask_count; i++)
@@ -461,11 +473,11 @@ static void begin_answer(struct node *node, struct peer *peer, struct time_us no
 	if (!time_reached(now, record->next) && record->tries >= QUICK_TRIES)
 		return;
 	record->answered = now;
-	if (!begin(node, peer, now, transaction))
-		return;
-	take_theirs(&node->punch, message);
 	if (message->kind == MAPPING_UNKNOWN)
-		punch_end(node, now, PUNCH_STATE_BLIND);
+		record->status =
+			(struct node_punch_status){.state = PUNCH_STATE_BLIND, .tries = record->status.tries + 1};
+	else if (begin(node, peer, now, transaction))
+		take_theirs(&node->punch, message);
 }
 
 /* Contract in the header. */
