@@ -19,8 +19,10 @@ void traffic_init(struct traffic *traffic, struct world *world)
 /* Flows must not run any more: to be called after the world is gone, or before it goes on. */
 void traffic_finish(struct traffic *traffic)
 {
-	for (uint32_t i = 0; i < traffic->flow_count; i++)
+	for (uint32_t i = 0; i < traffic->flow_count; i++) {
 		mem_free(traffic->flows[i].sent_at);
+		mem_free(traffic->flows[i].came_at);
+	}
 	*traffic = (struct traffic){0};
 }
 
@@ -76,6 +78,7 @@ struct flow *traffic_start(struct traffic *traffic, struct host *from, struct ho
 		.number = traffic->flow_count++,
 		.heard = traffic->world->now,
 		.sent_at = mem_alloc(TRAFFIC_PACKETS_MAX, sizeof *flow->sent_at),
+		.came_at = mem_alloc(TRAFFIC_PACKETS_MAX, sizeof *flow->came_at),
 	};
 	flow_mark(flow);
 	world_call_at(traffic->world, traffic->world->now, flow_send, flow);
@@ -130,6 +133,7 @@ static void deliver(struct flow *flow, struct host *host, uint32_t number)
 	if (flow->sent_at[number].us >= flow->marked.us)
 		flow->delivered_marked++;
 	flow->sent_at[number].us = 0;
+	flow->came_at[number] = world->now;
 	if (gap_us > flow->gap_us)
 		flow->gap_us = gap_us;
 	flow->heard = world->now;

@@ -27,6 +27,7 @@ struct flow {
 	uint32_t told, late_told;		/* of sent and late, in stats */
 	uint32_t sent_marked, delivered_marked; /* of packets sent since flow_mark */
 	struct time_us *sent_at;		/* by packet number; 0: delivered */
+	struct time_us *came_at;		/* by packet number; 0: it did not */
 };
 
 struct traffic {

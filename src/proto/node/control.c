@@ -57,7 +57,7 @@ static enum err receive_response(const struct received *m)
 	enum err err = path_response_decode(m->body, &response);
 
 	if (err == OK)
-		path_answered(m->node, m->peer, m->now, response.challenge);
+		path_answered(m->node, m->peer, m->now, m->route, response.challenge);
 	return err;
 }
 

@@ -319,14 +319,19 @@ static struct challenge *find_challenge(struct path *path, const uint8_t bytes[C
 	return NULL;
 }
 
-/* The answer may come by any way: it proves that the challenge arrived where it was sent (RFC 9000 8.2.3). */
-void path_answered(struct node *node, struct peer *peer, struct time_us now, const uint8_t challenge[CHALLENGE_SIZE])
+/*
+ * An answer that comes by another way was asked for by somebody who carried the challenge. It still tells that the peer
+ * lives, which is all that a valid path has to show (E3: a forwarder is faster than the challenge itself, and the
+ * answer goes to him). But RFC 9000 8.2.3 would also make a path valid by it that swallows everything.
+ */
+void path_answered(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
+		   const uint8_t challenge[CHALLENGE_SIZE])
 {
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
 		struct path *path = &peer->paths[i];
 		struct challenge *asked = path->used ? find_challenge(path, challenge) : NULL;
 
-		if (!asked)
+		if (!asked || !(path->valid || ip_equal(&path->route.remote.ip, &route->remote.ip)))
 			continue;
 		asked->open = false;
 		path->challenges_rx++;

@@ -76,8 +76,9 @@ void path_heard(struct node *node, struct peer *peer, struct time_us now, const 
 size_t *path_budget(struct peer *peer, struct path *path);
 /* May so many go there now? Spends them. */
 bool path_may_send(struct peer *peer, struct path *path, size_t bytes);
-/* A challenge of ours came back. */
-void path_answered(struct node *node, struct peer *peer, struct time_us now, const uint8_t challenge[CHALLENGE_SIZE]);
+/* A challenge of ours came back on this route. */
+void path_answered(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
+		   const uint8_t challenge[CHALLENGE_SIZE]);
 /* Sends a challenge now unless one was sent less than CHALLENGE_INTERVAL_US ago (E6). */
 void path_challenge(struct node *node, struct peer *peer, struct path *path, struct time_us now);
 /* Validated by other means (a bound leg, an answered handshake). */

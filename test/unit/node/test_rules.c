@@ -146,6 +146,36 @@ static void e2_a_suggestion_asks_both_addresses_and_switches_nothing(void **stat
 	assert_active(lan, B, &lan->nodes[A].addr);
 }
 
+/* What A says to B's own address never arrives, but somebody hands each challenge in as if the relay had brought it. */
+static void e2_an_answer_from_elsewhere_opens_no_path(void **state)
+{
+	struct lan *lan = *state;
+	struct lan_datagram d;
+	int carried = 0;
+
+	lan->blocks_direct = true;
+	lan_run(lan, 100000);
+	lan_send(lan, A, "first", 5);
+	for (int i = 0; i < 3000; i++) {
+		struct node_peer_status peer;
+
+		if (i % 50 == 0)
+			lan_send(lan, A, "there", 5);
+		lan_run(lan, 1000);
+		while (lan_take(lan, &lan->nodes[A].addr, &lan->nodes[B].addr, &d)) {
+			lan_inject(lan, &lan->relay_addr, B, d.bytes, d.size);
+			carried += (d.bytes[0] & 0xa0) == 0xa0; /* sealed, and no data */
+		}
+		if (i < 100)
+			continue;
+		peer = peer_of(lan, A);
+		for (int k = 0; k < peer.path_count; k++)
+			assert_false(peer.paths[k].kind == PATH_DIRECT && peer.paths[k].valid);
+	}
+	assert_true(carried > 0);
+	assert_true(lan->nodes[B].received >= 50);
+}
+
 /* The forwarder is faster in both directions, so its address validates and has the better round trip. */
 static void e3_a_live_old_path_wins(void **state)
 {
@@ -452,6 +482,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(e1_a_replay_or_forgery_suggests_no_address, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(e2_a_suggestion_asks_both_addresses_and_switches_nothing, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(e2_an_answer_from_elsewhere_opens_no_path, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(e3_a_live_old_path_wins, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(e3_a_silent_old_path_is_left, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(e4_data_follows_a_move_at_once, set_up, tear_down),
