@@ -129,6 +129,7 @@ def measure(world, contender, case, turn, story):
     contender.settle(world, case.relay)
     pause(random.uniform(0, RANDOM_SECONDS_FAST if contender.fast else RANDOM_SECONDS))
     turn.take()
+    world.emulator.reset()
     pairs = contender.open_probes(world, case)
     try:
         watched = [flow for kind in pairs for flow in flows(pairs, case, kind).values()]
@@ -136,17 +137,18 @@ def measure(world, contender, case, turn, story):
             raise LabError(f"{contender.name}: the probes never flowed before case {case.name}")
         contender.settle(world, case.relay)
         pause(random.uniform(0, PROBED_SECONDS))
+        late_before_us = world.emulator.stats()["late_us"]["p99"]
         case.before(world)
         pause(1.0 if case.needs_spare else 0.0)
         before, before_own = namespace_counters(world), socket_counters(pairs)
-        world.emulator.reset()
         at_ns = time.monotonic_ns()
         case.do(world)
         back, ends = recovered(pairs, case, at_ns, turn)
         result = outcome(pairs, case, at_ns, ends)
         result.update(back=back, load=round(os.getloadavg()[0], 2), namespaces=difference(namespace_counters(world), before),
                       sockets=difference(socket_counters(pairs), before_own), void=world.emulator.void(),
-                      late_us=world.emulator.stats()["late_us"], jitter_us=jitter_us(pairs, case, at_ns))
+                      late_us=world.emulator.stats()["late_us"], late_before_us=late_before_us,
+                      jitter_us=jitter_us(pairs, case, at_ns))
         if story and "udp" in pairs:
             result["story"] = {way: flow.story(at_ns) for way, flow in flows(pairs, case, "udp").items()}
         case.after(world)
@@ -190,7 +192,7 @@ class Series:
         self.last = name
         if result["void"]:
             self.say(event="void", case=name, why=f"{result['void']} (case {name})", **{key: result[key] for key in (
-                "void", "late_us", "jitter_us", "back")})
+                "void", "late_us", "late_before_us", "jitter_us", "back")})
             return
         self.say(event="move", case=name, **result)
 

@@ -33,7 +33,7 @@ class Ours(Contender):
         return probe.greet(world, world.m, world.k, world.k.fqdn.rstrip("."), GREET_PORT, world.m.v4)
 
     def registration(self, world):
-        """On the wire of M: its first datagram to the server, and the first that comes back from it. M starts anew."""
+        """On the wire of M: its first datagram to the server, and the first that comes back after it. M starts anew."""
         world.m.daemon.stop()
         sniffer = world.m.start("tcpdump", "tcpdump", "-i", "home", "-lnntt", "--immediate-mode", "udp", "and", "host", world.s.v4)
         sniffer.wait_line("listening on", 10)
@@ -42,7 +42,7 @@ class Ours(Contender):
         lines = [line.split() for line in sniffer.output().splitlines() if " IP " in line]
         sniffer.stop()
         asked = [float(words[0]) for words in lines if words[4].startswith(world.s.v4)]
-        answered = [float(words[0]) for words in lines if words[2].startswith(world.s.v4)]
+        answered = [float(words[0]) for words in lines if words[2].startswith(world.s.v4) and asked and float(words[0]) > asked[0]]
         demand(asked and answered, "no registration was seen")
         return (answered[0] - asked[0]) * 1000
 
