@@ -97,6 +97,36 @@ static void run_rebind(struct overlay *o)
 	}
 }
 
+/*
+ * One of the two loses all but its keys, and comes back while the other one still has the tunnel: the first packet of
+ * whoever speaks first comes through.
+ */
+static void run_node_restarts(struct overlay *o)
+{
+	struct talk talk, again = {0};
+	bool speaks_first = stream_chance(&o->random, 500000);
+
+	if (stream_chance(&o->random, 500000))
+		overlay_add_zone(o);
+	if (!story_start_drawn(o, &talk, 0))
+		return;
+	for (int i = 0; i < 2; i++) {
+		flow_stop(talk.flows[i]);
+		pipe_stop(talk.pipes[i]);
+	}
+	story_run(o, stream_range(&o->random, 3 * USEC_PER_SEC, 5 * USEC_PER_SEC));
+	host_kill(talk.b->host);
+	story_run(o, stream_range(&o->random, 0, 3 * USEC_PER_SEC));
+	overlay_start_node(o, talk.b);
+	if (!story_expect(o, overlay_wait_registered(o, REGISTER_LIMIT_US), "not registered again in time"))
+		return;
+	overlay_exchange(o, speaks_first ? talk.b : talk.a, speaks_first ? talk.a : talk.b, 4, 10 * USEC_PER_SEC, 200,
+			 again.flows);
+	flow_stop(again.flows[1]);
+	(void)story_expect(o, overlay_wait_delivered(o, again.flows, 1, 1, EXCHANGE_LIMIT_US),
+			   speaks_first ? "its first packet was lost" : "the first packet to it was lost");
+}
+
 /* The relay forgets everything, or is gone for a while. */
 static void run_relay_restarts(struct overlay *o)
 {
@@ -417,6 +447,7 @@ const struct scenario scenarios[] = {
 	{"journey", "thirty changes of place in one life", run_journey},
 	{"coordinator-dies", "moves without a coordinator, and its return", run_coordinator_dies},
 	{"rebind", "a NAT forgets its mappings under traffic", run_rebind},
+	{"node-restarts", "a node comes back without memory while its peer still has the tunnel", run_node_restarts},
 	{"relay-restarts", "the relay is gone for a while and comes back without memory", run_relay_restarts},
 	{"relays", "relays die, return and join while both ends move; the pair has no other way", run_relays, 2},
 	{"silence", "an access network swallows everything for up to a minute", run_silence},

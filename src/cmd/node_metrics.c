@@ -142,6 +142,8 @@ static void add_decisions(struct page *page, const struct tally *tally, const st
 	for (int mover = 0; mover < 2; mover++)
 		add_gaps(page, tally, mover);
 	count(page, "ntm_node_replayed_packets_total", "Sealed packets sent again.", c->replayed);
+	count(page, "ntm_node_rescued_packets_total", "Packets sealed anew for a peer that had lost its memory.",
+	      c->rescued);
 	count(page, "ntm_node_lost_packets_total", "Sealed packets that could not be kept to be sent again.",
 	      tally->lost_packets);
 	head(page, "ntm_node_path_changes_total", "counter", "Times that data took another path, by its kind and why.");

@@ -25,6 +25,8 @@ void registration_request_encode(const struct registration_request *m, struct wr
 	field_put_u32(w, FIELD_FEATURES, m->features);
 	field_put_u32(w, FIELD_MOVE_EPOCH, m->move_epoch);
 	candidates_encode(&m->candidates, w);
+	if (m->kept)
+		field_put_bytes(w, FIELD_KEPT, NULL, 0);
 	field_put_unknown(w, m->move_epoch);
 	field_put_pad(w, from, m->padded_size);
 }
@@ -38,6 +40,7 @@ static bool take_registration_request(void *message, uint8_t type, struct reader
 	case FIELD_FEATURES: m->features = read_u32(value); return true;
 	case FIELD_MOVE_EPOCH: m->move_epoch = read_u32(value); return true;
 	case FIELD_CANDIDATE: candidates_take(&m->candidates, value); return true;
+	case FIELD_KEPT: m->kept = true; return true;
 	default: return false;
 	}
 }

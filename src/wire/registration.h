@@ -20,6 +20,7 @@ struct registration_request {
 	uint32_t features;
 	uint32_t move_epoch;
 	struct candidates candidates; /* host candidates, most preferred first */
+	bool kept;		      /* the sender remembers its tunnels; else it begins anew */
 	size_t padded_size;	      /* encoder: pad with FIELD_PAD so that the body has at least this many bytes */
 };
 

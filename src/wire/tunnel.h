@@ -11,6 +11,8 @@
 struct tunnel_hello {
 	uint32_t move_epoch;
 	uint32_t features;
+	uint64_t
+		held_path_id; /* of the session with the receiver that the sender has, until this one stands; 0: none */
 	struct blob data; /* request only: an inner packet that need not wait for the answer, borrowed; may be empty */
 	size_t padded_size; /* encoder only, as in registration_request */
 };

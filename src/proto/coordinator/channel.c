@@ -149,6 +149,8 @@ static void confirm(struct coordinator *c, struct channel *channel, const struct
 	channel_take_candidates(member, &channel->candidates);
 	admission_prove(&c->admission, &route->remote.ip, c->now);
 	pair_mark_stale(member);
+	if (channel->is_newborn)
+		pair_tell_reborn(c, member);
 }
 
 /* For both Update and Keep Alive. */

@@ -633,8 +633,9 @@ enum err inquiry_input_update(struct coordinator *c, struct foreign *f, uint32_t
 	if (!pair || pair->update_transaction == transaction)
 		return OK;
 	visitor = end->member;
-	if (m.move_epoch < visitor->move_epoch)
-		return OK; /* overtaken by a newer one */
+	if (m.move_epoch < visitor->move_epoch && m.reason != REASON_LEAVING)
+		return OK;			     /* overtaken by a newer one */
+	end->is_reborn = m.reason == REASON_LEAVING; /* who begins anew counts its moves anew */
 	pair->update_transaction = transaction;
 	place(visitor, m.move_epoch, &m.observed, &m.candidates);
 	visitor->sight = m.sight;

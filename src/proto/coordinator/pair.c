@@ -86,6 +86,15 @@ void pair_mark_stale(struct member *member)
 		end->pair->is_stale = true;
 }
 
+/* Whoever has a tunnel with it ends that, instead of speaking to nobody until it doubts. A direction that it has not
+ * acknowledged yet is for the one that it is now. */
+void pair_tell_reborn(struct coordinator *c, struct member *member)
+{
+	for (struct pair_end *end = member->ends; end; end = end->next)
+		end->is_reborn = !delay_is_waiting(&end->deliveries[DELIVER_DIRECTION].repeat);
+	pair_push_updates(c, member, true);
+}
+
 /* Makes room for one more by forgetting the oldest. */
 static void make_room(struct coordinator *c, struct member *member)
 {
@@ -238,10 +247,13 @@ static void add_grant(const struct pair_end *end, struct route_update *update)
 static enum err update_encode(const struct coordinator *c, const struct pair_end *end, uint32_t transaction,
 			      struct writer *w)
 {
-	const struct member *peer = end->pair->ends[end == &end->pair->ends[0]].member;
+	const struct pair_end *other = &end->pair->ends[end == &end->pair->ends[0]];
+	const struct member *peer = other->member;
 	struct route_update update = {
 		.path_id = end->pair->path_id,
-		.reason = peer->is_revoked ? REASON_REVOKED : REASON_NONE,
+		.reason = peer->is_revoked   ? REASON_REVOKED
+			  : other->is_reborn ? REASON_LEAVING
+					     : REASON_NONE,
 		.move_epoch = peer->move_epoch,
 		.observed = peer->observed,
 		.candidates = peer->candidates,

@@ -231,6 +231,7 @@ static struct channel *open_channel(struct coordinator *c, struct member *member
 	channel->features = arrival->request.features;
 	channel->move_epoch = arrival->request.move_epoch;
 	channel->candidates = arrival->request.candidates;
+	channel->is_newborn = !arrival->request.kept;
 	delay_start(&c->pendings, &channel->pending, c->now);
 	c->counters.pending++;
 	*slot = channel;

@@ -59,7 +59,7 @@ struct channel {
 	uint64_t seen_tag;	     /* what is remembered of that message when it is confirmed */
 	uint8_t *answer;	     /* the datagram, until confirmed */
 	struct addr answered[2];     /* where that went first, of each family */
-	bool is_copied;		     /* and to another address too */
+	bool is_copied, is_newborn;  /* and to another address too; it remembers no tunnel */
 	size_t answer_size;
 	/* Said in the first message, believed when confirmed. */
 	uint32_t features, move_epoch;
@@ -82,8 +82,8 @@ struct pair_end {
 	struct member *member;
 	struct pair_end *prev, *next; /* in member->ends, newest first */
 	struct pair *pair;
-	bool has_asked;
-	uint32_t transaction; /* of its Direction Request */
+	bool has_asked, is_reborn; /* reborn: it has forgotten this tunnel */
+	uint32_t transaction;	   /* of its Direction Request */
 	struct delivery deliveries[DELIVERIES];
 };
 
@@ -279,6 +279,7 @@ void pair_resend(struct coordinator *c, struct member *member);
 void pair_acknowledge(struct coordinator *c, struct member *member, uint32_t transaction);
 void pair_forget_all(struct coordinator *c, struct member *member);
 void pair_mark_stale(struct member *member);
+void pair_tell_reborn(struct coordinator *c, struct member *member);
 void pair_input_time(struct coordinator *c);
 struct pair *pair_find(const struct member *a, const struct member *b);
 struct pair *pair_create(struct coordinator *c, struct member *a, struct member *b);

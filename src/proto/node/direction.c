@@ -99,6 +99,19 @@ void direction_refused(struct node *node, struct time_us now, const struct direc
 	node_emit(node, &event);
 }
 
+/* It cannot say so itself: it knows us no more. What it has not acknowledged, and what waits, asks for a new tunnel. */
+static void peer_reborn(struct node *node, struct peer *peer, struct time_us now, uint64_t path_id)
+{
+	if (peer->contact.used && peer->contact.path_id == path_id)
+		contact_stop(node, peer);
+	if (peer->session && session_path_id(peer->session) == path_id) {
+		rescue_sealed(node, peer, peer->session, now);
+		peer_end_session(node, peer, now, REASON_LEAVING);
+	}
+	if (!peer->contact.used && waiting_first(node, peer, WAITING_PACKET_MAX).size > 0)
+		link_request_direction(node, now, peer->certificate.fqdn, NULL);
+}
+
 /* Candidates, no more: only the peer's own packets move a tunnel (E8). Probing them opens our NAT for what the peer
  * sends. */
 void direction_updated(struct node *node, struct time_us now, const struct route_update *update)
@@ -110,6 +123,10 @@ void direction_updated(struct node *node, struct time_us now, const struct route
 	if (update->reason == REASON_REVOKED) {
 		contact_stop(node, peer);
 		peer_end_session(node, peer, now, REASON_REVOKED);
+		return;
+	}
+	if (update->reason == REASON_LEAVING) {
+		peer_reborn(node, peer, now, update->path_id);
 		return;
 	}
 	if (update->network_epoch && !node->document.bytes)

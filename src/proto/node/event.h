@@ -102,7 +102,7 @@ struct node_counters {
 	uint64_t dropped_no_peer, dropped_queue_full, dropped_no_path, dropped_too_big;
 	uint64_t tx_packets, tx_bytes, rx_packets, rx_bytes; /* inner, after cutting and before joining */
 	uint64_t tx_superpackets, rx_superpackets;
-	uint64_t handovers, replayed, relay_tx_packets;
+	uint64_t handovers, replayed, rescued, relay_tx_packets; /* rescued: sealed anew for a peer that came back */
 	uint64_t challenges_tx, challenges_rx, receipts_tx, handshakes;
 	uint64_t doubts, silent_deaths; /* data not acknowledged for longer than usual; for so long that it is dead */
 	uint64_t relay_measurements, relay_complaints, relay_changes;

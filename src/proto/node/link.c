@@ -60,6 +60,7 @@ static enum err write_registration(struct node *node, uint8_t *ret, size_t *ret_
 		.certificate = {node->certificate_bytes, node->certificate_size},
 		.features = node->features,
 		.move_epoch = node->move_epoch,
+		.kept = node->link.was_established,
 		.padded_size = LEASE_MAX_SIZE + 128,
 	};
 
@@ -157,6 +158,7 @@ static void establish(struct node *node, struct time_us now, const struct sessio
 	session_destroy(link->session);
 	link->session = session_create(node->aead, SUITE_CHACHA20_POLY1305, true, link->handshake.path_id, keys, now);
 	link->rekeying = (struct rekeying){0};
+	link->was_established = true;
 	link->registering = false;
 	link->next_try = TIME_NEVER;
 	link->route = *route;

@@ -14,6 +14,7 @@ struct node;
 struct link {
 	struct session *session; /* NULL before the first registration */
 	bool up;		 /* the coordinator answers */
+	bool was_established;	 /* once at least: what it has directed is remembered */
 	struct route route;	 /* where it answered from, and our address then */
 	struct rekeying rekeying;
 	struct request_table requests;

@@ -235,6 +235,9 @@ void waiting_forget(struct node *node, const uint8_t *bytes, size_t size);
 /* Answers waiting packets for this destination with "unreachable" and drops them. */
 void waiting_refuse(struct node *node, const struct ip *destination);
 
+/* rescue.c: what the peer has not acknowledged under a session that it has forgotten waits for the new one. */
+void rescue_sealed(struct node *node, const struct peer *peer, const struct session *old, struct time_us now);
+
 /* inbound.c */
 /* An inner packet that came with a handshake: checked as any other. */
 void inbound_early(struct node *node, struct peer *peer, struct time_us now, struct blob packet);

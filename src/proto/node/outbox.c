@@ -276,6 +276,24 @@ struct time_us outbox_oldest(const struct outbox *box, const struct outbox_owner
 	return TIME_NEVER;
 }
 
+/* Without those whose chunk was written to again. */
+bool outbox_pending(const struct outbox *box, const struct outbox_owner *owner, struct time_us since, uint64_t *cursor,
+		    struct blob *ret_train, uint16_t *ret_segment_size)
+{
+	for (uint64_t i = *cursor > box->first ? *cursor : box->first; i < box->end; i++) {
+		const struct outbox_entry *entry = entry_at(box, i);
+
+		if (entry->owner != owner || !is_pending(entry, since) ||
+		    i < box->chunks[entry->offset / OUTBOX_CHUNK].first)
+			continue;
+		*cursor = i + 1;
+		*ret_train = (struct blob){box->memory + entry->offset, entry->size};
+		*ret_segment_size = entry->segment_size;
+		return true;
+	}
+	return false;
+}
+
 /* A freed peer's address may be used again by another one. */
 void outbox_forget(struct outbox *box, const struct outbox_owner *owner)
 {

@@ -88,6 +88,10 @@ void outbox_replay_on(struct outbox *box, struct time_us now, const struct outbo
 /* When the oldest packet that the owner sealed since `since` and that is not acknowledged was sealed; TIME_NEVER: all
  * have arrived. */
 struct time_us outbox_oldest(const struct outbox *box, const struct outbox_owner *owner, struct time_us since);
+/* The next train from entry *cursor on (0: the oldest) that the owner sealed since `since`, is not acknowledged and is
+ * still there; false: no more. Borrowed until something is reserved. */
+bool outbox_pending(const struct outbox *box, const struct outbox_owner *owner, struct time_us since, uint64_t *cursor,
+		    struct blob *ret_train, uint16_t *ret_segment_size);
 /* The owner is going away: nothing of it is replayed. */
 void outbox_forget(struct outbox *box, const struct outbox_owner *owner);
 /* The next datagram to send, or false. */

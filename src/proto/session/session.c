@@ -163,6 +163,31 @@ enum err session_open(struct session *session, const uint8_t *datagram, size_t s
 	return OK;
 }
 
+/* Contract in the header. */
+enum err session_reopen(const struct session *session, const uint8_t *datagram, size_t size, uint8_t *out,
+			uint8_t *ret_flags)
+{
+	const struct epoch *epochs[] = {&session->newest, &session->previous};
+	struct reader r = reader_over(datagram, size);
+	uint8_t role = session->is_initiator ? 0 : SEALED_RESPONDER;
+	uint8_t nonce[AEAD_NONCE_SIZE];
+	struct header header;
+
+	if (size < OVERHEAD_SIZE || header_decode(&r, &header) != OK || header.path_id != session->path_id ||
+	    !(header.type & PACKET_SEALED) || (header.type & SEALED_RESPONDER) != role)
+		return ERR_MALFORMED;
+	nonce_make(datagram, nonce);
+	for (int i = 0; i < 2; i++) {
+		if (!epochs[i]->seal || (header.type & SEALED_EPOCH) != (epochs[i]->number & SEALED_EPOCH) ||
+		    aead_open(epochs[i]->seal, nonce, datagram, HEADER_SIZE, datagram + HEADER_SIZE,
+			      size - OVERHEAD_SIZE, out) != OK)
+			continue;
+		*ret_flags = header.type & (SEALED_CONTROL | SEALED_PARTIAL);
+		return OK;
+	}
+	return ERR_AUTH;
+}
+
 /* The id is the same on direct and relayed paths. */
 uint64_t session_path_id(const struct session *session)
 {

@@ -41,6 +41,13 @@ must_use enum err session_seal(struct session *session, uint8_t path, uint8_t fl
 must_use enum err session_open(struct session *session, const uint8_t *datagram, size_t size, uint8_t *out,
 			       struct opened *ret);
 
+/*
+ * What this end sealed, opened with its own keys as long as it has them: size - OVERHEAD_SIZE bytes into out. Changes
+ * nothing; out is clobbered on ERR_AUTH.
+ */
+must_use enum err session_reopen(const struct session *session, const uint8_t *datagram, size_t size, uint8_t *out,
+				 uint8_t *ret_flags);
+
 uint64_t session_path_id(const struct session *session);
 bool session_is_initiator(const struct session *session);
 enum suite session_suite(const struct session *session);

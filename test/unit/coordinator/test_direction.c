@@ -315,6 +315,33 @@ static void test_move_is_pushed(void **state)
 	world_finish(&p.world);
 }
 
+/* Whoever begins anew has forgotten its tunnels, and their other ends are told; whoever only registers again has not.
+ */
+static void test_peers_hear_of_a_new_beginning(void **state)
+{
+	struct pair_world p;
+	struct letter letter;
+	uint64_t path_id;
+
+	(void)state;
+	pair_init(&p);
+	fake_ask(&p.world, p.a, 7, "b.ntm.internal");
+	letter = fake_take(p.a, MESSAGE_ROUTE_DIRECTION);
+	path_id = open_direction(&letter).path_id;
+	fake_ack(&p.world, p.a, 7);
+	letter = fake_take(p.b, MESSAGE_ROUTE_DIRECTION);
+	fake_ack(&p.world, p.b, letter.transaction);
+	p.b->kept = true;
+	fake_register(&p.world, p.b);
+	assert_int_equal(fake_take(p.a, MESSAGE_ROUTE_UPDATE).type, 0);
+	p.b->kept = false;
+	fake_register(&p.world, p.b);
+	letter = fake_take(p.a, MESSAGE_ROUTE_UPDATE);
+	assert_int_equal(open_update(&letter).path_id, path_id);
+	assert_int_equal(open_update(&letter).reason, REASON_LEAVING);
+	world_finish(&p.world);
+}
+
 static void test_old_packets_do_not_move_a_node_back(void **state)
 {
 	struct pair_world p;
@@ -411,6 +438,7 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_busy),
 		cmocka_unit_test(test_move_is_pushed),
+		cmocka_unit_test(test_peers_hear_of_a_new_beginning),
 		cmocka_unit_test(test_old_packets_do_not_move_a_node_back),
 		cmocka_unit_test(test_unproven_address_gets_little),
 		cmocka_unit_test(test_pairs_are_bounded),

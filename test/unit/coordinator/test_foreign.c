@@ -384,6 +384,10 @@ static void test_revocation_reaches_across(void **state)
 	fake_register(&z.one, z.a);
 	coordinator_restore(z.two.c, z.two.now, &z.b->certificate.id);
 	fake_register(&z.two, z.b);
+	letter = fake_take(z.a, MESSAGE_ROUTE_UPDATE); /* it begins anew */
+	assert_int_equal(open_update(&letter).path_id, path_id);
+	assert_int_equal(open_update(&letter).reason, REASON_LEAVING);
+	fake_ack(&z.one, z.a, letter.transaction);
 	fake_ask(&z.one, z.a, 8, "b.two.ntm.internal");
 	path_id = expect_directed(&z, NULL);
 	z.one.network.revoked_count = 1;

@@ -436,6 +436,7 @@ void fake_begin(struct world *world, struct fake_node *node, size_t padded_size)
 		.features = node->features,
 		.move_epoch = node->move_epoch,
 		.candidates = node->candidates,
+		.kept = node->kept,
 		.padded_size = padded_size,
 	};
 	struct handshake_setup setup = {

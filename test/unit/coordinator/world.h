@@ -29,6 +29,7 @@ struct fake_node {
 	struct route route; /* as the coordinator sees it: remote is this node */
 	struct addr also;   /* it receives here too */
 	uint32_t features, move_epoch;
+	bool kept; /* remembers its tunnels when it registers */
 	struct candidates candidates;
 	/* Handshake and session. */
 	struct handshake handshake;
