@@ -76,6 +76,10 @@ def plots(document, name):
                      "One move (case a), K to M: ms a probe was under way, by when it left (move at 0); black: lost", chosen)
 
 
+EARLIER = ("Measured by an earlier form of the bench and an earlier build (before decisions 26 and 31) on a machine that was busy otherwise: "
+           "load average 6 to 37, 2 to 15 moves a cell. Medians mean something, maxima do not.")
+
+
 def session_lines(document):
     """When and how it was measured, as the run itself has noted it."""
     lines = []
@@ -84,7 +88,7 @@ def session_lines(document):
         lines.append(f"{begun} UTC: {one['moves']} moves in {one['minutes']:.0f} minutes on {one['cores']} cores, at the end "
                      f"{one['side_by_side']} side by side; {one['void']} more were void. Load average {one['load_p50']} (median; "
                      f"at most {one['load_max']}), wires late by {one['late_us_p50']} us at p99 (at most {one['late_us_max']}).")
-    return [" ".join(lines), ""] if lines else []
+    return [" ".join(lines) or EARLIER, ""]
 
 
 def handover_section(document, name):
@@ -107,7 +111,7 @@ def write_cells(document, name):
 QUIET = """### The same on a quiet machine, the quick ones only
 
 Four minutes half an hour later, with a later build and nothing else at work (load 2 to 4, the bench's own): 1 to 7 moves a cell, but maxima
-that mean something. Every goal for the gap is met but that of `e` behind a NAT.
+that mean something.
 """
 
 

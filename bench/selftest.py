@@ -202,7 +202,7 @@ class Goals(unittest.TestCase):
         rows = [table.row("a (K public)", metric, "", {"ours": sample}) for metric, sample in (
             ("gap-to-m", gap), ("gap-to-k", [3.0] * len(gap)), ("stall-to-m", stall), ("stall-to-k", [3.0] * len(gap)),
             ("tcp-timeouts", [timeouts] * len(gap)), ("broken-to-m", [0] * len(gap)), ("broken-to-k", [0] * len(gap)))]
-        return {"topology": "plain", "rows": rows, "stories": []}
+        return {"topology": "plain", "rows": rows, "stories": [], "sessions": [{}]}
 
     def test_met(self):
         document = self.document([63.0, 64.0, 90.0], [64.0, 66.0, 95.0])
