@@ -218,7 +218,8 @@ def reason_lines(document, reasons):
         reason = reason_for(reasons, document, case, what)
         if not reason and document.get("sessions"):
             print(f"report: no reason for {document['topology']} {case} {what}: {ours} instead of {goal}", file=sys.stderr)
-        text = reason["text"].strip() if reason else "not explained yet." if document.get("sessions") else "an earlier build, a busy machine."
+        unknown = "not explained yet." if document.get("sessions") else "an earlier build, a busy machine."
+        text = reason["text"].strip() if reason else unknown
         shown = "never" if ours is None else f"{ours:.0f}" if what in ("timeouts", "bytes") else ms(ours)
         groups.setdefault(text, []).append(f"{caption(case)}, {WHAT[what]}: {shown} instead of {goal:.4g}")
     if not groups:
