@@ -363,7 +363,9 @@ static void tell_others(struct coordinator *c, const struct member *member, cons
 	for (struct pair_end *end = member->ends; end; end = end->next) {
 		const struct member *peer = end->pair->ends[end == &end->pair->ends[0]].member;
 
-		if (peer->home && !is_ours(end->pair) && end->pair->relay.tag == report->silent_tag)
+		if (peer->home && !is_ours(end->pair) &&
+		    (report->silent_tag ? end->pair->relay.tag == report->silent_tag
+					: end->pair->path_id == report->path_id))
 			hand_on(c, end->pair, peer->home, report);
 	}
 }
@@ -392,9 +394,8 @@ enum err relays_input_report(struct coordinator *c, struct channel *channel, uin
 	if (report.has_silent) {
 		if (!report.silent_tag)
 			report.silent_tag = tag_of_path(member, report.path_id);
-		if (!report.silent_tag)
-			return OK;
-		complain(c, member, report.silent_tag, report.path_id);
+		if (report.silent_tag)
+			complain(c, member, report.silent_tag, report.path_id);
 		tell_others(c, member, &report);
 		return OK;
 	}
@@ -418,6 +419,8 @@ enum err relays_input_foreign_report(struct coordinator *c, struct foreign *f, u
 	pair = map_get(&c->by_tunnel, report.path_id);
 	for (int i = 0; pair && i < 2; i++)
 		if (pair->ends[i].member->home == f && report.has_silent && is_ours(pair)) {
+			if (!report.silent_tag) /* a relay of ours that their network document does not have */
+				report.silent_tag = pair->relay.tag;
 			note_silence(pair->ends[i].member, report.silent_tag);
 			if (pair->relay.tag == report.silent_tag &&
 			    time_since(c->now, pair->relay.since) >= CHANGE_MIN_US)

@@ -96,13 +96,13 @@ static void begin(struct relay_world *w, uint8_t relays)
 	world_pass(&w->world, USEC_PER_SEC);
 }
 
-static void report(struct relay_world *w, struct fake_node *node, const struct relay_report *m)
+static void report(struct world *world, struct fake_node *node, const struct relay_report *m)
 {
 	uint8_t bytes[CONTROL_MAX];
 	struct writer body = writer_over(bytes, sizeof bytes);
 
 	relay_report_encode(m, &body);
-	assert_int_equal(fake_send(&w->world, node, MESSAGE_RELAY_REPORT, 77, &body), OK);
+	assert_int_equal(fake_send(world, node, MESSAGE_RELAY_REPORT, 77, &body), OK);
 	assert_int_equal(fake_take(node, MESSAGE_ACK).transaction, 77);
 }
 
@@ -117,12 +117,12 @@ static void see(struct relay_world *w, struct fake_node *node, int first, int se
 			m.sight.list[m.sight.count++] =
 				(struct relay_seen){.tag = relay_tag(w->keys[i].public),
 						    .rtt_us = ms[i] < 0 ? RELAY_NO_ANSWER : (uint32_t)ms[i] * 1000};
-	report(w, node, &m);
+	report(&w->world, node, &m);
 }
 
 static void complain(struct relay_world *w, struct fake_node *node, unsigned relay)
 {
-	report(w, node,
+	report(&w->world, node,
 	       &(struct relay_report){
 		       .has_silent = true, .silent_tag = relay_tag(w->keys[relay].public), .silent_ms = 200});
 }
@@ -400,6 +400,91 @@ static void test_announcements(void **state)
 	world_finish(&w.world);
 }
 
+/* The grant in the last Route Update of that node; NULL-like (leg 2) when there is none. */
+static struct relay_grant granted(struct world *world, struct fake_node *node)
+{
+	struct relay_grant grant = {.leg = 2};
+	struct letter letter;
+
+	while ((letter = fake_take(node, MESSAGE_ROUTE_UPDATE)).type) {
+		struct reader r = reader_over(letter.body, letter.size);
+		struct route_update m;
+
+		assert_int_equal(route_update_decode(&r, &m), OK);
+		fake_ack(world, node, letter.transaction);
+		assert_false(m.has_leg_key);
+		if (m.has_relay)
+			grant = m.relay;
+	}
+	return grant;
+}
+
+static uint32_t changes_of(const struct world *world)
+{
+	struct coordinator_counters counters;
+	uint32_t sum = 0;
+
+	coordinator_get_counters(world->c, &counters);
+	for (int i = 0; i < RELAY_CAUSES; i++)
+		sum += (uint32_t)counters.relay_changes[i];
+	return sum;
+}
+
+/* Two zones: the coordinator whose node asked decides, the other one hands on what its node sees and complains of. */
+static void test_only_the_chooser_changes(void **state)
+{
+	struct relay_world w = {0};
+	struct world one, two;
+	struct fake_node *a, *b;
+	struct relay_report sight = {.sight = {.count = 2}};
+	struct relay_grant at_a, at_b;
+
+	(void)state;
+	world_init(&one, "198.18.0.0/16");
+	world_init(&two, "198.19.0.0/16");
+	world_join(&one, &two);
+	for (unsigned i = 0; i < 2; i++) {
+		uint8_t seed[KEY_SIZE] = {9, (uint8_t)i};
+
+		dh_keys_from_seed(seed, &w.keys[i]);
+		(void)snprintf(one.network.relays[i].name, sizeof one.network.relays[i].name, "r%u", i);
+		memcpy(one.network.relays[i].static_key, w.keys[i].public, KEY_SIZE);
+		one.network.relays[i].addresses = (struct server_addresses){1, {relay_address(i)}};
+		sight.sight.list[i].tag = relay_tag(w.keys[i].public);
+	}
+	one.network.relay_count = 2;
+	world_publish(&one);
+	world_pass(&one, 0);
+	a = world_node(&one, "a");
+	b = world_node(&two, "b");
+	fake_register(&one, a);
+	fake_register(&two, b);
+	sight.sight.list[0].rtt_us = 10000;
+	sight.sight.list[1].rtt_us = 60000;
+	report(&one, a, &sight);
+	sight.sight.list[0].rtt_us = 90000;
+	sight.sight.list[1].rtt_us = 20000;
+	report(&two, b, &sight);
+	fake_ask(&one, a, 1, "b.two.ntm.internal");
+	at_a = granted(&one, a); /* r0 is nearer to a alone: 100 ms in all, and r1 80 */
+	at_b = granted(&two, b);
+	assert_string_equal(at_a.name, "r1");
+	assert_string_equal(at_b.name, "r1");
+	assert_int_equal(at_a.leg + at_b.leg, 1);
+	assert_memory_not_equal(at_a.leg_key, at_b.leg_key, KEY_SIZE);
+	assert_int_equal(changes_of(&one), 1);
+	world_pass(&one, USEC_PER_SEC);
+	report(&two, b, &(struct relay_report){.has_silent = true, .silent_tag = relay_tag(w.keys[1].public)});
+	at_a = granted(&one, a);
+	at_b = granted(&two, b);
+	assert_string_equal(at_a.name, "r0");
+	assert_string_equal(at_b.name, "r0");
+	assert_int_equal(changes_of(&one), 2);
+	assert_int_equal(changes_of(&two), 0);
+	world_finish(&one);
+	world_finish(&two);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -413,6 +498,7 @@ int main(void)
 		cmocka_unit_test(test_draining_and_full),
 		cmocka_unit_test(test_new_relay),
 		cmocka_unit_test(test_announcements),
+		cmocka_unit_test(test_only_the_chooser_changes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
