@@ -135,7 +135,7 @@ def test_move_through_relay(new_lab):
 
 
 def test_move_symmetric_nats(new_lab):
-    """Two symmetric NATs: no hole can be punched, the relay carries it, moves included."""
+    """Two symmetric NATs with random ports: the relay carries it, moves included."""
     with new_lab(nats={"A": "symmetric", "B": "symmetric"}) as lab:
         two_joined(lab)
         traffic = Traffic(lab, relay=True)

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "lan.h"
-#include "proto/node/punch.h"
+#include "proto/node/machine.h"
 
 #define A 0
 #define B 1
@@ -269,6 +269,28 @@ static void a_move_begins_anew(void **state)
 			    ip_equal(&lan->knocks[i].to.ip, &lan->nodes[B].addr.ip));
 }
 
+/* What an evil peer has said in a Move is a candidate, no more: only the coordinator's own sight is knocked at (T26).
+ */
+static void the_peers_word_is_no_target(void **state)
+{
+	struct lan *lan = between(state, LAN_NAT_STEADY, LAN_NAT_RANDOM);
+	struct addr victim = {.ip = ip_v4(203, 0, 113, 99), .port = 7367};
+
+	for (int i = 0; i < LAN_NODES; i++)
+		for (int k = 0; k < NODE_PEERS_MAX; k++) {
+			struct peer *peer = lan->nodes[i].node->peers[k];
+
+			if (!peer)
+				continue;
+			peer->observed = victim;
+			peer->candidates = (struct candidates){.count = 1, .list = {victim}};
+		}
+	talk(lan, 12 * USEC_PER_SEC);
+	assert_true(lan->knock_count > 0);
+	for (size_t i = 0; i < lan->knock_count; i++)
+		assert_false(ip_equal(&lan->knocks[i].to.ip, &victim.ip));
+}
+
 /* A coordinator that says so, or a network within a private one: neighbours are not scanned. */
 static void nobody_knocks_at_private_addresses(void **state)
 {
@@ -356,6 +378,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_try_is_bounded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(tries_become_rare, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_move_begins_anew, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_peers_word_is_no_target, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(nobody_knocks_at_private_addresses, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_knock_from_elsewhere_is_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(few_sources_are_asked, set_up, tear_down),
