@@ -52,12 +52,13 @@ static uint8_t server_net(struct overlay *overlay, const char *name)
 	return world_add_net(overlay->world, &config);
 }
 
-/* The next one of the network document. */
-static void enter_coordinator(struct overlay *overlay, struct host *host, const char *zone, struct ip pool4,
-			      struct coordinator_config *ret)
+/* The next one of the network document; its number makes its keys. */
+static void enter_coordinator(struct overlay *overlay, struct network *network, uint8_t number, struct host *host,
+			      const char *zone, struct ip pool4, struct coordinator_config *ret)
 {
-	uint8_t number = overlay->network.coordinator_count++;
-	struct coordinator_entry *entry = &overlay->network.coordinators[number];
+	struct coordinator_entry *entry = &network->coordinators[network->coordinator_count++];
+	const struct sign_keys *authority =
+		network == &overlay->partner ? &overlay->partner_authority : &overlay->authority;
 	uint64_t seed = overlay->world->seed;
 
 	*ret = (struct coordinator_config){
@@ -67,9 +68,12 @@ static void enter_coordinator(struct overlay *overlay, struct host *host, const 
 		.pool6 = {{.family = 6, .bytes = {0xfd, 0x6e, 0x74, 0x6d}}, 32},
 		.nodes_max = 64,
 		.aead = overlay->aead,
+		.has_resolver = true,
 	};
+	if (network == &overlay->partner)
+		ret->pool6.ip.bytes[1] = 0x12;
 	(void)snprintf(ret->zone, sizeof ret->zone, "%s", zone);
-	memcpy(ret->authority, overlay->authority.public, KEY_SIZE);
+	memcpy(ret->authority, authority->public, KEY_SIZE);
 	*entry = (struct coordinator_entry){.pool4 = ret->pool4, .pool6 = ret->pool6, .addresses = addresses_of(host)};
 	(void)snprintf(entry->zone, sizeof entry->zone, "%s", zone);
 	memcpy(entry->static_key, ret->static_keys.public, KEY_SIZE);
@@ -81,7 +85,7 @@ static void add_coordinator(struct overlay *overlay)
 	overlay->coordinator = world_add_host(overlay->world, "dc", &coordinator_host_ops, NULL, OVERLAY_PORT);
 	overlay->coordinator_net = server_net(overlay, "dc-net");
 	host_plug(overlay->coordinator, 1, overlay->coordinator_net);
-	enter_coordinator(overlay, overlay->coordinator, OVERLAY_ZONE, ip_v4(198, 18, 0, 0),
+	enter_coordinator(overlay, &overlay->network, 0, overlay->coordinator, OVERLAY_ZONE, ip_v4(198, 18, 0, 0),
 			  &overlay->coordinator_config);
 }
 
@@ -124,16 +128,18 @@ void overlay_init(struct overlay *overlay, uint64_t seed, uint32_t relays, int64
 		overlay_restart_relay(overlay, i);
 }
 
-/* The others hear of it by the network document. */
-void overlay_add_zone(struct overlay *overlay)
+static void add_host_two(struct overlay *overlay)
 {
 	struct overlay_zone *two = &overlay->two;
 
 	two->host = world_add_host(overlay->world, "dc2", &coordinator_host_ops, NULL, OVERLAY_PORT);
 	two->net = server_net(overlay, "dc2-net");
 	host_plug(two->host, 1, two->net);
-	enter_coordinator(overlay, two->host, OVERLAY_ZONE_TWO, ip_v4(198, 19, 0, 0), &two->config);
-	overlay->network.epoch++;
+}
+
+/* With the documents as they are now. */
+static void start_anew(struct overlay *overlay)
+{
 	network_sign(&overlay->network, &overlay->authority);
 	host_kill(overlay->coordinator);
 	overlay_restart_coordinator(overlay);
@@ -144,13 +150,55 @@ void overlay_add_zone(struct overlay *overlay)
 	}
 }
 
+/* The others hear of it by the network document. */
+void overlay_add_zone(struct overlay *overlay)
+{
+	add_host_two(overlay);
+	enter_coordinator(overlay, &overlay->network, 1, overlay->two.host, OVERLAY_ZONE_TWO, ip_v4(198, 19, 0, 0),
+			  &overlay->two.config);
+	overlay->network.epoch++;
+	start_anew(overlay);
+}
+
+static void trust(struct network *network, const struct coordinator_config *other)
+{
+	struct trusted_entry *entry = &network->trusted[network->trusted_count++];
+
+	memcpy(entry->zone, other->zone, sizeof entry->zone);
+	memcpy(entry->authority, other->authority, KEY_SIZE);
+	entry->pool4 = other->pool4;
+	entry->pool6 = other->pool6;
+}
+
+/* Contract in the header. */
+void overlay_add_partner(struct overlay *overlay)
+{
+	struct network *partner = &overlay->partner;
+
+	overlay->is_partner = true;
+	overlay->partner_authority = draw_sign(overlay->world->seed, "authority", 1);
+	*partner = (struct network){.epoch = 1, .issued_s = wall_s(overlay), .version_floor = PROTOCOL_VERSION};
+	add_host_two(overlay);
+	enter_coordinator(overlay, partner, 1, overlay->two.host, OVERLAY_ZONE_PARTNER, ip_v4(198, 19, 0, 0),
+			  &overlay->two.config);
+	partner->relay_count = overlay->network.relay_count;
+	memcpy(partner->relays, overlay->network.relays, sizeof partner->relays);
+	trust(&overlay->network, &overlay->two.config);
+	trust(partner, &overlay->coordinator_config);
+	network_sign(partner, &overlay->partner_authority);
+	overlay->network.epoch++;
+	start_anew(overlay);
+}
+
 /* Also the first start. */
 void overlay_restart_zone_two(struct overlay *overlay)
 {
 	struct overlay_zone *two = &overlay->two;
 
 	two->config.wall_s = wall_s(overlay);
-	coordinator_host_start(two->host, &two->config, &overlay->network, &two->disk);
+	coordinator_host_start(two->host, &two->config, overlay->is_partner ? &overlay->partner : &overlay->network,
+			       &two->disk);
+	coordinator_host_ask(two->host, overlay->coordinator);
 }
 
 /* Machines first: they borrow the AEAD provider. */
@@ -168,13 +216,18 @@ void overlay_restart_coordinator(struct overlay *overlay)
 {
 	overlay->coordinator_config.wall_s = wall_s(overlay);
 	coordinator_host_start(overlay->coordinator, &overlay->coordinator_config, &overlay->network, &overlay->disk);
+	coordinator_host_ask(overlay->coordinator, overlay->two.host);
 }
 
 /* Also the first start. */
 void overlay_restart_relay(struct overlay *overlay, uint32_t index)
 {
+	struct network served = overlay->network;
+
+	if (overlay->is_partner) /* it serves both */
+		served.coordinators[served.coordinator_count++] = overlay->partner.coordinators[0];
 	overlay->relay_configs[index].wall_s = wall_s(overlay);
-	relay_host_start(overlay->relays[index], &overlay->relay_configs[index], &overlay->network);
+	relay_host_start(overlay->relays[index], &overlay->relay_configs[index], &served);
 }
 
 /* Contract in the header. */
@@ -197,6 +250,8 @@ static void certify(struct overlay *overlay, struct overlay_node *node, const st
 	struct sign_keys identity = draw_sign(overlay->world->seed, "identity", overlay->node_count);
 	struct certificate certificate = {.serial = overlay->node_count + 1, .not_before_s = wall_s(overlay) - 3600};
 	struct writer w = writer_over(node->certificate, sizeof node->certificate);
+	bool is_two = overlay->two.host && overlay->node_count % 2, is_partner = is_two && overlay->is_partner;
+	const struct sign_keys *authority = is_partner ? &overlay->partner_authority : &overlay->authority;
 	size_t size = 0;
 
 	certificate.not_after_s = certificate.not_before_s + (uint64_t)CERTIFICATE_VALID_S;
@@ -204,10 +259,14 @@ static void certify(struct overlay *overlay, struct overlay_node *node, const st
 	memcpy(certificate.identity_key, identity.public, KEY_SIZE);
 	memcpy(certificate.static_key, static_keys->public, KEY_SIZE);
 	(void)snprintf(node->fqdn, sizeof node->fqdn, "%s.%s", node->name,
-		       overlay->two.host && overlay->node_count % 2 ? OVERLAY_ZONE_TWO : OVERLAY_ZONE);
+		       is_partner ? OVERLAY_ZONE_PARTNER
+		       : is_two	  ? OVERLAY_ZONE_TWO
+				  : OVERLAY_ZONE);
 	memcpy(certificate.fqdn, node->fqdn, sizeof certificate.fqdn);
 	(void)snprintf(certificate.account, sizeof certificate.account, "alice");
-	certificate_sign(&certificate, &overlay->authority);
+	certificate_sign(&certificate, authority);
+	memcpy(node->config.authority, authority->public, KEY_SIZE);
+	node->config.network = is_partner ? &overlay->partner : &overlay->network;
 	certificate_encode(&certificate, &w);
 	if (writer_finish(&w, &size) != OK)
 		world_fail(overlay->world, "certificate does not fit");
@@ -226,8 +285,6 @@ struct overlay_node *overlay_add_node(struct overlay *overlay, const char *name,
 	certify(overlay, node, &static_keys);
 	overlay->node_count++;
 	node->config.static_keys = static_keys;
-	memcpy(node->config.authority, overlay->authority.public, KEY_SIZE);
-	node->config.network = &overlay->network;
 	node->config.aead = overlay->aead;
 	node->config.listen_port = OVERLAY_PORT;
 	host_plug(node->host, 1, net);

@@ -9,6 +9,7 @@
 enum { OVERLAY_NODES_MAX = 8, OVERLAY_RELAYS_MAX = 4, OVERLAY_PORT = 7367 };
 #define OVERLAY_ZONE "net.example"
 #define OVERLAY_ZONE_TWO "two.net.example"
+#define OVERLAY_ZONE_PARTNER "partner.example"
 #define OVERLAY_WALL_S UINT64_C(1800000000)
 
 struct overlay_node {
@@ -37,6 +38,9 @@ struct overlay {
 	struct disk disk;
 	uint8_t coordinator_net;
 	struct overlay_zone two; /* where every second node is then */
+	bool is_partner;	 /* ... which is another network's then, with an account server of its own */
+	struct sign_keys partner_authority;
+	struct network partner;
 	int64_t server_delay_us; /* one way between the core and each server; negative: drawn */
 	uint32_t relay_count;
 	struct host *relays[OVERLAY_RELAYS_MAX];
@@ -56,6 +60,8 @@ void overlay_start_node(struct overlay *overlay, struct overlay_node *node);
 void overlay_restart_coordinator(struct overlay *overlay);
 /* One more zone with a coordinator of its own; before any node is added. */
 void overlay_add_zone(struct overlay *overlay);
+/* The same, but of another network; the two trust each other and are found by DNS. They share the relays. */
+void overlay_add_partner(struct overlay *overlay);
 void overlay_restart_zone_two(struct overlay *overlay);
 void overlay_restart_relay(struct overlay *overlay, uint32_t index);
 /* One more relay in the running network, so far from the core: it announces itself, and the coordinator has the new

@@ -459,6 +459,8 @@ const struct scenario scenarios[] = {
 	{"forwarder-early", "the forwarder copies what nodes and coordinator say, from the start", run_forwarder_early},
 	{"replayer", "an attacker replays, redirects and damages what he has seen (A1)", run_replayer},
 	{"zones", "two coordinators: contact and moves across, loss between them, the restart of either", zones_run},
+	{"partners", "the same with two networks, each with an account server of its own, found by DNS",
+	 zones_run_partners},
 	{"swarm", "loss, reordering, moves, reboots and deaths at random; then healed", run_swarm},
 };
 const unsigned scenario_count = sizeof scenarios / sizeof *scenarios;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "wire/dns.h"
 #include "wire/punch.h"
 #include "world.h"
 
@@ -93,9 +94,48 @@ static void coordinator_datagram(void *m, struct time_us now, const struct datag
 	(void)coordinator_input_datagram(coordinator_of(m), now, datagram);
 }
 
+/* Contract in the header. */
+void coordinator_host_ask(struct host *host, struct host *directory)
+{
+	((struct server_host *)host->machine)->directory = directory;
+}
+
+/* As a recursive resolver would that asks the other coordinator. What it names may be spoken to, as what a person
+ * configured. */
+static void answer_zone(struct server_host *s, struct time_us now)
+{
+	struct server_host *other = s->directory ? s->directory->machine : NULL;
+	uint8_t question[ZONE_QUESTION_MAX], answer[DNS_UDP_MAX], letters[ZONE_CASE_SIZE] = {0xaa};
+	struct writer w = writer_over(question, sizeof question);
+	struct zone_record record = {0};
+	char zone[ZONE_MAX_SIZE + 1];
+	enum err err = ERR_UNKNOWN;
+	uint32_t ttl_s = 0;
+	size_t size;
+
+	memcpy(zone, s->zone, sizeof zone);
+	s->zone[0] = '\0';
+	zone_question_encode(zone, 7, letters, &w);
+	if (other) {
+		size = coordinator_answer_dns(other->coordinator, now, question, w.at, false, answer, sizeof answer);
+		err = zone_answer_decode(answer, size, (struct blob){question, w.at}, zone, &record, &ttl_s);
+	}
+	for (uint8_t i = 0; err == OK && i < record.addresses.count; i++)
+		proven_add(&s->proven, &record.addresses.list[i]);
+	coordinator_input_zone(s->coordinator, now, zone,
+			       err == OK	   ? ZONE_FOUND
+			       : err == ERR_DENIED ? ZONE_ABSENT
+						   : ZONE_SILENT,
+			       &record, ttl_s);
+}
+
 static void coordinator_time(void *m, struct time_us now)
 {
-	coordinator_input_time(coordinator_of(m), now);
+	struct server_host *s = m;
+
+	if (s->zone[0] && time_reached(now, s->zone_due))
+		answer_zone(s, now);
+	coordinator_input_time(s->coordinator, now);
 }
 
 /* Acknowledged means durable: the disk is written before any answer leaves. */
@@ -111,12 +151,17 @@ static bool coordinator_next(void *m, struct time_us now, struct datagram *ret)
 	}
 	if (wrote)
 		coordinator_records_durable(s->coordinator, now);
+	if (!s->zone[0] && coordinator_next_lookup(s->coordinator, s->zone))
+		s->zone_due = time_add(now, stream_range(&s->random, 2, 300) * USEC_PER_MSEC);
 	return coordinator_next_datagram(s->coordinator, ret);
 }
 
 static struct time_us coordinator_deadline(const void *m)
 {
-	return coordinator_next_deadline(((const struct server_host *)m)->coordinator);
+	const struct server_host *s = m;
+	struct time_us at = coordinator_next_deadline(s->coordinator);
+
+	return s->zone[0] ? time_min(at, s->zone_due) : at;
 }
 
 static void coordinator_end(void *m)

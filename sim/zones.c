@@ -50,12 +50,11 @@ static bool restart_one(struct overlay *o, struct talk *talk)
 }
 
 /* a is of the first zone, b of the second, c of the first again. */
-void zones_run(struct overlay *o)
+static void run(struct overlay *o)
 {
 	struct talk talk;
 	struct overlay_node *c;
 
-	overlay_add_zone(o);
 	if (stream_chance(&o->random, 500000)) {
 		draw_trouble(o, o->coordinator_net);
 		draw_trouble(o, o->two.net);
@@ -71,4 +70,18 @@ void zones_run(struct overlay *o)
 	host_turn(c->host);
 	(void)story_expect(o, overlay_wait_connected(o, talk.b, c, HEALED_LIMIT_US), "no contact after the restart");
 	(void)story_goes_on(o, &talk, MOVE_CONTACT, HEALED_LIMIT_US, "at the end");
+}
+
+/* One network. */
+void zones_run(struct overlay *o)
+{
+	overlay_add_zone(o);
+	run(o);
+}
+
+/* Two account servers that trust each other, two documents, and DNS between them. */
+void zones_run_partners(struct overlay *o)
+{
+	overlay_add_partner(o);
+	run(o);
 }

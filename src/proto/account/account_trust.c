@@ -50,7 +50,8 @@ static void hash_list(const struct trusted_entry *list, uint8_t count, uint8_t r
 
 	memset(ret, 0, HASH_SIZE);
 	network.trusted_count = count;
-	memcpy(network.trusted, list, count * sizeof(*list));
+	for (uint8_t i = 0; i < count; i++)
+		network.trusted[i] = list[i];
 	network_encode(&network, &w);
 	if (count && writer_finish(&w, &size) == OK)
 		hash(bytes, size, ret);
@@ -73,7 +74,8 @@ enum err account_set_trusted(struct account *account, struct time_us now, const 
 	hash_list(list, count, digest);
 	account->trusted_count = count;
 	memset(account->trusted, 0, sizeof(account->trusted));
-	memcpy(account->trusted, list, count * sizeof(*list));
+	for (uint8_t i = 0; i < count; i++)
+		account->trusted[i] = list[i];
 	account->is_network_fresh = false;
 	if (memcmp(digest, account->meta.trust_hash, HASH_SIZE) == 0)
 		return OK;

@@ -331,10 +331,12 @@ static void test_revocation(void **state)
 
 	(void)state;
 	connect(&t);
-	/* Their coordinator keeps silent about it; their document does not. */
+	/* Their coordinator has forgotten the tunnel and says nothing; their document does. */
 	t.two.network.revoked_count = 1;
 	t.two.network.revoked[0] = t.b->certificate.id;
-	world_publish_own(&t.two);
+	t.two.network.epoch++;
+	network_sign(&t.two.network, &t.two.authority);
+	world_restart(&t.two);
 	t.a->inbox_count = 0;
 	world_pass(&t.one, 45 * USEC_PER_SEC);
 	fake_keep_alive(&t.one, t.a);
