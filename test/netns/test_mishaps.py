@@ -206,8 +206,19 @@ def test_mishap_sleep_of_a_minute(new_lab):
             talks.finish(BUFFERED)
 
 
+def both_leave(lab, talks):
+    """Both have their next network at hand for a while, as where Wi-Fi and a mobile network overlap; then both lose the old one at once."""
+    old = (lab.a.at, lab.b.at)
+    lab.a.attach("open")
+    lab.b.attach("cell")
+    talks.wait_on(talks.mark(), voices=SECOND)
+    for node, label in zip((lab.a, lab.b), old):
+        node.detach(label)
+    lab.a.at, lab.b.at = "open", "cell"
+
+
 def test_mishap_no_servers(new_lab):
-    """All servers are gone, and both move, one after the other, where they can reach each other: nobody else is needed."""
+    """All servers are gone, and both move, one after the other and then at once, where they can reach each other: nobody else is needed."""
     with new_lab(networks="ABCFGH", at={"a": "open", "b": "home"}) as lab:
         two_joined(lab)
         with Talks(lab, *both_families(lab.a, lab.b)) as talks:
@@ -218,6 +229,8 @@ def test_mishap_no_servers(new_lab):
             talks.moved("b into the world", lambda: lab.b.move("dualopen"))
             talks.moved("a", lambda: lab.a.move("open2"))
             talks.moved("a behind a NAT", lambda: lab.a.move("home"))
+            wait_route(lab.a, lab.b, "direct")
+            talks.moved("both at once", lambda: both_leave(lab, talks))
             wait_route(lab.a, lab.b, "direct")
             talks.finish()
 
