@@ -1,9 +1,10 @@
 /*
- * relay_rate.c: what remembering costs a relay. One relay as ntm-rs drives it, on loopback; a child sends as fast as it
- * can, what is forwarded goes to a socket that nobody reads. With and without memory in turn; told is the median CPU
- * time of the relay for each datagram, which other programs on the machine disturb less than the rate.
+ * relay_rate.c: what remembering costs a relay, in CPU time for each datagram, which other programs on the machine
+ * disturb less than a rate. First the machine alone, at several loads in virtual time: what is copied is limited, so a
+ * busy relay copies the smaller part. Then a relay as ntm-rs drives it, on loopback, as fast as a child can send,
+ * without and with memory in turn; what is forwarded goes to a socket that nobody reads.
  *
- * usage: relay-rate [ROUNDS [BYTES]]     default 10 rounds, a memory of 16000000 bytes
+ * usage: relay-rate [ROUNDS [BYTES]]     default 50 rounds, a memory of 16000000 bytes
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -13,9 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "io/clock.h"
@@ -24,7 +25,8 @@
 #include "proto/session/leg.h"
 #include "proto/session/trust.h"
 
-enum { ROUNDS_MAX = 200, WARM_US = 400000, MEASURE_US = 400000, PATH = 7, TRAIN_MAX = 65000, OUT_BATCH = 64 };
+enum { ROUNDS_MAX = 200, WARM_US = 1500000, STRETCH_US = 40000, PATH = 7, TRAIN_MAX = 65000, OUT_BATCH = 64 };
+enum { ALONE_DATAGRAMS = 1 << 20, ALONE_ROUNDS_MAX = 5 };
 
 struct pattern {
 	const char *about;
@@ -59,6 +61,16 @@ static int socket_at(struct addr *ret)
 	return fd;
 }
 
+/* The pairs take turns, train by train. */
+static void write_train(uint8_t *ret, const struct pattern *pattern, uint64_t turn)
+{
+	for (size_t i = 0; i < pattern->count; i++) {
+		struct writer w = writer_over(ret + i * pattern->size, pattern->size);
+
+		header_encode(&(struct header){.type = PACKET_SEALED, .path_id = PATH + turn % pattern->pairs}, &w);
+	}
+}
+
 /* Until it is killed. */
 static void send_all(int fd, uint16_t port, const struct pattern *pattern)
 {
@@ -71,12 +83,7 @@ static void send_all(int fd, uint16_t port, const struct pattern *pattern)
 	    connect(fd, (struct sockaddr *)&to, sizeof to) != 0)
 		fail("sender");
 	for (uint64_t turn = 0;; turn++) {
-		for (size_t i = 0; i < pattern->count; i++) {
-			struct writer w = writer_over(train + i * pattern->size, pattern->size);
-
-			header_encode(&(struct header){.type = PACKET_SEALED, .path_id = PATH + turn % pattern->pairs},
-				      &w);
-		}
+		write_train(train, pattern, turn);
 		(void)!send(fd, train, pattern->size * pattern->count, 0);
 	}
 }
@@ -170,48 +177,91 @@ static int64_t drive(struct relay *relay, struct udp *udp, int64_t us)
 
 static int64_t cpu_us(void)
 {
-	struct rusage usage;
+	struct timespec spent;
 
-	(void)getrusage(RUSAGE_SELF, &usage);
-	return (int64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 + usage.ru_utime.tv_usec +
-	       usage.ru_stime.tv_usec;
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
+	return (int64_t)spent.tv_sec * 1000000 + spent.tv_nsec / 1000;
 }
 
-/* CPU nanoseconds for each datagram; the rate in thousands a second beside. */
-static double run(const struct pattern *pattern, size_t memory_bytes, double *ret_kpps)
+/* A stretch of one relay: CPU nanoseconds for each datagram, and the rate in thousands a second beside. */
+static double measure(struct relay *relay, struct udp *udp, double *ret_kpps)
 {
-	struct udp_params params = {.local = {.ip = ip_v4(127, 0, 0, 1)}};
-	struct relay_counters before, counters;
-	struct addr legs[2], local;
-	struct relay *relay;
-	struct udp *udp;
+	struct relay_counters before, after;
 	int64_t cpu, took;
 	double forwarded;
+
+	drive(relay, udp, STRETCH_US / 4); /* what waited for the other one */
+	relay_get_counters(relay, &before);
+	cpu = cpu_us();
+	took = drive(relay, udp, STRETCH_US);
+	cpu = cpu_us() - cpu;
+	relay_get_counters(relay, &after);
+	forwarded = (double)(after.forwarded - before.forwarded);
+	*ret_kpps = forwarded * 1000 / (double)took;
+	return forwarded > 0 ? (double)cpu * 1000 / forwarded : 0;
+}
+
+/* Two relays behind one port take turns, one of them with memory. */
+static void run(const struct pattern *pattern, size_t memory_bytes, unsigned rounds, double ns[2][ROUNDS_MAX],
+		double kpps[2][ROUNDS_MAX])
+{
+	struct udp_params params = {.local = {.ip = ip_v4(127, 0, 0, 1)}};
+	struct addr legs[2], local;
+	struct relay *relays[2];
+	struct udp *udp;
 	int from = socket_at(&legs[0]), sink = socket_at(&legs[1]);
 	pid_t child;
 
 	if (udp_open(&params, &udp) != OK)
 		fail("port");
 	local = (struct addr){.ip = params.local.ip, .port = udp_port(udp)};
-	relay = relay_with_pairs(pattern->pairs, memory_bytes, &local, legs);
+	for (unsigned with = 0; with < 2; with++)
+		relays[with] = relay_with_pairs(pattern->pairs, with ? memory_bytes : 0, &local, legs);
 	child = fork();
 	if (child == 0)
 		send_all(from, local.port, pattern);
-	drive(relay, udp, WARM_US); /* the memory's pages are touched for the first time once, not always */
-	relay_get_counters(relay, &before);
-	cpu = cpu_us();
-	took = drive(relay, udp, MEASURE_US);
-	cpu = cpu_us() - cpu;
+	drive(relays[1], udp, WARM_US); /* pages are touched for the first time once, not always */
+	for (unsigned round = 0; round < rounds; round++)
+		for (unsigned with = 0; with < 2; with++)
+			ns[with][round] = measure(relays[with], udp, &kpps[with][round]);
 	(void)kill(child, SIGKILL);
 	(void)waitpid(child, NULL, 0);
-	relay_get_counters(relay, &counters);
-	relay_destroy(relay);
+	for (unsigned with = 0; with < 2; with++)
+		relay_destroy(relays[with]);
 	udp_close(udp);
 	(void)close(from);
 	(void)close(sink);
-	forwarded = (double)(counters.forwarded - before.forwarded);
-	*ret_kpps = forwarded * 1000 / (double)took;
-	return forwarded > 0 ? (double)cpu * 1000 / forwarded : 0;
+}
+
+/* The machine without sockets, in nanoseconds for each datagram, at a load in Mbit/s. */
+static double run_alone(const struct pattern *pattern, size_t memory_bytes, double mbps)
+{
+	static uint8_t buffers[8][TRAIN_MAX]; /* as many as udp.h receives at once */
+	struct addr legs[2] = {{.ip = ip_v4(127, 0, 0, 1), .port = 1}, {.ip = ip_v4(127, 0, 0, 1), .port = 2}};
+	struct addr local = {.ip = ip_v4(127, 0, 0, 1), .port = 3};
+	struct relay *relay = relay_with_pairs(pattern->pairs, memory_bytes, &local, legs);
+	size_t size = pattern->size * pattern->count;
+	struct time_us start = clock_now();
+	uint64_t trains = ALONE_DATAGRAMS / pattern->count;
+	int64_t cpu = 0;
+
+	for (uint64_t i = 0; i < 2 * trains; i++) { /* the first half touches the pages */
+		struct datagram in = {.route = {.local = local, .remote = legs[0]},
+				      .bytes = buffers[i % 8],
+				      .size = size,
+				      .segment_size = pattern->count > 1 ? (uint16_t)pattern->size : 0},
+				out;
+
+		write_train(buffers[i % 8], pattern, i);
+		if (i == trains)
+			cpu = cpu_us();
+		(void)relay_input_datagram(relay, time_add(start, (int64_t)((double)i * (double)size * 8 / mbps)), &in);
+		while (relay_next_datagram(relay, &out))
+			;
+	}
+	cpu = cpu_us() - cpu;
+	relay_destroy(relay);
+	return (double)cpu * 1000 / (double)(trains * pattern->count);
 }
 
 static int compare(const void *a, const void *b)
@@ -227,28 +277,51 @@ static double median(double *list, unsigned count)
 	return count % 2 ? list[count / 2] : (list[count / 2 - 1] + list[count / 2]) / 2;
 }
 
-int main(int argc, char *argv[])
+static void print_alone(unsigned rounds, size_t memory_bytes)
+{
+	static const double loads_mbps[] = {0, 240, 480, 1000, 8000}; /* 0: without memory, at 1000 */
+	enum { LOADS = sizeof loads_mbps / sizeof *loads_mbps };
+
+	printf("machine alone, ns/datagram:      %9s", "without");
+	for (unsigned k = 1; k < LOADS; k++)
+		printf(" %4.0f Mbit/s", loads_mbps[k]);
+	for (unsigned i = 0; i < PATTERNS; i++) {
+		double ns[LOADS][ROUNDS_MAX];
+
+		for (unsigned round = 0; round < rounds; round++)
+			for (unsigned k = 0; k < LOADS; k++)
+				ns[k][round] = run_alone(&patterns[i], k ? memory_bytes : 0, k ? loads_mbps[k] : 1000);
+		printf("\n%-32s", patterns[i].about);
+		for (unsigned k = 0; k < LOADS; k++)
+			printf(" %*.1f", k ? 11 : 9, median(ns[k], rounds));
+	}
+	printf("\n\n");
+}
+
+static void print_driven(unsigned rounds, size_t memory_bytes)
 {
 	static double ns[PATTERNS][2][ROUNDS_MAX], kpps[PATTERNS][2][ROUNDS_MAX];
-	unsigned long wished = argc > 1 ? strtoul(argv[1], NULL, 10) : 10;
-	size_t memory_bytes = argc > 2 ? strtoul(argv[2], NULL, 10) : 16000000;
-	unsigned rounds = wished < 1 ? 1 : wished > ROUNDS_MAX ? ROUNDS_MAX : (unsigned)wished;
 
-	if (!crypto_init())
-		return 1;
-	for (unsigned round = 0; round < rounds; round++)
-		for (unsigned i = 0; i < PATTERNS; i++)
-			for (unsigned k = 0; k < 2; k++) {
-				unsigned with = k ^ (round & 1);
-
-				ns[i][with][round] = run(&patterns[i], with ? memory_bytes : 0, &kpps[i][with][round]);
-			}
-	printf("%-32s %25s %25s %7s\n", "", "without: ns/datagram kpps", "with: ns/datagram kpps", "cost");
+	for (unsigned i = 0; i < PATTERNS; i++)
+		run(&patterns[i], memory_bytes, rounds, ns[i], kpps[i]);
+	printf("%-32s %25s %25s %7s\n", "with sockets:", "without: ns/datagram kpps", "with: ns/datagram kpps", "cost");
 	for (unsigned i = 0; i < PATTERNS; i++) {
 		double without = median(ns[i][0], rounds), with = median(ns[i][1], rounds);
 
 		printf("%-32s %16.1f %8.0f %16.1f %8.0f %6.1f %%\n", patterns[i].about, without,
 		       median(kpps[i][0], rounds), with, median(kpps[i][1], rounds), (with / without - 1) * 100);
 	}
+}
+
+int main(int argc, char *argv[])
+{
+	unsigned long wished = argc > 1 ? strtoul(argv[1], NULL, 10) : 50;
+	size_t memory_bytes = argc > 2 ? strtoul(argv[2], NULL, 10) : 16000000;
+	unsigned rounds = wished < 1 ? 1 : wished > ROUNDS_MAX ? ROUNDS_MAX : (unsigned)wished;
+
+	if (!crypto_init())
+		return 1;
+	print_alone(rounds < ALONE_ROUNDS_MAX ? rounds : ALONE_ROUNDS_MAX, memory_bytes);
+	print_driven(rounds, memory_bytes);
 	return 0;
 }

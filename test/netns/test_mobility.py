@@ -118,7 +118,8 @@ def test_move_nat_restarts(new_lab):
 
 
 def test_move_through_relay(new_lab):
-    """With direct UDP cut between all NATs everything goes by relay, also across moves; when the cut heals it goes direct."""
+    """With direct UDP cut between all NATs everything goes by relay, also across moves, at which it sends again what went to where a is not
+    any more; when the cut heals it goes direct."""
     with new_lab() as lab:
         nats = lab.nats
         for one, other in ((nats["A"], nats["B"]), (nats["A"], nats["C"]), (nats["B"], nats["C"])):
@@ -127,8 +128,10 @@ def test_move_through_relay(new_lab):
         traffic = Traffic(lab, relay=True)
         done = lab.a.ntm("ping", "b", "-c", "1", "--direct")
         demand(done.returncode == 7, f"ping --direct over a relay: exit {done.returncode}, not 7")
-        traffic.moved(lambda: lab.a.move("cell"))
-        traffic.moved(lambda: lab.a.move("home"))
+        for net in ("cell", "home"):
+            before = lab.s.relay()["replayed_bytes"]
+            traffic.moved(lambda where=net: lab.a.move(where))
+            demand(lab.s.relay()["replayed_bytes"] > before, f"the relay remembered nothing at a's move to {net}")
         lab.heal()
         lab.a.wait_path(lab.b, "direct", 60)
         traffic.finish()

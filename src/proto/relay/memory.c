@@ -57,7 +57,7 @@ static uint32_t chunk_of(struct memory *memory, uint32_t slice)
 	return index;
 }
 
-/* What the leg has used of this slice; more than a share when it has wanted more of one not long ago. */
+/* What the leg has used of this slice; more than a share when it has wanted more than there was not long ago. */
 static uint32_t share_of(const struct memory *memory, uint32_t slice, uint64_t newest)
 {
 	const struct memory_entry *before = memory_at(memory, newest);
@@ -78,13 +78,11 @@ uint64_t memory_keep(struct memory *memory, struct time_us now, uint64_t newest,
 				   MEMORY_ALIGN);
 	struct memory_entry *entry = memory_at(memory, newest);
 
-	if (share + size > memory->chunk_size / MEMORY_SHARE) {
+	if (share + size > memory->chunk_size / MEMORY_SHARE || size > memory->chunk_size - offset) {
 		if (entry && share < memory->chunk_size)
 			entry->wants_more = true;
 		return newest;
 	}
-	if (size > memory->chunk_size - offset)
-		return newest;
 	memory->chunks[index].used += size;
 	entry = entry_at(memory, slice, offset);
 	*entry = (struct memory_entry){

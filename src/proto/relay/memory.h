@@ -2,8 +2,9 @@
  * memory.h: what the relay has forwarded of late, by leg, for the moment when a leg turns out to be elsewhere. Time is
  * cut into slices, each with a chunk of its own that is used again MEMORY_SLICES later. So nothing younger than
  * MEMORY_AGE_MAX_US is ever overwritten, whoever sends how much; what a slice has no room for is not remembered; and
- * memory is touched only as far as there is traffic. A leg that is too fast for its share would be remembered with
- * holes, which helps nobody, so that it is not for a while: such legs cost nothing.
+ * memory is touched only as far as there is traffic. A leg that wants more than is left would be remembered with
+ * holes, which helps nobody, so that it is not at all for a while: legs that are too fast, and all of them on a relay
+ * that is too busy for its memory, cost next to nothing.
  */
 #pragma once
 
@@ -17,7 +18,7 @@ enum {
 	MEMORY_SLICES = 16,
 	MEMORY_SLICE_BITS = 14, /* a slice has 16,384 us */
 	MEMORY_SHARE = 2,	/* one leg has at most this part of a slice */
-	MEMORY_PAUSE = 8,	/* slices in which one that wanted more is not remembered at all */
+	MEMORY_PAUSE = 15,	/* slices in which one that wanted more is not remembered at all */
 	MEMORY_ALIGN = 16,
 };
 
@@ -34,7 +35,7 @@ struct memory_entry {
 	uint8_t leg;	    /* it went to, 0 or 1 */
 	uint8_t place;	    /* which of that leg's addresses it went to last */
 	uint8_t again;	    /* how often it was sent again */
-	uint8_t wants_more; /* the leg's share ended here */
+	uint8_t wants_more; /* there was no room for what came next */
 	uint8_t reserved[2];
 };
 

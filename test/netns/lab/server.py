@@ -1,5 +1,6 @@
 """Hosts with public addresses."""
 import contextlib
+import json
 import os
 import re
 
@@ -86,6 +87,10 @@ class Server(Public):
 
     def ntm(self, *words, check=False, timeout=60):
         return self.run(program("ntm"), *words, "--state", self.state, "--socket", self.socket_path, check=check, timeout=timeout)
+
+    def relay(self):
+        """What the server says about its relay."""
+        return json.loads(self.ntm("status", "--json", check=True).stdout)["server"]["relay"]
 
     def invite(self, *options):
         code = self.ntm("invite", *options, check=True).stdout.strip()
