@@ -86,13 +86,13 @@ class Plan:
 
 
 class Turns:
-    """How many measure at once: one more after a row of good moves, one less after a bad one. A world that has waited long for its
+    """How many measure at once, a few at least: one more after a row of good moves, one less after a bad one. A world that has waited long for its
     contender to come back holds only a part of its turn: little passes there."""
 
     whole, part = 3, 1
 
-    def __init__(self, most, first):
-        self.most, self.allowed, self.taken, self.good = most, min(first, most), 0, 0
+    def __init__(self, most, least):
+        self.most, self.least, self.allowed, self.taken, self.good = most, min(least, most), min(least, most), 0, 0
         self.news = threading.Condition()
 
     def take(self):
@@ -111,7 +111,7 @@ class Turns:
         with self.news:
             self.good = 0 if bad else self.good + (late_us <= LATE_US_GOOD)
             if bad:
-                self.allowed = max(1, self.allowed - 1)
+                self.allowed = max(self.least, self.allowed - 1)
             elif self.good >= 3 * self.allowed and self.allowed < self.most:
                 self.allowed, self.good = self.allowed + 1, 0
             self.news.notify_all()

@@ -175,16 +175,17 @@ class Planning(unittest.TestCase):
         self.assertEqual(plan.neediest({("ours", schedule.DIRECT): 3}), ("ours", schedule.DIRECT))
 
     def test_turns_follow_the_wires(self):
-        turns = schedule.Turns(most=4, first=2)
+        turns = schedule.Turns(most=4, least=2)
         for _ in range(100):
             turns.judge(100, 100)
         self.assertEqual(turns.allowed, 4)
         turns.judge(100, schedule.JITTER_US_MAX + 1)
-        turns.judge(schedule.LATE_US_MAX + 1, 0)
-        self.assertEqual(turns.allowed, 2)
+        self.assertEqual(turns.allowed, 3)
         for _ in range(9):
             turns.judge(schedule.LATE_US_MAX + 1, 0)
-        self.assertEqual(turns.allowed, 1)
+        self.assertEqual(turns.allowed, 2)
+        turns.judge(schedule.LATE_US_GOOD + 1, 0)
+        self.assertEqual((turns.allowed, turns.good), (2, 0), "neither good nor bad")
 
     def test_a_world_that_dies_gives_back(self):
         desk = schedule.Desk(self.plan(), schedule.Turns(1, 1), 3)
