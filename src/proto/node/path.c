@@ -26,21 +26,36 @@ struct path *path_find(struct peer *peer, const struct route *route)
 	return NULL;
 }
 
+enum { NEVER_GOES = 2 };
+
+/* What goes first for a new path: what no longer answers, then what was only ever seen on packets and carries none. */
+static int worth_of(const struct peer *peer, int index)
+{
+	const struct path *path = &peer->paths[index];
+
+	if (index == peer->active || index == peer->second || path->kind == PATH_RELAY || path->probes_left > 0)
+		return NEVER_GOES;
+	if (!path->valid)
+		return 0;
+	return path_strangeness(peer, &path->route.remote) == STRANGENESS_SEEN ? 1 : NEVER_GOES;
+}
+
 /* An unused slot, or the worst one that carries no data. */
 static struct path *find_slot(struct node *node, struct peer *peer, struct time_us now)
 {
 	struct path *worst = NULL;
+	int least = NEVER_GOES;
 
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
 		struct path *path = &peer->paths[i];
 
 		if (!path->used)
 			return path;
-		if (i == peer->active || i == peer->second || path->valid || path->kind == PATH_RELAY ||
-		    path->probes_left > 0)
-			continue;
-		if (!worst || path->heard.us < worst->heard.us)
+		if (worth_of(peer, i) < least ||
+		    (worst && worth_of(peer, i) == least && path->heard.us < worst->heard.us)) {
 			worst = path;
+			least = worth_of(peer, i);
+		}
 	}
 	if (worst)
 		path_drop(node, peer, worst, now);

@@ -112,6 +112,12 @@ void liveness_receipt(struct node *node, struct peer *peer, struct time_us now, 
 void liveness_run(struct node *node, struct peer *peer, struct time_us now);
 
 /* select.c: the path that data takes. */
+/*
+ * Where the peer prefers to be or its coordinator sees it; another address that it has named; one that was only seen on
+ * packets, which a stranger may have forwarded (E3).
+ */
+enum strangeness { STRANGENESS_NONE, STRANGENESS_NAMED, STRANGENESS_SEEN };
+enum strangeness path_strangeness(const struct peer *peer, const struct addr *remote);
 /* Chooses it and tells when that changes; cause: why it is looked at now. */
 void path_select(struct node *node, struct peer *peer, struct time_us now, enum path_cause cause);
 /* Data takes this one from now on, beginning with what has not been acknowledged; that another way stays is not known.

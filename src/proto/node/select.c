@@ -5,24 +5,21 @@
 #define HYSTERESIS_US 2000
 #define HOLD_MAX_US (100 * USEC_PER_MSEC)
 
-/*
- * 0: where the peer prefers to be or its coordinator sees it; 1: another address that it has named; 2: one that was
- * only seen on packets, which a stranger may have forwarded.
- */
-static int strangeness_of(const struct peer *peer, const struct addr *remote)
+/* Contract in the header. */
+enum strangeness path_strangeness(const struct peer *peer, const struct addr *remote)
 {
 	bool has_first = false;
 
 	if (addr_equal(&peer->observed, remote))
-		return 0;
+		return STRANGENESS_NONE;
 	for (int i = 0; i < peer->candidates.count; i++) {
 		const struct addr *candidate = &peer->candidates.list[i];
 
 		if (addr_equal(candidate, remote))
-			return has_first ? 1 : 0;
+			return has_first ? STRANGENESS_NAMED : STRANGENESS_NONE;
 		has_first |= candidate->ip.family == remote->ip.family;
 	}
-	return 2;
+	return STRANGENESS_SEEN;
 }
 
 static bool is_from_best_local(const struct node *node, const struct path *path)
@@ -35,7 +32,7 @@ static bool is_from_best_local(const struct node *node, const struct path *path)
 /* Smaller is better; among equals the RTT decides. */
 static int rank_of(const struct node *node, const struct peer *peer, const struct path *path)
 {
-	int rank = path->kind == PATH_RELAY ? 8 : strangeness_of(peer, &path->route.remote);
+	int rank = path->kind == PATH_RELAY ? 8 : path_strangeness(peer, &path->route.remote);
 
 	return rank + (is_from_best_local(node, path) ? 0 : 4) + (relay_is_superseded(peer, path) ? 1 : 0);
 }
@@ -57,7 +54,7 @@ static bool is_better(const struct node *node, const struct peer *peer, const st
 		return rank < other;
 	if (!is_active)
 		return rtt_of(path) < rtt_of(than);
-	return strangeness_of(peer, &path->route.remote) < 2 &&
+	return path_strangeness(peer, &path->route.remote) != STRANGENESS_SEEN &&
 	       rtt_of(path) < rtt_of(than) - rtt_of(than) / 5 - HYSTERESIS_US;
 }
 
