@@ -14,7 +14,7 @@ static struct host_contact *contact_of(struct host *host, const struct addr *rem
 			return &host->contacts[i];
 	if (host->contact_count == HOST_CONTACTS_MAX)
 		return NULL;
-	host->contacts[host->contact_count] = (struct host_contact){.remote = *remote};
+	host->contacts[host->contact_count] = (struct host_contact){.remote = *remote, .since = host->world->now};
 	return &host->contacts[host->contact_count++];
 }
 
@@ -30,7 +30,7 @@ static void check_amplification(struct host *host, const struct datagram *datagr
 	contact->out += datagram->size;
 	if (!host->ops->allowance)
 		return;
-	allowance = host->ops->allowance(host->machine, &contact->remote);
+	allowance = host->ops->allowance(host->machine, contact);
 	if (contact->out > contact->in && contact->out - contact->in > allowance)
 		world_fail(host->world, "%s sent %llu bytes to %s, which proved nothing and sent only %llu", host->name,
 			   (unsigned long long)contact->out, addr_format(&contact->remote, text),

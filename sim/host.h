@@ -20,6 +20,13 @@ struct host_address {
 	uint32_t ifindex, mtu;
 };
 
+/* Bytes to and from one remote address, for the amplification check. */
+struct host_contact {
+	struct addr remote;
+	struct time_us since;
+	uint64_t in, out;
+};
+
 /* What a machine can do; optional ones may be NULL. m is the machine. */
 struct machine_ops {
 	void (*input_datagram)(void *m, struct time_us now, const struct datagram *datagram);
@@ -33,7 +40,7 @@ struct machine_ops {
 	void (*set_addresses)(void *m, struct time_us now, const struct host_address *list, size_t count);
 	void (*too_big)(void *m, struct time_us now, const struct route *route, size_t size); /* optional: EMSGSIZE */
 	/* Optional: how many bytes more than remote sent may it get? UINT64_MAX once it has proved to be there. */
-	uint64_t (*allowance)(const void *m, const struct addr *remote);
+	uint64_t (*allowance)(const void *m, const struct host_contact *contact);
 	void (*destroy)(void *m);
 };
 
@@ -42,12 +49,6 @@ struct host_port {
 	uint8_t net; /* 0: unplugged */
 	uint32_t ifindex;
 	struct ip v4, v6;
-};
-
-/* Bytes to and from one remote address, for the amplification check. */
-struct host_contact {
-	struct addr remote;
-	uint64_t in, out;
 };
 
 struct host {

@@ -7,10 +7,10 @@
 #include "world.h"
 
 /*
- * What a node may send to an address that did not answer yet: the budget of a real move (E5), probes and first
- * messages to each candidate (T26). Far more than any of these would be a flood.
+ * What a node may send to an address that did not answer yet, beyond what came from there: probes and first messages to
+ * each candidate at once and while it is looked for (T26), and E5's burst for each time that somebody has really moved.
  */
-enum { NODE_UNPROVEN_BYTES = UNVALIDATED_BURST_BYTES + 64 * 1024 };
+enum { NODE_PROBE_BYTES = 32 * 1024, NODE_PROBE_BYTES_A_SECOND = 2048 };
 
 static void on_event(void *ctx, const struct node_event *event)
 {
@@ -26,8 +26,6 @@ static void on_event(void *ctx, const struct node_event *event)
 	n->last[event->type] = *event;
 	if (event->type == NODE_EVENT_PATH_UP)
 		proven_add(&n->proven, &event->route.remote);
-	if (event->type == NODE_EVENT_HANDOVER && event->handover.by_peer)
-		n->unproven_allowance += UNVALIDATED_BURST_BYTES; /* E5: once for each real move */
 	world_note(n->host->world, n->host->name, "%s %s%s %s", texts[event->type], event->peer,
 		   event->kind == PATH_RELAY ? " by relay" : "",
 		   event->route.remote.port ? addr_format(&event->route.remote, remote) : "");
@@ -118,6 +116,7 @@ static bool next_packet(void *m, struct packet *ret)
 
 static void set_addresses(void *m, struct time_us now, const struct host_address *list, size_t count)
 {
+	struct node_host *n = m;
 	struct node_local locals[NODE_LOCALS_MAX];
 
 	for (size_t i = 0; i < count; i++) {
@@ -125,7 +124,9 @@ static void set_addresses(void *m, struct time_us now, const struct host_address
 			.ip = list[i].ip, .ifindex = list[i].ifindex, .mtu = list[i].mtu, .is_default = i == 0};
 		(void)snprintf(locals[i].ifname, sizeof locals[i].ifname, "if%u", (unsigned)list[i].ifindex);
 	}
-	node_input_locals(((struct node_host *)m)->node, now, locals, count);
+	n->host->world->moves += n->is_placed;
+	n->is_placed = true;
+	node_input_locals(n->node, now, locals, count);
 }
 
 static void too_big(void *m, struct time_us now, const struct route *route, size_t size)
@@ -133,11 +134,26 @@ static void too_big(void *m, struct time_us now, const struct route *route, size
 	node_input_too_big(((struct node_host *)m)->node, now, route, size);
 }
 
-static uint64_t allowance(const void *m, const struct addr *remote)
+/* By now: relays come later than nodes, too. */
+static bool is_relay(const struct network *network, const struct addr *remote)
+{
+	for (unsigned i = 0; i < network->relay_count; i++)
+		for (unsigned k = 0; k < network->relays[i].addresses.count; k++)
+			if (addr_equal(&network->relays[i].addresses.list[k], remote))
+				return true;
+	return false;
+}
+
+static uint64_t allowance(const void *m, const struct host_contact *contact)
 {
 	const struct node_host *n = m;
 
-	return proven_has(&n->proven, remote) ? UINT64_MAX : NODE_UNPROVEN_BYTES + n->unproven_allowance;
+	const struct world *world = n->host->world;
+	uint64_t seconds = (uint64_t)(time_since(world->now, contact->since) / USEC_PER_SEC);
+
+	if (proven_has(&n->proven, &contact->remote) || is_relay(node_get_network(n->node), &contact->remote))
+		return UINT64_MAX;
+	return NODE_PROBE_BYTES + seconds * NODE_PROBE_BYTES_A_SECOND + world->moves * UNVALIDATED_BURST_BYTES;
 }
 
 static void destroy(void *m)

@@ -14,7 +14,7 @@ struct node_host {
 	uint32_t events[NODE_EVENT_TYPES]; /* how many of each kind */
 	struct node_event last[NODE_EVENT_TYPES];
 	struct proven proven; /* servers, and where a path was validated */
-	uint64_t unproven_allowance;
+	bool is_placed;	      /* another place from now on is a move */
 };
 
 extern const struct machine_ops node_host_ops;

@@ -34,12 +34,12 @@ static void server_run(struct server_host *s)
 }
 
 /* Strict: nothing for free to anybody not authenticated from there, but what E5 gives to a moved leg. */
-static uint64_t allowance(const void *m, const struct addr *remote)
+static uint64_t allowance(const void *m, const struct host_contact *contact)
 {
 	const struct server_host *s = m;
 	struct relay_counters counters = {0};
 
-	if (proven_has(&s->proven, remote))
+	if (proven_has(&s->proven, &contact->remote))
 		return UINT64_MAX;
 	if (s->relay)
 		relay_get_counters(s->relay, &counters);

@@ -70,9 +70,9 @@ static struct time_us toy_next_deadline(const void *m)
 }
 
 /* Its peer is who it asks; nobody else ever proves anything. */
-static uint64_t toy_allowance(const void *m, const struct addr *remote)
+static uint64_t toy_allowance(const void *m, const struct host_contact *contact)
 {
-	return addr_equal(&((const struct toy *)m)->peer, remote) ? UINT64_MAX : 0;
+	return addr_equal(&((const struct toy *)m)->peer, &contact->remote) ? UINT64_MAX : 0;
 }
 
 static void toy_destroy(void *m)

@@ -49,6 +49,7 @@ struct world {
 	struct world_tap tap;
 	struct world_middle middle;
 	struct world_counters counters;
+	uint64_t moves; /* of nodes: each may cost a burst to an address that has proved nothing (E5) */
 	bool failed;
 	char failure[256];
 };

@@ -1,8 +1,9 @@
 """Many moves of every kind, drawn from a seed: after each of them everything holds."""
 import os
 import random
+import re
 
-from lab import LabError, long_form
+from lab import LabError, demand, long_form
 from talk import Talks, both_families
 from test_join import two_joined
 from test_patterns import wait_route
@@ -12,6 +13,8 @@ IPV6_ALONE = ("six", "six2")
 BOTH_FAMILIES = ("dual", "dualopen")
 MOVES = 200
 LABS = 8  # each with NATs of its own
+WARM = 5  # moves after which memory does not grow any more
+SLACK_KIB = 512  # pages of buffers that had not been touched before
 TIMEOUTS_ALLOWED = 4  # of TCP in a lab, for a machine that is busy with other things: a gap of a second has twice as many
 
 
@@ -19,6 +22,22 @@ def draw_nats(draw):
     """Kinds that a hole can be punched through, and one that nobody can: then the route may be the relay."""
     kinds = ("endpoint-independent", "endpoint-independent-any-port", "full-cone", "address-restricted", "symmetric")
     return {letter: draw.choice(kinds) for letter in "ABCKE"}
+
+
+def resident_kib(lab):
+    """VmRSS of every daemon in the lab, by name."""
+    daemons = {"a": lab.a.daemon, "b": lab.b.daemon, "server": lab.s.daemon}
+    found = {}
+    for name, daemon in daemons.items():
+        pids = lab.s.run("pgrep", "-P", str(daemon.pid)).stdout.split() or [str(daemon.pid)]
+        with open(f"/proc/{pids[0]}/status", encoding="utf-8") as file:
+            found[name] = int(re.search(r"VmRSS:\s+(\d+) kB", file.read()).group(1))
+    return found
+
+
+def demand_flat(early, late):
+    for name, kib in late.items():
+        demand(kib <= early[name] + SLACK_KIB, f"{name} grew from {early[name]} to {kib} KiB resident")
 
 
 def no_family_in_common(one, other):
@@ -49,9 +68,12 @@ def test_soak_moves(new_lab):
             with Talks(lab, *both_families(lab.a, lab.b)) as talks:
                 talks.note(f"NTM_SEED={seed}, NATs {nats}")
                 talks.wait_on(talks.mark())
+                early = resident_kib(lab)
                 try:
                     for number in range(moves // LABS):
                         one_move(lab, draw, talks, number)
+                        early = resident_kib(lab) if number < WARM else early
+                    demand_flat(early, resident_kib(lab))
                     talks.finish(TIMEOUTS_ALLOWED)
                 except LabError as error:
                     raise LabError(f"NTM_SEED={seed}, NATs {nats}: {error}") from None
