@@ -7,8 +7,6 @@ void tunnel_hello_encode(const struct tunnel_hello *m, struct writer *w)
 
 	field_put_u32(w, FIELD_MOVE_EPOCH, m->move_epoch);
 	field_put_u32(w, FIELD_FEATURES, m->features);
-	if (m->held_path_id)
-		field_put_u64(w, FIELD_PATH_ID, m->held_path_id);
 	if (m->data.size > 0)
 		field_put_bytes(w, FIELD_DATA, m->data.data, m->data.size);
 	field_put_unknown(w, m->move_epoch);
@@ -22,7 +20,6 @@ static bool take_tunnel_hello(void *message, uint8_t type, struct reader *value)
 	switch (type) {
 	case FIELD_MOVE_EPOCH: m->move_epoch = read_u32(value); return true;
 	case FIELD_FEATURES: m->features = read_u32(value); return true;
-	case FIELD_PATH_ID: m->held_path_id = read_u64(value); return true;
 	case FIELD_DATA: m->data = read_blob_rest(value, EARLY_MAX); return true;
 	default: return false;
 	}

@@ -521,7 +521,7 @@ const struct codec codecs[] = {
 	 get_network_request},
 	{"network_response", false, sizeof(struct network_response), 1, sample_network_response, put_network_response,
 	 get_network_response},
-	{"tunnel_hello", false, sizeof(struct tunnel_hello), 2, sample_tunnel_hello, put_tunnel_hello,
+	{"tunnel_hello", false, sizeof(struct tunnel_hello), 1, sample_tunnel_hello, put_tunnel_hello,
 	 get_tunnel_hello},
 	{"move", false, sizeof(struct move), 2, sample_move, put_move, get_move},
 	{"receipt", false, sizeof(struct receipt), 3, sample_receipt, put_receipt, get_receipt},

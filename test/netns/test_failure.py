@@ -65,7 +65,7 @@ def test_failure_account_server_dies(new_lab):
 
 
 def test_failure_node_dies(new_lab):
-    """A node daemon is killed and comes up again with the same name and addresses; its peer reaches it at once."""
+    """A node daemon is killed and comes up again with the same name and addresses; the first packet to it arrives."""
     with new_lab() as lab:
         two_joined(lab)
         lab.a.ntm("ping", "b", "-c", "1", check=True)
@@ -75,7 +75,7 @@ def test_failure_node_dies(new_lab):
             done = lab.b.ntm("up", "--wait", "20s", "--dns", "stub")
             demand(done.returncode == 0, f"up after kill -9: exit {done.returncode}: {done.stderr.strip()}")
             demand(identity(lab.b) == had, f"{identity(lab.b)} is not {had}")
-            wait_for("a to reach b again", lambda: lab.a.ntm("ping", "b", "-c", "1").returncode == 0, 30, 0.15)
+            lab.a.run("ping", "-c", "1", "-W", "5", lab.b.v4, check=True)  # though a still has the tunnel that b has forgotten
             lab.b.ntm("down", check=True)
             lab.b.start_daemon()
             lab.b.wait_up()

@@ -634,8 +634,9 @@ enum err inquiry_input_update(struct coordinator *c, struct foreign *f, uint32_t
 		return OK;
 	visitor = end->member;
 	if (m.move_epoch < visitor->move_epoch && m.reason != REASON_LEAVING)
-		return OK;			     /* overtaken by a newer one */
-	end->is_reborn = m.reason == REASON_LEAVING; /* who begins anew counts its moves anew */
+		return OK;			      /* overtaken by a newer one */
+	end->is_reborn |= m.reason == REASON_LEAVING; /* who begins anew counts its moves anew */
+	pair->is_stale |= end->is_reborn;
 	pair->update_transaction = transaction;
 	place(visitor, m.move_epoch, &m.observed, &m.candidates);
 	visitor->sight = m.sight;

@@ -86,12 +86,13 @@ void pair_mark_stale(struct member *member)
 		end->pair->is_stale = true;
 }
 
-/* Whoever has a tunnel with it ends that, instead of speaking to nobody until it doubts. A direction that it has not
- * acknowledged yet is for the one that it is now. */
+/* Whoever has a tunnel with it ends that, instead of speaking to nobody until it doubts. */
 void pair_tell_reborn(struct coordinator *c, struct member *member)
 {
-	for (struct pair_end *end = member->ends; end; end = end->next)
-		end->is_reborn = !delay_is_waiting(&end->deliveries[DELIVER_DIRECTION].repeat);
+	for (struct pair_end *end = member->ends; end; end = end->next) {
+		end->is_reborn = true;
+		delay_stop(&end->deliveries[DELIVER_DIRECTION].repeat); /* of a tunnel that the other end has begun */
+	}
 	pair_push_updates(c, member, true);
 }
 

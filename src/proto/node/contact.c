@@ -22,17 +22,12 @@ static bool own_request_wins(const struct node *node, const struct peer *peer)
 
 /* Writes the hello that both handshake messages carry; padded so that an answer and a first challenge are never larger
  * than the request. */
-static enum err write_hello(const struct node *node, const struct peer *peer, uint8_t type, size_t padded_size,
-			    struct blob data, uint8_t *ret, size_t *ret_size)
+static enum err write_hello(const struct node *node, uint8_t type, size_t padded_size, struct blob data, uint8_t *ret,
+			    size_t *ret_size)
 {
 	struct writer w = writer_over(ret, HANDSHAKE_PAYLOAD_MAX);
 	struct tunnel_hello hello = {
-		.move_epoch = node->move_epoch,
-		.features = node->features,
-		.held_path_id = peer->session ? session_path_id(peer->session) : 0,
-		.data = data,
-		.padded_size = padded_size,
-	};
+		.move_epoch = node->move_epoch, .features = node->features, .data = data, .padded_size = padded_size};
 
 	message_header_encode(type, 0, &w);
 	tunnel_hello_encode(&hello, &w);
@@ -69,7 +64,7 @@ static enum err begin_request(struct node *node, struct peer *peer)
 	};
 	struct blob early = waiting_first(node, peer, EARLY_MAX);
 	size_t size;
-	enum err err = write_hello(node, peer, MESSAGE_TUNNEL_REQUEST, HELLO_SIZE, early, payload, &size);
+	enum err err = write_hello(node, MESSAGE_TUNNEL_REQUEST, HELLO_SIZE, early, payload, &size);
 
 	if (err != OK)
 		return err;
@@ -307,8 +302,6 @@ static void establish(struct node *node, struct peer *peer, struct time_us now, 
 	peer_forget_paths(peer);
 	peer->rekeying = (struct rekeying){0};
 	peer->requests = (struct request_table){0};
-	if (old && contact->is_forgotten)
-		rescue_sealed(node, peer, old, now);
 	outbox_forget(&node->outbox, &peer->sending); /* sealed under keys that are gone */
 	peer->session = session_create(node->aead, contact->suite, is_initiator, contact->path_id, keys, now);
 	peer->move_epoch = move_epoch;
@@ -350,11 +343,6 @@ static bool answer_again(struct node *node, struct peer *peer, struct time_us no
 	return true;
 }
 
-static bool has_forgotten(const struct peer *peer, const struct tunnel_hello *hello)
-{
-	return peer->session && hello->held_path_id != session_path_id(peer->session);
-}
-
 /* What a request gave. */
 struct accepted {
 	struct session_keys keys;
@@ -387,11 +375,10 @@ static enum err answer_request(struct node *node, struct peer *peer, const uint8
 	if (err == OK)
 		err = read_hello(payload, payload_size, MESSAGE_TUNNEL_REQUEST, &hello);
 	if (err == OK) {
-		contact->is_forgotten = has_forgotten(peer, &hello);
 		ret->move_epoch = hello.move_epoch;
 		ret->early_size = hello.data.size;
 		memcpy(ret->early, hello.data.data ? hello.data.data : payload, hello.data.size);
-		err = write_hello(node, peer, MESSAGE_TUNNEL_RESPONSE, 0, (struct blob){0}, payload, &payload_size);
+		err = write_hello(node, MESSAGE_TUNNEL_RESPONSE, 0, (struct blob){0}, payload, &payload_size);
 	}
 	if (err == OK) {
 		handshake_mac1_key(peer->certificate.static_key, contact->nego_key, mac1_key);
@@ -465,7 +452,6 @@ void contact_response_received(struct node *node, struct peer *peer, struct time
 		node->counters.dropped_auth++;
 		return;
 	}
-	contact->is_forgotten = has_forgotten(peer, &hello);
 	establish(node, peer, now, true, &keys, hello.move_epoch, route, 0);
 	wipe(&keys, sizeof keys);
 }

@@ -311,6 +311,7 @@ void peer_end_session(struct node *node, struct peer *peer, struct time_us now, 
 	peer_forget_paths(peer);
 	peer->has_relay = false;
 	relay_forget_beside(peer);
+	peer->last_direction = (struct time_us){0}; /* that question has had its answer, and its end */
 	peer_set_state(node, peer, now, NODE_PEER_IDLE, reason);
 }
 

@@ -23,8 +23,7 @@ struct contact {
 	int64_t interval_us;
 	uint8_t tries, probes_left;
 	uint64_t probe_number;
-	bool asked;	   /* by us: our request goes out at once, the other end's only when none has come */
-	bool is_forgotten; /* the session that stood before: the peer does not have it any more */
+	bool asked; /* by us: our request goes out at once, the other end's only when none has come */
 	/* As initiator. */
 	bool initiating;
 	uint16_t early_size; /* of the inner packet that rides in the request */

@@ -24,14 +24,26 @@ static void rescue_one(struct node *node, struct time_us now, const struct sessi
 	node->counters.rescued++;
 }
 
+/* What was sealed before the peer was heard last has arrived more likely than not. */
+static struct time_us last_heard(const struct peer *peer, struct time_us now)
+{
+	struct time_us at = time_add(now, -RESCUE_SPAN_US);
+
+	for (int i = 0; i < NODE_PATHS_MAX; i++)
+		if (peer->paths[i].used && peer->paths[i].heard.us > at.us)
+			at = peer->paths[i].heard;
+	return at;
+}
+
 /* Contract in machine.h. */
 void rescue_sealed(struct node *node, const struct peer *peer, const struct session *old, struct time_us now)
 {
+	struct time_us since = last_heard(peer, now);
 	struct blob train;
 	uint16_t step;
 	uint64_t cursor = 0;
 
-	while (outbox_pending(&node->outbox, &peer->sending, time_add(now, -RESCUE_SPAN_US), &cursor, &train, &step))
+	while (outbox_pending(&node->outbox, &peer->sending, since, &cursor, &train, &step))
 		for (size_t at = 0; at < train.size; at += step) {
 			size_t left = train.size - at;
 

@@ -1,4 +1,5 @@
 /* test_direction.c: one tunnel per pair, told to both ends, however it is asked for; moves are pushed. */
+#include "wire/tunnel.h"
 #include "world.h"
 
 #include <setjmp.h>
@@ -339,6 +340,24 @@ static void test_peers_hear_of_a_new_beginning(void **state)
 	letter = fake_take(p.a, MESSAGE_ROUTE_UPDATE);
 	assert_int_equal(open_update(&letter).path_id, path_id);
 	assert_int_equal(open_update(&letter).reason, REASON_LEAVING);
+	fake_ack(&p.world, p.a, letter.transaction);
+	/* It asks and is directed anew, and the other one goes on purpose. */
+	fake_ask(&p.world, p.a, 8, "b.ntm.internal");
+	letter = fake_take(p.a, MESSAGE_ROUTE_DIRECTION);
+	path_id = open_direction(&letter).path_id;
+	fake_ack(&p.world, p.a, 8);
+	letter = fake_take(p.b, MESSAGE_ROUTE_DIRECTION);
+	fake_ack(&p.world, p.b, letter.transaction);
+	{
+		uint8_t bytes[32];
+		struct writer w = writer_over(bytes, sizeof bytes);
+
+		close_encode(&(struct close){.reason = REASON_LEAVING}, &w);
+		assert_int_equal(fake_send(&p.world, p.b, MESSAGE_CLOSE, 9, &w), OK);
+	}
+	fake_register(&p.world, p.b);
+	letter = fake_take(p.a, MESSAGE_ROUTE_UPDATE);
+	assert_int_equal(open_update(&letter).path_id, path_id);
 	world_finish(&p.world);
 }
 
