@@ -32,7 +32,7 @@ static bool is_from_best_local(const struct node *node, const struct path *path)
 /* Smaller is better; among equals the RTT decides. */
 static int rank_of(const struct node *node, const struct peer *peer, const struct path *path)
 {
-	int rank = path->kind == PATH_RELAY ? 8 : path_strangeness(peer, &path->route.remote);
+	int rank = path->kind == PATH_RELAY ? 8 : (int)path_strangeness(peer, &path->route.remote);
 
 	return rank + (is_from_best_local(node, path) ? 0 : 4) + (relay_is_superseded(peer, path) ? 1 : 0);
 }
