@@ -148,6 +148,7 @@ static void add_coordinator(struct page *page, struct server *server)
 			{"dns_queries_total", "DNS queries received.", c.dns_queries},
 			{"dns_answers_total", "DNS queries answered.", c.dns_answers},
 			{"dns_refused_total", "DNS queries refused.", c.dns_refused},
+			{"dns_limited_total", "DNS queries over UDP dropped: too many from one prefix.", c.dns_limited},
 			{"nodes", "Nodes that hold addresses.", c.nodes},
 			{"nodes_online", "Nodes registered now.", c.online},
 			{"tunnels", "Tunnels that are kept in mind.", c.tunnels},

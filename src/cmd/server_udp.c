@@ -82,6 +82,8 @@ static void answer_dns(struct server *server, const struct datagram *train)
 		struct datagram out = {.route = train->route, .bytes = answer};
 		struct udp_result result;
 
+		if (!coordinator_admits_dns(server->coordinator, loop_now(server->loop), &train->route.remote.ip))
+			continue;
 		out.size = coordinator_answer_dns(server->coordinator, loop_now(server->loop), train->bytes + at, size,
 						  false, answer, sizeof(answer));
 		if (out.size)

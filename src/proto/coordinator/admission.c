@@ -75,6 +75,15 @@ bool admission_take(struct admission *admission, const struct ip *source, struct
 	return bucket_take(&admission->all, &all_rate, now);
 }
 
+/* Without an entry, as all of its set are proven others, nothing is held against it. */
+bool admission_take_own(struct admission *admission, const struct ip *source, const struct bucket_rate *rate,
+			struct time_us now)
+{
+	struct admission_entry *entry = entry_find(admission, prefix_key(admission, source), now);
+
+	return !entry || bucket_take(&entry->bucket, rate, now);
+}
+
 /* Called for authenticated members only, so the table of the proven cannot be filled by forgeries. */
 void admission_prove(struct admission *admission, const struct ip *source, struct time_us now)
 {

@@ -37,5 +37,8 @@ struct admission {
  * those that did not, so a flood from forged sources cannot lock out who was here before.
  */
 bool admission_take(struct admission *admission, const struct ip *source, struct time_us now);
+/* The same for what has no budget in common: the prefix's own one at this rate. */
+bool admission_take_own(struct admission *admission, const struct ip *source, const struct bucket_rate *rate,
+			struct time_us now);
 /* A handshake from here was finished: the source is no forgery. */
 void admission_prove(struct admission *admission, const struct ip *source, struct time_us now);

@@ -118,6 +118,8 @@ bool coordinator_next_lookup(struct coordinator *coordinator, char ret_zone[ZONE
 void coordinator_input_zone(struct coordinator *coordinator, struct time_us now, const char *zone,
 			    enum zone_lookup outcome, const struct zone_record *record, uint32_t ttl_s);
 
+/* May a DNS query over UDP, whose source may be forged, be answered now? */
+bool coordinator_admits_dns(struct coordinator *coordinator, struct time_us now, const struct ip *source);
 /* Authoritative answer to a DNS query (without TCP's length prefix). 0: nothing may be answered. */
 size_t coordinator_answer_dns(struct coordinator *coordinator, struct time_us now, const uint8_t *query, size_t size,
 			      bool is_tcp, uint8_t *ret_answer, size_t capacity);
@@ -131,7 +133,7 @@ struct coordinator_counters {
 	uint64_t directions, directions_repeated, not_directed;
 	uint64_t updates_pushed, keep_alives, echoes, rekeys, moves;
 	uint64_t sent, sent_bytes, dropped_out; /* dropped_out: the queue was full, or the address is unproven */
-	uint64_t dns_queries, dns_answers, dns_refused;
+	uint64_t dns_queries, dns_answers, dns_refused, dns_limited;
 	uint64_t inquiries, inquiries_received; /* between coordinators */
 	uint64_t links_begun, links_answered;
 	uint64_t relay_choices, relay_changes[RELAY_CAUSES]; /* of tunnels */

@@ -188,7 +188,7 @@ struct coordinator {
 	struct delay_queue pendings, held, idle, secrets, doubts, repeats[DELIVERY_TRIES];
 	struct delay_queue online[KEEPALIVE_STEPS], echoes[KEEPALIVE_STEPS]; /* echo.c */
 	uint64_t channel_serial;
-	struct admission admission;
+	struct admission admission, questions; /* of first messages; of DNS over UDP */
 	uint64_t seen[SEEN_SLOTS];
 
 	struct network *network; /* copy; NULL before the first */

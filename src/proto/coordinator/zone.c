@@ -238,6 +238,16 @@ static size_t answer_code(struct coordinator *c, const struct dns_query *query, 
 	return dns_answer_finish(&answer);
 }
 
+/* At most 2 Mbit/s of answers to any one victim (T6); whoever is behind a busy resolver has TCP as well. */
+bool coordinator_admits_dns(struct coordinator *c, struct time_us now, const struct ip *source)
+{
+	static const struct bucket_rate rate = {.per_s = 200, .burst = 1000};
+	bool is_admitted = admission_take_own(&c->questions, source, &rate, now);
+
+	c->counters.dns_limited += !is_admitted;
+	return is_admitted;
+}
+
 /* See coordinator.h. */
 size_t coordinator_answer_dns(struct coordinator *c, struct time_us now, const uint8_t *packet, size_t size,
 			      bool is_tcp, uint8_t *ret_answer, size_t capacity)

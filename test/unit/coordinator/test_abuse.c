@@ -101,6 +101,36 @@ static void test_first_messages_are_rationed(void **state)
 	world_finish(&world);
 }
 
+/* One prefix uses up its own share, whatever its port; with time more pass. */
+static void test_names_are_rationed_by_prefix(void **state)
+{
+	struct world world;
+	struct coordinator_counters counters;
+	struct ip victim = ip_v4(192, 0, 2, 1), other = ip_v4(192, 0, 2, 2), near, far;
+	unsigned admitted = 0;
+
+	(void)state;
+	world_init(&world, "198.18.0.0/15");
+	for (int i = 0; i < 5000; i++)
+		admitted += coordinator_admits_dns(world.c, world.now, &victim);
+	assert_int_equal(admitted, 1000);
+	assert_true(coordinator_admits_dns(world.c, world.now, &other));
+	coordinator_get_counters(world.c, &counters);
+	assert_int_equal(counters.dns_limited, 4000);
+	world_pass(&world, 50 * USEC_PER_MSEC);
+	for (int i = 0; i < 100; i++)
+		admitted += coordinator_admits_dns(world.c, world.now, &victim);
+	assert_int_equal(admitted, 1010);
+	assert_int_equal(ip_parse("2001:db8::1", &victim), OK);
+	assert_int_equal(ip_parse("2001:db8::2:3:4", &near), OK);
+	assert_int_equal(ip_parse("2001:db8:0:1::1", &far), OK);
+	for (int i = 0; i < 1000; i++)
+		(void)coordinator_admits_dns(world.c, world.now, &victim);
+	assert_false(coordinator_admits_dns(world.c, world.now, &near));
+	assert_true(coordinator_admits_dns(world.c, world.now, &far));
+	world_finish(&world);
+}
+
 static void test_no_amplification(void **state)
 {
 	struct world world;
@@ -208,6 +238,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_garbage_leaves_nothing),
 		cmocka_unit_test(test_first_messages_are_rationed),
+		cmocka_unit_test(test_names_are_rationed_by_prefix),
 		cmocka_unit_test(test_no_amplification),
 		cmocka_unit_test(test_pending_is_bounded),
 		cmocka_unit_test(test_messages_that_are_not_a_nodes_to_send),
