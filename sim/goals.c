@@ -119,15 +119,21 @@ static void run_move(struct goal_run *g)
 	measure(g);
 }
 
-static void run_move_of_listener(struct goal_run *g)
+/* MN has nothing to send. */
+static void only_listen(struct goal_run *g)
 {
-	if (!set_up(g))
-		return;
 	flow_stop(g->talk.flows[0]);
 	pipe_stop(g->talk.pipes[0]);
 	pipe_stop(g->talk.pipes[1]);
 	story_run(&g->o, USEC_PER_SEC);
 	mark(g);
+}
+
+static void run_move_of_listener(struct goal_run *g)
+{
+	if (!set_up(g))
+		return;
+	only_listen(g);
 	host_move(g->talk.a->host, 1, add_net(g, "m", M_US));
 	measure(g);
 }
@@ -199,6 +205,15 @@ static void run_rebind(struct goal_run *g)
 {
 	if (!set_up(g))
 		return;
+	nat_flush(&g->o.world->nets[g->talk.a->host->ports[0].net].nat);
+	measure(g);
+}
+
+static void run_rebind_of_listener(struct goal_run *g)
+{
+	if (!set_up(g))
+		return;
+	only_listen(g);
 	nat_flush(&g->o.world->nets[g->talk.a->host->ports[0].net].nat);
 	measure(g);
 }
@@ -321,6 +336,8 @@ static const struct goal goals[] = {
 	{"silent-death-out", "the same, only what MN sends", ACCESS_PUBLIC, run_mute_death, SILENCE_US, 0, 0},
 	{"silent-death-in", "the same, only what MN should get", ACCESS_PUBLIC, run_deaf_death, SILENCE_US, 0, 0},
 	{"rebind", "MN's NAT forgets everything", ACCESS_FILTERED, run_rebind, MOVE_US + PROBE_US, 0, 0},
+	{"rebind-listener", "the same, MN has nothing to send", ACCESS_FILTERED, run_rebind_of_listener,
+	 MOVE_US + PROBE_US, 0, 0},
 	{"relay-dies", "the relay that the pair is on dies, another one is there", ACCESS_HARD, run_relay_dies,
 	 SILENCE_US + M_US + C_US, 0, 232 * MS, 2, 0},
 	{"relay-better", "a better relay joins: make before break, nothing lost", ACCESS_HARD, run_relay_better,

@@ -11,7 +11,7 @@
 #include "wire/message.h"
 
 enum {
-	QUIET_PAUSES = 8,
+	QUIET_PAUSES = 4,
 	WAITED_ENOUGH = 32,	 /* receipts, before the longest of them is believed to be usual */
 	RECEIPT_BYTES = 1 << 19, /* told at once: the sender keeps what is not acknowledged */
 };
@@ -19,7 +19,7 @@ enum {
 #define WAITED_SLACK_US (1 * USEC_PER_MSEC)
 #define WAITED_FADES_US (8 * USEC_PER_SEC)
 #define PATIENCE_MIN_US (45 * USEC_PER_MSEC)
-#define QUIET_MIN_US (30 * USEC_PER_MSEC)
+#define QUIET_MIN_US (16 * USEC_PER_MSEC)
 #define QUIET_MAX_US (250 * USEC_PER_MSEC)
 #define QUIET_AGAIN_US (1 * USEC_PER_SEC)
 #define PROVE_AGAIN_US (1 * USEC_PER_SEC)
@@ -163,21 +163,6 @@ static void expect_more(struct node *node, struct peer *peer, struct time_us now
 	peer_plan(node, peer, receiving->quiet);
 }
 
-/* Our own silence is not acknowledged either: treated as if data had been sent. */
-static void ask_why_quiet(struct peer *peer, struct path *path, struct time_us now)
-{
-	struct receiving *receiving = &peer->receiving;
-
-	receiving->quiet = TIME_NEVER;
-	if (!path || !path->valid || path->awaiting || path->challenge_open ||
-	    time_since(now, receiving->asked) < QUIET_AGAIN_US)
-		return;
-	receiving->asked = now;
-	path->awaiting = true;
-	path->awaiting_since = now;
-	path->next_challenge = now;
-}
-
 /* The way back is our own choice, and the way that data came where that differs and has been validated. */
 void liveness_heard(struct node *node, struct peer *peer, struct time_us now, const struct route *route)
 {
@@ -246,6 +231,25 @@ static void begin_doubt(struct node *node, struct peer *peer, struct path *path,
 	peer_plan(node, peer, now);
 }
 
+/*
+ * One who only listens sends nothing that could be missed, so the end of a steady stream is a doubt at once: if our NAT
+ * has rebound, the relay knows where we are before the peer misses a receipt. A stream that has really ended costs
+ * three small packets.
+ */
+static void ask_why_quiet(struct node *node, struct peer *peer, struct path *path, struct time_us now)
+{
+	struct receiving *receiving = &peer->receiving;
+
+	receiving->quiet = TIME_NEVER;
+	if (!path || !path->valid || path->awaiting || path->doubtful || path->challenge_open ||
+	    time_since(now, receiving->asked) < QUIET_AGAIN_US)
+		return;
+	receiving->asked = now;
+	path->awaiting = true;
+	path->awaiting_since = now;
+	begin_doubt(node, peer, path, now);
+}
+
 static struct time_us others_deadline(const struct node *node, const struct path *path)
 {
 	int64_t rtt_us = node->link.rtt_us > 0 ? node->link.rtt_us : 0;
@@ -291,7 +295,7 @@ void liveness_run(struct node *node, struct peer *peer, struct time_us now)
 		send_receipt(node, peer, now);
 	peer_plan(node, peer, peer->receiving.due);
 	if (time_reached(now, peer->receiving.quiet))
-		ask_why_quiet(peer, active, now);
+		ask_why_quiet(node, peer, active, now);
 	peer_plan(node, peer, peer->receiving.quiet);
 	if (active && active->valid && active->awaiting)
 		judge(node, peer, active, now);
