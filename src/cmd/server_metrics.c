@@ -153,7 +153,7 @@ static void add_coordinator(struct page *page, struct server *server)
 			{"nodes_online", "Nodes registered now.", c.online},
 			{"tunnels", "Tunnels that are kept in mind.", c.tunnels},
 		},
-		29);
+		31);
 	add_metrics(page, "dc",
 		    (struct metric[]){
 			    {"zones", "Other zones of the network.", c.coordinators},
