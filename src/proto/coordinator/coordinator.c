@@ -90,7 +90,7 @@ struct coordinator *coordinator_create(const struct coordinator_config *config, 
 	handshake_mac1_key(config->static_keys.public, NULL, c->mac1_key);
 	random_fill(&env->random, c->hash_key, sizeof c->hash_key);
 	random_fill(&env->random, c->admission.hash_key, sizeof c->admission.hash_key);
-	random_fill(&env->random, c->questions.hash_key, sizeof c->questions.hash_key);
+	memcpy(c->questions.hash_key, c->admission.hash_key, sizeof c->questions.hash_key);
 	random_fill(&env->random, seeds, sizeof seeds);
 	c->members = mem_alloc(c->config.nodes_max, sizeof(struct member *));
 	map_init(&c->by_id, c->config.nodes_max, seeds[0]);
