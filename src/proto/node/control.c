@@ -163,6 +163,7 @@ static enum err receive_rekey_response(const struct received *m)
 	if (err != OK)
 		return err;
 	(void)request_done(&m->peer->requests, m->transaction, &request);
+	liveness_tell(m->node, m->peer, m->now); /* the next beat may be too late to show the new keys */
 	node_emit_peer(m->node, m->peer, NODE_EVENT_REKEY);
 	return OK;
 }

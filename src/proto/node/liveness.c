@@ -119,7 +119,8 @@ void liveness_note(struct peer *peer, uint8_t space, uint64_t counter, size_t by
 	peer->receiving.bytes += bytes;
 }
 
-static void send_receipt(struct node *node, struct peer *peer, struct time_us now)
+/* Contract in the header. */
+void liveness_tell(struct node *node, struct peer *peer, struct time_us now)
 {
 	uint8_t plaintext[CONTROL_MAX];
 	struct writer w = writer_over(plaintext, sizeof plaintext);
@@ -173,7 +174,7 @@ void liveness_heard(struct node *node, struct peer *peer, struct time_us now, co
 	receiving->route = *route;
 	expect_more(node, peer, now);
 	if (receiving->bytes >= RECEIPT_BYTES) {
-		send_receipt(node, peer, now);
+		liveness_tell(node, peer, now);
 		return;
 	}
 	if (receiving->due.us == TIME_NEVER.us) {
@@ -292,7 +293,7 @@ void liveness_run(struct node *node, struct peer *peer, struct time_us now)
 	if (!peer->session)
 		return;
 	if (time_reached(now, peer->receiving.due))
-		send_receipt(node, peer, now);
+		liveness_tell(node, peer, now);
 	peer_plan(node, peer, peer->receiving.due);
 	if (time_reached(now, peer->receiving.quiet))
 		ask_why_quiet(node, peer, active, now);

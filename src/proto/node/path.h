@@ -106,6 +106,8 @@ void path_proved(struct node *node, struct peer *peer, struct path *path, struct
 void liveness_note(struct peer *peer, uint8_t space, uint64_t counter, size_t bytes);
 /* The datagram or train that was noted has ended; it came this way. */
 void liveness_heard(struct node *node, struct peer *peer, struct time_us now, const struct route *route);
+/* A receipt now, whether anything new has arrived or not. */
+void liveness_tell(struct node *node, struct peer *peer, struct time_us now);
 /* The peer tells what has arrived. */
 void liveness_receipt(struct node *node, struct peer *peer, struct time_us now, const struct receipt *receipt);
 /* Receipts that are due, doubts, deaths. */

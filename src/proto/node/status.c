@@ -112,7 +112,7 @@ void node_get_status(const struct node *node, struct time_us now, struct node_st
 		.state = node->addressed && node->link.session ? NODE_UP : NODE_JOINING,
 		.since = node->since,
 		.id = node->certificate.id,
-		.coordinator_ok = node->link.up,
+		.coordinator_ok = node->link.up && node->local_count > 0,
 		.coordinator = node->link.route.remote,
 		.coordinator_rtt_us = node->link.rtt_us,
 		.observed = node->link.observed,

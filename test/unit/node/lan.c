@@ -128,7 +128,9 @@ void lan_restart(struct lan *lan, int index)
 	node_input_locals(node->node, lan->now, &local, 1);
 }
 
-static struct lan *create(bool has_exit)
+enum { USUAL_SEED = 12345 };
+
+static struct lan *create(bool has_exit, uint32_t seed)
 {
 	struct lan *lan = calloc(1, sizeof *lan);
 	struct dh_keys coordinator, relay;
@@ -142,7 +144,7 @@ static struct lan *create(bool has_exit)
 	assert(ok);
 	(void)ok;
 	lan->nodes[LAN_NODES - 1].is_exit = has_exit;
-	lan->random = 12345;
+	lan->random = seed;
 	lan->now.us = 1000000;
 	lan->delay_us = 10000;
 	lan->queue = calloc(LAN_QUEUE, sizeof *lan->queue);
@@ -171,12 +173,17 @@ static struct lan *create(bool has_exit)
 
 struct lan *lan_create(void)
 {
-	return create(false);
+	return create(false, USUAL_SEED);
+}
+
+struct lan *lan_create_drawn(uint32_t seed)
+{
+	return create(false, seed * 2654435761u);
 }
 
 struct lan *lan_create_with_exit(void)
 {
-	return create(true);
+	return create(true, USUAL_SEED);
 }
 
 void lan_destroy(struct lan *lan)

@@ -98,6 +98,8 @@ struct lan {
 };
 
 struct lan *lan_create(void);
+/* With other keys, names and draws for each seed but 0. */
+struct lan *lan_create_drawn(uint32_t seed);
 /* The second node is an exit. */
 struct lan *lan_create_with_exit(void);
 void lan_destroy(struct lan *lan);
