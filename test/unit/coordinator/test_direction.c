@@ -8,26 +8,10 @@
 
 #include <cmocka.h>
 
-/* A Route Direction out of a letter; its blobs lie in the letter. */
-static struct route_direction open_direction(const struct letter *letter)
+static uint8_t refused(const struct letter *letter, uint32_t transaction)
 {
-	struct reader r = reader_over(letter->body, letter->size);
-	struct route_direction direction;
-
-	assert_int_equal(letter->type, MESSAGE_ROUTE_DIRECTION);
-	assert_int_equal(route_direction_decode(&r, &direction), OK);
-	return direction;
-}
-
-static uint8_t open_refusal(const struct letter *letter, uint32_t transaction)
-{
-	struct reader r = reader_over(letter->body, letter->size);
-	struct direction_refusal refusal;
-
-	assert_int_equal(letter->type, MESSAGE_DIRECTION_REFUSAL);
 	assert_int_equal(letter->transaction, transaction);
-	assert_int_equal(direction_refusal_decode(&r, &refusal), OK);
-	return refusal.reason;
+	return open_refusal(letter);
 }
 
 struct pair_world {
@@ -232,12 +216,12 @@ static void test_refusals(void **state)
 	for (uint32_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		fake_ask(&p.world, p.a, 100 + i, cases[i].name);
 		letter = fake_take(p.a, MESSAGE_DIRECTION_REFUSAL);
-		assert_int_equal(open_refusal(&letter, 100 + i), cases[i].reason);
+		assert_int_equal(refused(&letter, 100 + i), cases[i].reason);
 	}
 	coordinator_revoke(p.world.c, p.world.now, &p.b->certificate.id);
 	fake_ask(&p.world, p.a, 200, "b.ntm.internal");
 	letter = fake_take(p.a, MESSAGE_DIRECTION_REFUSAL);
-	assert_int_equal(open_refusal(&letter, 200), REASON_REVOKED);
+	assert_int_equal(refused(&letter, 200), REASON_REVOKED);
 	assert_int_equal(p.a->inbox_count, 0);
 	world_finish(&p.world);
 }
@@ -253,7 +237,7 @@ static void test_busy(void **state)
 	for (uint32_t i = 0; i < 2000 && reason != REASON_BUSY; i++) {
 		fake_ask(&p.world, p.a, 1000 + i, "nobody.ntm.internal");
 		letter = fake_take(p.a, MESSAGE_DIRECTION_REFUSAL);
-		reason = open_refusal(&letter, 1000 + i);
+		reason = refused(&letter, 1000 + i);
 	}
 	assert_int_equal(reason, REASON_BUSY);
 	world_pass(&p.world, 2 * USEC_PER_SEC);

@@ -45,16 +45,6 @@ static uint32_t links(const struct world *world)
 	return counters.links;
 }
 
-static struct route_direction open_direction(const struct letter *letter)
-{
-	struct reader r = reader_over(letter->body, letter->size);
-	struct route_direction direction;
-
-	assert_int_equal(letter->type, MESSAGE_ROUTE_DIRECTION);
-	assert_int_equal(route_direction_decode(&r, &direction), OK);
-	return direction;
-}
-
 static struct route_update open_update(const struct letter *letter)
 {
 	struct reader r = reader_over(letter->body, letter->size);
@@ -63,16 +53,6 @@ static struct route_update open_update(const struct letter *letter)
 	assert_int_equal(letter->type, MESSAGE_ROUTE_UPDATE);
 	assert_int_equal(route_update_decode(&r, &update), OK);
 	return update;
-}
-
-static uint8_t open_refusal(const struct letter *letter)
-{
-	struct reader r = reader_over(letter->body, letter->size);
-	struct direction_refusal refusal;
-
-	assert_int_equal(letter->type, MESSAGE_DIRECTION_REFUSAL);
-	assert_int_equal(direction_refusal_decode(&r, &refusal), OK);
-	return refusal.reason;
 }
 
 /* Takes the directions of both, which must belong together. */

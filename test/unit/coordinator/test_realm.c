@@ -39,25 +39,11 @@ static void finish(struct realms_test *t)
 	world_finish(&t->two);
 }
 
-static struct route_direction open_direction(const struct letter *letter)
-{
-	struct reader r = reader_over(letter->body, letter->size);
-	struct route_direction direction;
-
-	assert_int_equal(letter->type, MESSAGE_ROUTE_DIRECTION);
-	assert_int_equal(route_direction_decode(&r, &direction), OK);
-	return direction;
-}
-
 static uint8_t refusal(struct fake_node *node)
 {
 	struct letter letter = fake_take(node, MESSAGE_DIRECTION_REFUSAL);
-	struct reader r = reader_over(letter.body, letter.size);
-	struct direction_refusal refusal;
 
-	assert_int_equal(letter.type, MESSAGE_DIRECTION_REFUSAL);
-	assert_int_equal(direction_refusal_decode(&r, &refusal), OK);
-	return refusal.reason;
+	return open_refusal(&letter);
 }
 
 /* Both ends hear of one tunnel, each with the other's own documents. */

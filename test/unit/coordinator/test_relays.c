@@ -120,6 +120,12 @@ static void see(struct relay_world *w, struct fake_node *node, int first, int se
 	report(&w->world, node, &m);
 }
 
+static void see_both(struct relay_world *w, int first, int second, int third)
+{
+	see(w, w->a, first, second, third);
+	see(w, w->b, first, second, third);
+}
+
 static void complain(struct relay_world *w, struct fake_node *node, unsigned relay)
 {
 	report(&w->world, node,
@@ -172,6 +178,16 @@ static int changed(struct relay_world *w, uint8_t *ret_cause)
 	}
 	assert_int_equal(relay[0], relay[1]);
 	return relay[0];
+}
+
+/* Two relays, the first four times nearer, and a tunnel by it. */
+static void begin_on_first(struct relay_world *w)
+{
+	uint8_t cause;
+
+	begin(w, 2);
+	see_both(w, 20, 80, 0);
+	assert_int_equal(direct(w, 1, &cause), 0);
 }
 
 static void test_shortest_way(void **state)
@@ -228,8 +244,7 @@ static void test_hysteresis(void **state)
 
 	(void)state;
 	begin(&w, 2);
-	see(&w, w.a, 20, 40, 0);
-	see(&w, w.b, 20, 40, 0);
+	see_both(&w, 20, 40, 0);
 	assert_int_equal(direct(&w, 1, &cause), 0);
 	see(&w, w.a, 20, 11, 0); /* 40 against 51 */
 	assert_int_equal(changed(&w, &cause), -1);
@@ -253,10 +268,7 @@ static void test_complaint_counts_for_its_own_tunnels(void **state)
 	uint8_t cause;
 
 	(void)state;
-	begin(&w, 2);
-	see(&w, w.a, 20, 80, 0);
-	see(&w, w.b, 20, 80, 0);
-	assert_int_equal(direct(&w, 1, &cause), 0);
+	begin_on_first(&w);
 	complain(&w, w.a, 0); /* too soon after the choice: about another relay */
 	assert_int_equal(changed(&w, &cause), -1);
 	world_pass(&w.world, USEC_PER_SEC);
@@ -279,10 +291,7 @@ static void test_own_questions(void **state)
 	uint8_t cause;
 
 	(void)state;
-	begin(&w, 2);
-	see(&w, w.a, 20, 80, 0);
-	see(&w, w.b, 20, 80, 0);
-	assert_int_equal(direct(&w, 1, &cause), 0);
+	begin_on_first(&w);
 	answering = 2;
 	world_pass(&w.world, 11 * USEC_PER_SEC);
 	assert_int_equal(changed(&w, &cause), 1);
@@ -306,8 +315,7 @@ static void test_never_heard(void **state)
 	begin(&w, 2);
 	answering = 0;
 	publish(&w, 3);
-	see(&w, w.a, 90, 90, 20);
-	see(&w, w.b, 90, 90, 20);
+	see_both(&w, 90, 90, 20);
 	assert_int_equal(direct(&w, 1, &cause), 2);
 	answering = 3;
 	world_pass(&w.world, 15 * USEC_PER_SEC);
@@ -322,8 +330,7 @@ static void test_draining_and_full(void **state)
 
 	(void)state;
 	begin(&w, 2);
-	see(&w, w.a, 20, 80, 0);
-	see(&w, w.b, 20, 80, 0);
+	see_both(&w, 20, 80, 0);
 	told_load[0].pairs = 96;
 	world_pass(&w.world, 11 * USEC_PER_SEC);
 	assert_int_equal(direct(&w, 1, &cause), 1);
@@ -346,8 +353,7 @@ static void test_new_relay(void **state)
 
 	(void)state;
 	begin(&w, 1);
-	see(&w, w.a, 50, 0, 0);
-	see(&w, w.b, 50, 0, 0);
+	see_both(&w, 50, 0, 0);
 	assert_int_equal(direct(&w, 1, &cause), 0);
 	publish(&w, 2);
 	assert_int_equal(changed(&w, &cause), -1);

@@ -501,6 +501,19 @@ void fake_keep_alive(struct world *world, struct fake_node *node)
 	assert_int_equal(fake_send(world, node, MESSAGE_KEEP_ALIVE, ++node->transaction, &w), OK);
 }
 
+struct writer fake_answer(const struct letter *letter, uint8_t *bytes, size_t size)
+{
+	struct writer w = writer_over(bytes, size);
+	struct reader r = reader_over(letter->body, letter->size);
+	struct path_challenge challenge;
+	struct path_response response = {0};
+
+	assert_int_equal(path_challenge_decode(&r, &challenge), OK);
+	memcpy(response.challenge, challenge.challenge, sizeof response.challenge);
+	path_response_encode(&response, &w);
+	return w;
+}
+
 bool fake_prove(struct world *world, struct fake_node *node)
 {
 	struct letter letter = fake_take(node, MESSAGE_PATH_CHALLENGE);
@@ -508,17 +521,31 @@ bool fake_prove(struct world *world, struct fake_node *node)
 
 	for (; letter.type; letter = fake_take(node, MESSAGE_PATH_CHALLENGE)) {
 		uint8_t bytes[64];
-		struct writer w = writer_over(bytes, sizeof bytes);
-		struct reader r = reader_over(letter.body, letter.size);
-		struct path_challenge challenge;
-		struct path_response response = {0};
+		struct writer w = fake_answer(&letter, bytes, sizeof bytes);
 
-		assert_int_equal(path_challenge_decode(&r, &challenge), OK);
-		memcpy(response.challenge, challenge.challenge, sizeof response.challenge);
-		path_response_encode(&response, &w);
 		(void)fake_send(world, node, MESSAGE_PATH_RESPONSE, letter.transaction, &w);
 	}
 	return has_any;
+}
+
+struct route_direction open_direction(const struct letter *letter)
+{
+	struct reader r = reader_over(letter->body, letter->size);
+	struct route_direction direction;
+
+	assert_int_equal(letter->type, MESSAGE_ROUTE_DIRECTION);
+	assert_int_equal(route_direction_decode(&r, &direction), OK);
+	return direction;
+}
+
+uint8_t open_refusal(const struct letter *letter)
+{
+	struct reader r = reader_over(letter->body, letter->size);
+	struct direction_refusal refusal;
+
+	assert_int_equal(letter->type, MESSAGE_DIRECTION_REFUSAL);
+	assert_int_equal(direction_refusal_decode(&r, &refusal), OK);
+	return refusal.reason;
 }
 
 void fake_register(struct world *world, struct fake_node *node)

@@ -131,6 +131,12 @@ void fake_keep_alive(struct world *world, struct fake_node *node);
 struct writer fake_padding(uint8_t *bytes, size_t size);
 /* Answers every Path Challenge that has arrived, the oldest first; false when there was none. */
 bool fake_prove(struct world *world, struct fake_node *node);
+/* The Path Response to a Path Challenge, in bytes. */
+struct writer fake_answer(const struct letter *letter, uint8_t *bytes, size_t size);
+/* A Route Direction out of a letter; its blobs lie in the letter. */
+struct route_direction open_direction(const struct letter *letter);
+/* The reason of a refusal. */
+uint8_t open_refusal(const struct letter *letter);
 void fake_ask(struct world *world, struct fake_node *node, uint32_t transaction, const char *name);
 void fake_ack(struct world *world, struct fake_node *node, uint32_t transaction);
 /* The oldest letter of a type is taken out; NULL-like (type 0) when there is none. */

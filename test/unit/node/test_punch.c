@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "lan.h"
+#include "look.h"
 #include "proto/node/machine.h"
 
 #define A 0
@@ -17,33 +18,6 @@ static int set_up(void **state)
 {
 	*state = lan_create();
 	return 0;
-}
-
-static int tear_down(void **state)
-{
-	lan_destroy(*state);
-	return 0;
-}
-
-static struct node_peer_status peer_of(struct lan *lan, int node)
-{
-	struct node_peer_status status;
-
-	for (size_t i = 0; i < NODE_PEERS_MAX; i++)
-		if (node_get_peer(lan->nodes[node].node, lan->now, i, &status))
-			return status;
-	fail_msg("no peer");
-	abort();
-}
-
-static bool is_direct(struct lan *lan, int node)
-{
-	struct node_peer_status peer = peer_of(lan, node);
-
-	for (int i = 0; i < peer.path_count; i++)
-		if (peer.paths[i].active)
-			return peer.paths[i].kind == PATH_DIRECT;
-	return false;
 }
 
 static void talk(struct lan *lan, int64_t duration_us)
@@ -371,17 +345,17 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_steps_are_guessed),
 		cmocka_unit_test(test_draws_come_by_every_port_once),
-		cmocka_unit_test_setup_teardown(ports_in_steps_are_met, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_steady_end_meets_steps, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_steady_end_meets_a_random_one, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(hopeless_pairs_do_not_knock, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_try_is_bounded, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(tries_become_rare, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_move_begins_anew, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(the_peers_word_is_no_target, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(nobody_knocks_at_private_addresses, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_knock_from_elsewhere_is_nothing, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(few_sources_are_asked, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(ports_in_steps_are_met, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(a_steady_end_meets_steps, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(a_steady_end_meets_a_random_one, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(hopeless_pairs_do_not_knock, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(a_try_is_bounded, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(tries_become_rare, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(a_move_begins_anew, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(the_peers_word_is_no_target, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(nobody_knocks_at_private_addresses, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(a_knock_from_elsewhere_is_nothing, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(few_sources_are_asked, set_up, lan_tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "lan.h"
+#include "look.h"
 #include "wire/header.h"
 
 #define A 0
@@ -22,12 +23,6 @@ static int set_up(void **state)
 	lan_plug(lan, A, "203.0.113.1:7367");
 	lan_plug(lan, B, "203.0.113.2:7367");
 	*state = lan;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	lan_destroy(*state);
 	return 0;
 }
 
@@ -46,26 +41,6 @@ static struct lan *connected(void **state)
 	}
 	assert_true(lan->nodes[A].received >= 50 && lan->nodes[B].received >= 50);
 	return lan;
-}
-
-static struct node_peer_status peer_of(struct lan *lan, int node)
-{
-	struct node_peer_status status;
-
-	for (size_t i = 0; i < NODE_PEERS_MAX; i++)
-		if (node_get_peer(lan->nodes[node].node, lan->now, i, &status))
-			return status;
-	fail_msg("no peer");
-	abort();
-}
-
-static const struct node_path_status *active_of(const struct node_peer_status *peer)
-{
-	for (int i = 0; i < peer->path_count; i++)
-		if (peer->paths[i].active)
-			return &peer->paths[i];
-	fail_msg("no active path");
-	abort();
 }
 
 static void assert_active(struct lan *lan, int node, const struct addr *remote)
@@ -478,27 +453,29 @@ static void scoring_prefers_a_direct_path(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(e1_an_old_packet_suggests_no_address, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(e1_a_replay_or_forgery_suggests_no_address, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(e1_an_old_packet_suggests_no_address, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(e1_a_replay_or_forgery_suggests_no_address, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(e2_a_suggestion_asks_both_addresses_and_switches_nothing, set_up,
-						tear_down),
-		cmocka_unit_test_setup_teardown(e2_an_answer_from_elsewhere_opens_no_path, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(e3_a_live_old_path_wins, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(e3_a_silent_old_path_is_left, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(e4_data_follows_a_move_at_once, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(e4_an_old_word_of_a_move_is_none, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(e5_an_unproved_address_gets_no_more_than_it_sent, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(e5_a_move_buys_a_fixed_amount, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(e6_an_address_is_asked_once_in_100_ms, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(e7_a_new_path_is_measured_anew_and_the_keys_stay, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(e7_a_narrow_new_path_costs_tcp_nothing, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(e7_a_wide_new_path_is_used_whole, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(e7_when_the_new_path_fails_another_carries_data, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(e8_a_handshake_moves_no_session, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(e9_both_may_move_without_a_coordinator, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(replay_brings_back_what_was_on_its_way, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(deduplication_lets_each_packet_out_once, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(scoring_prefers_a_direct_path, set_up, tear_down),
+						lan_tear_down),
+		cmocka_unit_test_setup_teardown(e2_an_answer_from_elsewhere_opens_no_path, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(e3_a_live_old_path_wins, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(e3_a_silent_old_path_is_left, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(e4_data_follows_a_move_at_once, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(e4_an_old_word_of_a_move_is_none, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(e5_an_unproved_address_gets_no_more_than_it_sent, set_up,
+						lan_tear_down),
+		cmocka_unit_test_setup_teardown(e5_a_move_buys_a_fixed_amount, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(e6_an_address_is_asked_once_in_100_ms, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(e7_a_new_path_is_measured_anew_and_the_keys_stay, set_up,
+						lan_tear_down),
+		cmocka_unit_test_setup_teardown(e7_a_narrow_new_path_costs_tcp_nothing, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(e7_a_wide_new_path_is_used_whole, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(e7_when_the_new_path_fails_another_carries_data, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(e8_a_handshake_moves_no_session, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(e9_both_may_move_without_a_coordinator, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(replay_brings_back_what_was_on_its_way, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(deduplication_lets_each_packet_out_once, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(scoring_prefers_a_direct_path, set_up, lan_tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

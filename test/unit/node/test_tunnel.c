@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "lan.h"
+#include "look.h"
 #include "wire/inner.h"
 
 #define A 0
@@ -27,12 +28,6 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int tear_down(void **state)
-{
-	lan_destroy(*state);
-	return 0;
-}
-
 /* Registers both and brings a tunnel up by sending from A. */
 static struct lan *connected(void **state)
 {
@@ -43,17 +38,6 @@ static struct lan *connected(void **state)
 	lan_run(lan, 500000);
 	assert_int_equal(lan->nodes[B].received, 1);
 	return lan;
-}
-
-static struct node_peer_status peer_of(struct lan *lan, int node)
-{
-	struct node_peer_status status;
-
-	for (size_t i = 0; i < NODE_PEERS_MAX; i++)
-		if (node_get_peer(lan->nodes[node].node, lan->now, i, &status))
-			return status;
-	fail_msg("no peer");
-	abort();
 }
 
 static void registration_takes_one_round_trip(void **state)
@@ -419,16 +403,6 @@ static void packets_over_the_mtu_are_answered(void **state)
 	assert_int_equal(lan->nodes[A].last[26] << 8 | lan->nodes[A].last[27], 1440);
 }
 
-static bool is_direct(struct lan *lan, int node)
-{
-	struct node_peer_status peer = peer_of(lan, node);
-
-	for (int i = 0; i < peer.path_count; i++)
-		if (peer.paths[i].active)
-			return peer.paths[i].kind == PATH_DIRECT;
-	return false;
-}
-
 static void packets_that_may_be_cut_are_cut(void **state)
 {
 	struct lan *lan = connected(state);
@@ -579,33 +553,33 @@ static void strangers_meet_silence(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(registration_takes_one_round_trip, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(registration_takes_one_round_trip, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(the_first_packet_arrives_after_directions_and_one_round_trip, set_up,
-						tear_down),
-		cmocka_unit_test_setup_teardown(both_asking_at_once_make_one_tunnel, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(the_relay_carries_what_cannot_go_directly, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_relayed_tunnel_becomes_direct, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_move_costs_one_round_trip_and_no_packet, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_silent_mover_is_followed_too, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(both_move_at_the_same_instant, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_gap_without_any_network_loses_nothing, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_relayed_move_costs_one_round_trip, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(tunnels_outlive_their_coordinator, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(keys_are_replaced_while_data_flows, set_up, tear_down),
+						lan_tear_down),
+		cmocka_unit_test_setup_teardown(both_asking_at_once_make_one_tunnel, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(the_relay_carries_what_cannot_go_directly, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(a_relayed_tunnel_becomes_direct, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(a_move_costs_one_round_trip_and_no_packet, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(a_silent_mover_is_followed_too, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(both_move_at_the_same_instant, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(a_gap_without_any_network_loses_nothing, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(a_relayed_move_costs_one_round_trip, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(tunnels_outlive_their_coordinator, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(keys_are_replaced_while_data_flows, set_up, lan_tear_down),
 		cmocka_unit_test(an_idle_tunnel_is_still_there_after_an_hour),
-		cmocka_unit_test_setup_teardown(a_peer_that_leaves_is_found_again, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_peer_that_was_restarted_is_found_again, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_revoked_peer_is_out_at_once, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(nobody_is_refused_at_once, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(echoes_name_their_path, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_name_is_answered_while_the_tunnel_is_directed, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(packets_over_the_mtu_are_answered, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(packets_that_may_be_cut_are_cut, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_narrow_path_is_measured, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_forwarder_does_not_take_the_tunnel, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_forwarder_does_not_take_a_rebound_tunnel, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_rebound_nat_is_followed, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(strangers_meet_silence, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_peer_that_leaves_is_found_again, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(a_peer_that_was_restarted_is_found_again, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(a_revoked_peer_is_out_at_once, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(nobody_is_refused_at_once, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(echoes_name_their_path, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(a_name_is_answered_while_the_tunnel_is_directed, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(packets_over_the_mtu_are_answered, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(packets_that_may_be_cut_are_cut, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(a_narrow_path_is_measured, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(a_forwarder_does_not_take_the_tunnel, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(a_forwarder_does_not_take_a_rebound_tunnel, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(a_rebound_nat_is_followed, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(strangers_meet_silence, set_up, lan_tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
