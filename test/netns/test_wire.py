@@ -24,7 +24,8 @@ def check_bulk(lab):
         for options in ((), ("-R",)):
             end = iperf(lab, lab.b, lab.a, address, *options)
             demand(end["sum_received"]["bytes"] > 1 << 20, f"hardly anything arrived: {end['sum_received']}")
-        lab.a.run("ping", "-c", "2", "-i", "0.2", "-W", "5", "-s", "1600", address, check=True)
+        # Over IPv6 the first one only tells this end that the path is narrower, and its answer the other end (RFC 8201).
+        lab.a.run("ping", "-c", "4", "-i", "0.2", "-W", "5", "-s", "1600", address, check=True)
         lab.a.run("ping", "-c", "2", "-i", "0.2", "-W", "5", "-s", "1200", "-M", "do", address, check=True)
     demand(lab.everywhere("fragments") == 0, "an outer packet was in fragments")
     demand(lab.everywhere("clear") == 0, "a virtual address was seen in clear")
