@@ -114,7 +114,7 @@ static void pump(void *ctx)
 	for (uint32_t i = 0; i < pipe->ack_count; i++)
 		send_ack(pipe, &pipe->acks[i]);
 	pipe->ack_count = 0;
-	if (pipe->resends)
+	if (pipe->resends && pipe->acked < pipe->furthest) /* not acknowledged meanwhile */
 		send_segment(pipe, pipe->acked);
 	pipe->resends = false;
 	send_next(pipe);
