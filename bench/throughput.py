@@ -1,4 +1,4 @@
-"""One TCP stream between two machines on one cable: bare, through wireguard-go, through ours. Rounds are interleaved, the first is dropped.
+"""One TCP stream between two machines on one cable: bare, through a loop that only copies, through wireguard-go, through ours. Rounds are interleaved, the first is dropped.
 
 usage: scripts/bench throughput [--json FILE] [--rounds N] [--seconds S]     full form: 7 rounds of 5 s, of which 6 count
 """
@@ -70,6 +70,27 @@ class Wireguard:
 
     def errors(self, lab):
         return sum(link_errors(host, f"wg{own}") for own, host, *_ in self.ends)
+
+
+class CopyLoop:
+    """R1: our device, trains and sockets with a copy in place of the sealing: what a tunnel of this build could reach at most."""
+
+    name, address, port = "copy loop R1", "10.8.0.2", 7400
+    commands = ("copy-loop r1l 192.0.2.1:7400 192.0.2.2:7400   # left", "copy-loop r1r 192.0.2.2:7400 192.0.2.1:7400   # right")
+
+    def start(self, lab):
+        loop = os.path.join(laboratory.BUILD, "meson", "bench", "loops", "copy-loop")
+        self.daemons, self.ends = [], ((lab.left, "r1l", "10.8.0.1", "192.0.2.1", "192.0.2.2"),
+                                       (lab.right, "r1r", "10.8.0.2", "192.0.2.2", "192.0.2.1"))
+        for host, link, inner, own, other in self.ends:
+            daemon = host.start(link, loop, link, f"{own}:{self.port}", f"{other}:{self.port}")
+            daemon.wait_line("ready")
+            self.daemons.append(daemon)
+            host.ip(f"addr add {inner}/24 dev {link}", f"link set {link} mtu {INNER_MTU} up")
+        wait_for("the copy loop to answer", lambda: lab.left.run("ping", "-c1", "-W1", self.address).returncode == 0, 10)
+
+    def errors(self, lab):
+        return sum(link_errors(host, link) for host, link, *_ in self.ends)
 
 
 class Ours:
@@ -202,7 +223,7 @@ def main():
     try:
         peers.obtain("wireguard")
         with Cable() as lab:
-            results = run(lab, (Bare(), Wireguard(), Ours()), arguments.rounds, arguments.seconds)
+            results = run(lab, (Bare(), CopyLoop(), Wireguard(), Ours()), arguments.rounds, arguments.seconds)
     except (LabError, OSError, subprocess.SubprocessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

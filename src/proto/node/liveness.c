@@ -12,7 +12,8 @@
 
 enum {
 	QUIET_PAUSES = 4,
-	WAITED_ENOUGH = 32,	 /* receipts, before the longest of them is believed to be usual */
+	WAITED_SETTLES = 32,	 /* receipts of a new path that tell of the move, not of the path */
+	WAITED_ENOUGH = 64,	 /* ... before the longest wait is believed to be usual */
 	RECEIPT_BYTES = 1 << 19, /* told at once: the sender keeps what is not acknowledged */
 };
 #define RECEIPT_DELAY_US (4 * USEC_PER_MSEC)
@@ -48,7 +49,7 @@ static void note_waited(struct path *path, struct time_us now)
 {
 	int64_t waited_us = time_since(now, path->awaiting_since), pause_us = time_since(now, path->waited_at);
 
-	if (waited_us > path->waited_us)
+	if (waited_us > path->waited_us || path->waited_count < WAITED_SETTLES)
 		path->waited_us = waited_us;
 	else
 		path->waited_us -= (path->waited_us - waited_us) * smaller(pause_us, WAITED_FADES_US) / WAITED_FADES_US;
