@@ -226,8 +226,8 @@ enum err node_use_exits(struct node *node, struct time_us now, const struct node
 	return OK;
 }
 
-/* For status. */
-bool node_get_exit(const struct node *node, size_t rule, struct node_exit_status *ret)
+/* For status: as it is now, not as it was at the last look. */
+bool node_get_exit(struct node *node, size_t rule, struct node_exit_status *ret)
 {
 	const struct general *general = &node->general;
 
@@ -238,9 +238,8 @@ bool node_get_exit(const struct node *node, size_t rule, struct node_exit_status
 		.place = general->choices[rule].place,
 		.name = general->use.names[chosen(node, (int)rule)],
 		.takeovers = general->choices[rule].takeovers,
-		.lost_since = general->exits[chosen(node, (int)rule)].lost_since,
 	};
-	ret->is_up = ret->lost_since.us == 0;
+	ret->is_up = is_up(peer_of(node, chosen(node, (int)rule)));
 	return true;
 }
 

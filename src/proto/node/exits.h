@@ -34,8 +34,7 @@ struct node_exit_status {
 	uint8_t place;	  /* of the exit in use, among the rule's; 0: the preferred one */
 	const char *name; /* full; lives as long as the setting */
 	bool is_up;
-	uint32_t takeovers;	   /* by another exit than the one before */
-	struct time_us lost_since; /* of the one in use; us 0: it is up */
+	uint32_t takeovers; /* by another exit than the one before */
 };
 
 struct node;
@@ -44,7 +43,7 @@ struct node;
  */
 must_use enum err node_use_exits(struct node *node, struct time_us now, const struct node_exits *exits);
 /* By index from 0; false where there is none. */
-bool node_get_exit(const struct node *node, size_t rule, struct node_exit_status *ret);
+bool node_get_exit(struct node *node, size_t rule, struct node_exit_status *ret);
 /* The index of the rule that decides about this address, -1: none does, it is not for an exit. */
 int node_exit_rule_for(const struct node *node, const struct ip *ip);
 
