@@ -10,12 +10,16 @@ import tempfile
 import unittest
 
 from world import ROOT  # first: it says where the lab is
-import probe
+import cable
 import goals
+import limits
+import probe
 import report
 import schedule
 import table
-from lab import wait_for
+import throughput
+import tunnels
+from lab import LabError, wait_for
 
 PROGRAM = os.path.join(sys.argv.pop(1) if len(sys.argv) > 1 else os.path.join(ROOT, "build", "meson", "bench"), "probe")
 MS = 1_000_000
@@ -220,6 +224,90 @@ class Goals(unittest.TestCase):
         text = "\n".join(goals.reason_lines(document, reasons))
         self.assertIn("70.0 instead of 65.** because", text)
         self.assertIn("timeouts: 3 instead of 0.** since", text)
+
+
+class Rounds(unittest.TestCase):
+    """The ruler for tunnels on a cable, and the goals of its rows."""
+
+    def results(self):
+        """What three contenders gave in three rounds, of which the first is dropped; one fails every second time."""
+        self.calls = []
+
+        def measure(contender):
+            self.calls.append(contender.name)
+            if contender.name == "tired" and self.calls.count("tired") % 2 == 0:
+                raise LabError("tired")
+            return {"rate": {"ours": 8.0, "wireguard-go": 2.0, "tired": 1.0}[contender.name] * (1 + len(self.calls) / 1000)}
+        contenders = [cable.Contender() for _ in range(3)]
+        for contender, contender.name in zip(contenders, ("ours", "wireguard-go", "tired")):
+            pass
+        return cable.interleaved(contenders, 3, measure, lambda _line: None)
+
+    def test_interleaved(self):
+        results = self.results()
+        self.assertEqual(self.calls, ["ours", "wireguard-go", "tired", "wireguard-go", "tired", "ours", "tired", "ours", "wireguard-go"])
+        self.assertEqual({name: len(result) for name, result in results.items()}, {"ours": 2, "wireguard-go": 2, "tired": 1})
+
+    def test_rows(self):
+        made = cable.rows("tcp-1/whole", {"ours": [{"rate": 9.0}, {"rate": 8.0}, {"rate": 7.0}], "wireguard-go": [{"rate": 2.0}] * 2},
+                          {"rate": "Gbit/s", "cpu": "s/GB"})
+        self.assertEqual(len(made), 1, "nobody has measured the other metric")
+        self.assertEqual((made[0]["ours"], made[0]["peer"], made[0]["ratio"], made[0]["runs"], made[0]["spread"]["ours"]),
+                         (8.0, {"wireguard-go": 2.0}, {"wireguard-go": 4.0}, 3, [7.0, 9.0]))
+
+    def test_without_ours(self):
+        made = cable.rows("x", {"wireguard-go": [{"rate": 2.0}]}, {"rate": "Gbit/s"})
+        limits.judge("throughput", made)
+        self.assertEqual((made[0]["ours"], made[0]["ratio"], made[0]["goals"]), (None, {}, []))
+
+    def judged(self, **rates):
+        made = [cable.row(f"{case.replace('_', '-')}/segmented", "rate", "Gbit/s", {name: [value] for name, value in by_name.items()})
+                for case, by_name in rates.items()]
+        limits.judge("throughput", made)
+        return made
+
+    def test_goals(self):
+        made = self.judged(tcp_1={"ours": 4.1, "wireguard-go": 1.0, "copy loop R1": 4.3}, tcp_both={"ours": 4.4, "wireguard-go": 1.0})
+        reached = [(goal["against"], goal["case"], goal["reached"], goal["met"]) for row in made for goal in row["goals"]]
+        self.assertEqual(reached, [("wireguard-go", None, 4.1, True), ("copy loop R1", None, 0.953, False),
+                                   ("wireguard-go", None, 4.4, True), ("ours", "tcp-1", 1.073, False)])
+        self.assertEqual(limits.count(made), (2, 4, 0, 2))
+        self.assertEqual(limits.words(made[0]["goals"][0]), "at least 4 x wireguard-go: 4.1 x, met")
+
+    def test_at_most(self):
+        made = [cable.row("tcp-1/whole", "cpu", "s/GB", {"ours": [0.8], "wireguard-go": [4.0]})]
+        limits.judge("throughput", made)
+        self.assertEqual([(goal["reached"], goal["met"]) for goal in made[0]["goals"]], [(0.2, False)])
+
+    def test_goals_name_what_there_is(self):
+        known = set(tunnels.all_tunnels()) | {None, "ours"}
+        for goal in limits.GOALS:
+            if goal.bench == "throughput":
+                self.assertLessEqual({case.split("/")[0] for case in goal.cases}, set(throughput.CASES))
+                self.assertLessEqual({case.split("/")[1] for case in goal.cases if "/" in case}, set(cable.WIRES))
+                self.assertIn(goal.metric, throughput.UNITS)
+                self.assertIn(goal.against, known)
+
+    def test_iperf_sums(self):
+        one, other = ({"bits_per_second": 1e9 * n, "bytes": 100 * n, "retransmits": n} for n in (1, 2))
+        self.assertEqual(throughput.sums({"end": {"sum_received": one, "sum_sent": one}}), (1e9, 100, 1))
+        both = {"sum_received": one, "sum_sent": one, "sum_received_bidir_reverse": other, "sum_sent_bidir_reverse": other}
+        self.assertEqual(throughput.sums({"end": both}), (3e9, 300, 3))
+
+    def test_cpu(self):
+        before, machine = cable.cpu_seconds([self]), cable.machine_seconds()
+        wait_for("some CPU time", lambda: sum(range(100000)) and cable.cpu_seconds([self]) > before, 20, 0)
+        self.assertGreaterEqual(cable.machine_seconds(), machine)
+
+    pid = os.getpid()
+
+    def test_document(self):
+        path = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "x.json")
+        made = cable.rows("x", {"ours": [{"rate": 2.0}]}, {"rate": "Gbit/s"})
+        cable.write(path, "throughput", made, session={"cores": 2})
+        document = table.read(path)
+        self.assertEqual((document["schema"], document["bench"], document["rows"], document["session"]),
+                         ("ntm.bench/1", "throughput", made, {"cores": 2}))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,92 @@
+"""What each row should reach, and whether it does. A bench adds its goals here."""
+import collections
+
+# of: whose value; share: at least or at most that often what `against` has in the same row, or in the row of `case_against` with the same
+# wire, or without either the value itself. cases are without their wire.
+Goal = collections.namedtuple("Goal", "bench cases metric way share against case_against of", defaults=(None, None, "ours"))
+WIREGUARD, COPY_LOOP, COPY_ONE = "wireguard-go", "copy loop R1", "copy loop R1p"
+
+
+def least(bench, cases, metric, share, against=None, **more):
+    return Goal(bench, cases.split(), metric, "least", share, against, **more)
+
+
+def most(bench, cases, metric, share, against=None, **more):
+    return Goal(bench, cases.split(), metric, "most", share, against, **more)
+
+
+GOALS = [
+    least("throughput", "tcp-1/whole", "rate", 3.8, WIREGUARD),
+    least("throughput", "tcp-1/segmented tcp-1/segmented-gro", "rate", 4, WIREGUARD),
+    least("throughput", "tcp-1", "rate", 0.97, COPY_LOOP),
+    least("throughput", "tcp-4 tcp-both", "rate", 4.4, WIREGUARD),
+    least("throughput", "tcp-4 tcp-both", "rate", 0.9, COPY_LOOP),
+    least("throughput", "tcp-both", "rate", 1.1, "ours", case_against="tcp-1"),
+    most("throughput", "tcp-1 tcp-4 tcp-both", "cpu", 0.19, WIREGUARD),
+    least("throughput", "tcp-1", "rate", 2, WIREGUARD, of="ours (OpenSSL)"),
+    least("throughput", "tcp-1", "rate", 1.5, WIREGUARD, of="ours (ChaCha20-Poly1305)"),
+]
+
+
+def value(row, name):
+    return row["ours"] if name == "ours" else row["peer"].get(name)
+
+
+def concerns(goal, case):
+    """A goal's case names one wire, or every wire."""
+    return case in goal.cases or case.split("/")[0] in goal.cases
+
+
+def other_row(rows, row, case):
+    """The row of another case with the same metric and wire."""
+    _, slash, wire = row["case"].partition("/")
+    return next((one for one in rows if one["case"] == case + slash + wire and one["metric"] == row["metric"]), None)
+
+
+def measured(goal, row, rows):
+    """What is compared with the goal's share, or None where one side was not measured."""
+    ours = value(row, goal.of)
+    if goal.case_against:
+        row = other_row(rows, row, goal.case_against)
+    if ours is None or row is None:
+        return None
+    if goal.against is None:
+        return ours
+    theirs = value(row, goal.against)
+    return ours / theirs if theirs else None
+
+
+def judge(bench, rows):
+    """Puts into each row what became of its goals."""
+    for row in rows:
+        row["goals"] = []
+        for goal in GOALS:
+            if goal.bench == bench and goal.metric == row["metric"] and concerns(goal, row["case"]):
+                reached = measured(goal, row, rows)
+                if reached is not None:
+                    met = reached >= goal.share if goal.way == "least" else reached <= goal.share
+                    row["goals"].append({"of": goal.of, "way": goal.way, "share": goal.share, "against": goal.against,
+                                         "case": goal.case_against, "reached": round(reached, 3), "met": met})
+
+
+def count(rows):
+    """(goals met, goals judged, rows that meet all of theirs, rows that have any)."""
+    judged = [row["goals"] for row in rows if row.get("goals")]
+    goals = [goal["met"] for each in judged for goal in each]
+    return sum(goals), len(goals), sum(all(goal["met"] for goal in each) for each in judged), len(judged)
+
+
+def verdict(rows):
+    met, goals, good, judged = count(rows)
+    return f"{good} of {judged} rows meet their goals; of the single goals {met} of {goals}."
+
+
+def words(goal):
+    """One goal and what became of it, for people."""
+    of = "" if goal["of"] == "ours" else f"{goal['of']}: "
+    if goal["against"] is None:
+        wanted, reached = f"{goal['share']:g}", f"{goal['reached']:.4g}"
+    else:
+        case = f" at {goal['case']}" if goal["case"] else ""
+        wanted, reached = f"{goal['share']:g} x {goal['against']}{case}", f"{goal['reached']:.3g} x"
+    return f"{of}at {goal['way']} {wanted}: {reached}, {'met' if goal['met'] else 'missed'}"
