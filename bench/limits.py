@@ -23,6 +23,8 @@ GOALS = [
     least("throughput", "tcp-4 tcp-both", "rate", 0.9, COPY_LOOP),
     least("throughput", "tcp-both", "rate", 1.1, "ours", case_against="tcp-1"),
     most("throughput", "tcp-1 tcp-4 tcp-both", "cpu", 0.19, WIREGUARD),
+    least("throughput", "udp-1372", "rate", 4, WIREGUARD),
+    least("throughput", "udp-gso", "rate", 7, WIREGUARD),
     least("throughput", "tcp-1", "rate", 2, WIREGUARD, of="ours (OpenSSL)"),
     least("throughput", "tcp-1", "rate", 1.5, WIREGUARD, of="ours (ChaCha20-Poly1305)"),
 ]

@@ -19,9 +19,11 @@ import schedule
 import table
 import throughput
 import tunnels
+import udp
 from lab import LabError, wait_for
 
-PROGRAM = os.path.join(sys.argv.pop(1) if len(sys.argv) > 1 else os.path.join(ROOT, "build", "meson", "bench"), "probe")
+PROGRAMS = sys.argv.pop(1) if len(sys.argv) > 1 else os.path.join(ROOT, "build", "meson", "bench")
+PROGRAM = os.path.join(PROGRAMS, "probe")
 MS = 1_000_000
 # Of this process alone, so that several runs at once do not hear each other.
 HERE, THERE = [f"127.{first + os.getpid() // 65536 % 100}.{os.getpid() // 256 % 256}.{os.getpid() % 256}" for first in (10, 120)]
@@ -99,6 +101,28 @@ class Loopback(unittest.TestCase):
         logs = self.run_pair(["tcp", "listen", HERE, "29972"], ["tcp", "connect", HERE, "29972"], after="listening")
         self.assertEqual([number for number, _ in logs[0].arrivals()], list(range(logs[0].received)))
         self.assertEqual(self.states, ["open", "open"])
+
+
+class Load(unittest.TestCase):
+    """udp-load over loopback: what is sent is what is counted, one by one and in trains on either side."""
+
+    def count(self, sender, sink):
+        command = os.path.join(PROGRAMS, "loops", "udp-load")
+        with subprocess.Popen([command, "sink", *sink, f"{HERE}:29973"], stdout=subprocess.PIPE, text=True) as counting:
+            self.assertEqual(counting.stdout.readline(), "ready\n")
+            done = subprocess.run([command, "send", *sender, f"{HERE}:29973"], capture_output=True, text=True, check=True, timeout=20)
+            said = counting.stdout.readline()
+        self.assertEqual(done.stdout.split()[1:3], said.split()[1:3])
+        return int(said.split()[1]), int(said.split()[2])
+
+    def test_one_by_one(self):
+        datagrams, size = self.count(["-s", "100", "-b", "4", "-r", "400", "-t", "100"], [])
+        self.assertTrue(8 <= datagrams <= 60, datagrams)
+        self.assertEqual(size, 100 * datagrams)
+
+    def test_trains(self):
+        self.assertEqual(self.count(["-g", "-b", "40", "-r", "400", "-t", "50"], ["-g"])[0] % 40, 0)
+        self.assertEqual(self.count(["-g", "-b", "40", "-r", "400", "-t", "50"], [])[0] % 40, 0)
 
 
 class Documents(unittest.TestCase):
@@ -293,6 +317,30 @@ class Rounds(unittest.TestCase):
         self.assertEqual(throughput.sums({"end": {"sum_received": one, "sum_sent": one}}), (1e9, 100, 1))
         both = {"sum_received": one, "sum_sent": one, "sum_received_bidir_reverse": other, "sum_sent_bidir_reverse": other}
         self.assertEqual(throughput.sums({"end": both}), (3e9, 300, 3))
+
+    def search(self, capacity, sender=1000.0):
+        """The search against what carries so much a second, and a sender that can do no more than that; how often it asked."""
+        self.asked = 0
+
+        def measure(rate):
+            self.asked += 1
+            offered = min(rate or sender, sender)
+            return {"offered": offered, "received": min(offered, capacity), "loss": max(0, 1 - capacity / offered)}
+        return udp.highest(measure)
+
+    def test_highest_rate(self):
+        for capacity in (80, 130, 500, 970):
+            found = self.search(capacity)
+            self.assertLess(found["loss"], udp.LOSS_MAX)
+            self.assertTrue(0.95 * capacity < found["received"] <= capacity, f"{found['received']} of {capacity}")
+            self.assertEqual(self.asked, 1 + udp.STEPS)
+        self.assertEqual((self.search(995)["received"], self.asked), (995, 1), "the sender's limit is found at once")
+        self.assertIsNone(self.search(40), "below all that is tried")
+
+    def test_commands(self):
+        for case in throughput.CASES:
+            self.assertEqual(len(throughput.commands(case, 3)), 2)
+        self.assertIn("send -s 1372 -b 45 -r RATE -t 750 -g ADDRESS:7600", throughput.commands("udp-gso", 3)[1])
 
     def test_cpu(self):
         before, machine = cable.cpu_seconds([self]), cable.machine_seconds()

@@ -8,6 +8,7 @@ import json
 import sys
 
 import cable
+import udp
 from lab import demand
 from tunnels import all_tunnels, chosen
 
@@ -15,8 +16,11 @@ CONTENDERS = ("bare veth", "copy loop R1", "wireguard-go", "ours")
 # What iperf3 is told beside the address, by case; the JSON's sums of each direction.
 TCP_CASES = {"tcp-1": (), "tcp-4": ("-P", "4"), "tcp-both": ("--bidir",)}
 SUMS = ("", "_bidir_reverse")
-CASES = tuple(TCP_CASES)
-UNITS = {"rate": "Gbit/s", "cpu": "s/GB", "cpu-machine": "s/GB", "retransmits": "segments", "drops": "packets"}
+# An inner packet of 1400 bytes each. A train is what a QUIC sender hands to the kernel at once.
+UDP_CASES = {"udp-1372": udp.Shape(1372, 16, False), "udp-gso": udp.Shape(1372, 45, True)}
+UDP_SHARE = 4   # a step of the search takes this part of a measurement's time
+CASES = (*TCP_CASES, *UDP_CASES)
+UNITS = {"rate": "Gbit/s", "packets": "kpps", "cpu": "s/GB", "cpu-machine": "s/GB", "retransmits": "segments", "drops": "packets"}
 CPU_UNITS = {metric: unit for metric, unit in UNITS.items() if metric.startswith("cpu")}
 
 
@@ -44,14 +48,40 @@ def tcp(contender, words, seconds):
     return {"rate": rate / 1e9, **costs, "retransmits": retransmits}
 
 
+def datagrams(contender, shape, seconds):
+    """The highest rate at a loss under 1 %, and what it costs."""
+    hosts, address = (contender.cable.left, contender.cable.right), contender.address
+
+    def step(rate):
+        meter = cable.Meter(contender)
+        one = udp.flow(*hosts, address, shape, rate, seconds / UDP_SHARE)
+        return {**one, **meter.read(max(one["bytes"], 1) / 1e9)}
+    best = udp.highest(step)
+    demand(best, f"{contender.name} loses more than 1 % at every rate that was tried")
+    return {"rate": best["received"] * shape.size * 8 / 1e9, "packets": best["received"] / 1000,
+            **{metric: best[metric] for metric in ("cpu", "cpu-machine", "drops")}}
+
+
 def measure(contender, case, seconds):
-    return tcp(contender, TCP_CASES[case], seconds)
+    if case in TCP_CASES:
+        return tcp(contender, TCP_CASES[case], seconds)
+    return datagrams(contender, UDP_CASES[case], seconds)
+
+
+def commands(case, seconds):
+    """What a reader types for one case, beside the contenders'."""
+    if case in TCP_CASES:
+        words = " ".join(("", *TCP_CASES[case]))
+        return ["iperf3 -s -1   # right", f"iperf3 -c ADDRESS -t {max(1, round(seconds))} -J{words}   # left"]
+    shape = UDP_CASES[case]
+    words = " ".join(udp.load_words(shape, 0, seconds / UDP_SHARE)).replace("-r 0", "-r RATE")
+    return [f"udp-load sink{' -g' if shape.trains else ''} ADDRESS:{udp.PORT}   # right", f"udp-load {words} ADDRESS:{udp.PORT}   # left"]
 
 
 def print_commands(cases, seconds):
     for case in cases:
-        words = " ".join(("", *TCP_CASES[case]))
-        print(f"{case:28} $ iperf3 -s -1   # right\n{'':28} $ iperf3 -c ADDRESS -t {max(1, round(seconds))} -J{words}   # left")
+        for line in commands(case, seconds):
+            print(f"{case:28} $ {line}")
 
 
 def body(contenders, arguments):
