@@ -1,79 +1,82 @@
 #include "crypto/hash.h"
 
+#include <blake2.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "crypto/openssl.h"
+_Static_assert((int)HASH_BYTES == (int)BLAKE2S_OUTBYTES, "digest size");
 
-enum { HASH_BLOCK = 64 }; /* BLAKE2s input block: what RFC 2104 calls B */
+enum { HASH_BLOCK = BLAKE2S_BLOCKBYTES }; /* what RFC 2104 calls B */
 
-/*
- * OpenSSL has BLAKE2s only behind heap-allocated contexts. One is made per public call and used for every digest of
- * that call: the allocation costs less than keeping state between calls would, which would have to be per thread.
- */
-static EVP_MD_CTX *digest_new(void)
+/* libb2 and not OpenSSL, which has BLAKE2s only behind heap-allocated contexts that look the algorithm up each time. */
+static void begin(blake2s_state *state)
 {
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-
-	if (!ctx)
-		abort();
-	return ctx;
+	if (blake2s_init(state, HASH_BYTES) != 0)
+		abort(); /* fails only for sizes that are not a digest's */
 }
 
-/* A digest of memory fails only when the library is broken; going on would mean working with unkeyed values. */
-static void digest(EVP_MD_CTX *ctx, const uint8_t *pad, const struct blob *parts, size_t count, uint8_t ret[HASH_BYTES])
+/* An empty part may have no address. */
+static void add(blake2s_state *state, const void *data, size_t size)
 {
-	int ok = EVP_DigestInit_ex(ctx, EVP_blake2s256(), NULL);
-
-	if (pad)
-		ok &= EVP_DigestUpdate(ctx, pad, HASH_BLOCK);
-	for (size_t i = 0; i < count; i++)
-		ok &= EVP_DigestUpdate(ctx, parts[i].data, parts[i].size);
-	ok &= EVP_DigestFinal_ex(ctx, ret, NULL);
-	if (ok != 1)
+	if (size && blake2s_update(state, data, size) != 0)
 		abort();
 }
 
-/* Both padded keys of one HMAC, so that a key used several times is prepared once. */
+static void end(blake2s_state *state, uint8_t ret[HASH_BYTES])
+{
+	if (blake2s_final(state, ret, HASH_BYTES) != 0)
+		abort();
+	wipe(state, sizeof(*state));
+}
+
+/* An HMAC key whose two padded blocks have been taken in: a key used several times is prepared once. */
 struct hmac_key {
-	uint8_t inner[HASH_BLOCK], outer[HASH_BLOCK];
+	blake2s_state inner, outer;
 };
 
-static void hmac_key_prepare(EVP_MD_CTX *ctx, const void *key, size_t key_size, struct hmac_key *ret)
+static void hmac_key_prepare(const void *key, size_t key_size, struct hmac_key *ret)
 {
 	uint8_t block[HASH_BLOCK] = {0};
-	struct blob whole = {key, key_size};
 
 	if (key_size > HASH_BLOCK)
-		digest(ctx, NULL, &whole, 1, block);
+		hash(key, key_size, block);
 	else if (key_size)
 		memcpy(block, key, key_size);
-	for (size_t i = 0; i < HASH_BLOCK; i++) {
-		ret->inner[i] = block[i] ^ 0x36;
-		ret->outer[i] = block[i] ^ 0x5c;
-	}
+	for (size_t i = 0; i < HASH_BLOCK; i++)
+		block[i] ^= 0x36;
+	begin(&ret->inner);
+	add(&ret->inner, block, HASH_BLOCK);
+	for (size_t i = 0; i < HASH_BLOCK; i++)
+		block[i] ^= 0x36 ^ 0x5c;
+	begin(&ret->outer);
+	add(&ret->outer, block, HASH_BLOCK);
 	wipe(block, sizeof(block));
 }
 
-static void hmac_run(EVP_MD_CTX *ctx, const struct hmac_key *key, const struct blob *parts, size_t count,
-		     uint8_t ret[HASH_BYTES])
+static void hmac_run(const struct hmac_key *key, const struct blob *parts, size_t count, uint8_t ret[HASH_BYTES])
 {
+	blake2s_state state = key->inner;
 	uint8_t inner[HASH_BYTES];
-	struct blob second = {inner, sizeof(inner)};
 
-	digest(ctx, key->inner, parts, count, inner);
-	digest(ctx, key->outer, &second, 1, ret);
+	for (size_t i = 0; i < count; i++)
+		add(&state, parts[i].data, parts[i].size);
+	end(&state, inner);
+	state = key->outer;
+	add(&state, inner, sizeof(inner));
+	end(&state, ret);
 	wipe(inner, sizeof(inner));
 }
 
 /* Concatenation is what Noise's MixHash and every label need; parts save the copy. */
 void hash_parts(const struct blob *parts, size_t count, uint8_t ret[HASH_BYTES])
 {
-	EVP_MD_CTX *ctx = digest_new();
+	blake2s_state state;
 
-	digest(ctx, NULL, parts, count, ret);
-	EVP_MD_CTX_free(ctx);
+	begin(&state);
+	for (size_t i = 0; i < count; i++)
+		add(&state, parts[i].data, parts[i].size);
+	end(&state, ret);
 }
 
 /* The common case of one part. */
@@ -87,13 +90,11 @@ void hash(const void *data, size_t size, uint8_t ret[HASH_BYTES])
 /* HMAC and not BLAKE2s's own keyed mode: it is what Noise prescribes, so one construction serves everything. */
 void hmac_parts(const void *key, size_t key_size, const struct blob *parts, size_t count, uint8_t ret[HASH_BYTES])
 {
-	EVP_MD_CTX *ctx = digest_new();
 	struct hmac_key prepared;
 
-	hmac_key_prepare(ctx, key, key_size, &prepared);
-	hmac_run(ctx, &prepared, parts, count, ret);
+	hmac_key_prepare(key, key_size, &prepared);
+	hmac_run(&prepared, parts, count, ret);
 	wipe(&prepared, sizeof(prepared));
-	EVP_MD_CTX_free(ctx);
 }
 
 /* 128 bits suffice for a MAC that is checked on line, one guess per packet. */
@@ -111,29 +112,27 @@ void mac(const uint8_t key[32], const void *data, size_t size, uint8_t ret[MAC_B
 void hkdf(const uint8_t chaining_key[HASH_BYTES], const void *input, size_t input_size, uint8_t ret1[HASH_BYTES],
 	  uint8_t *ret2, uint8_t *ret3)
 {
-	EVP_MD_CTX *ctx = digest_new();
 	struct hmac_key prepared;
 	uint8_t *rets[3] = {ret1, ret2, ret3};
 	uint8_t outputs[3][HASH_BYTES];
 	size_t wanted = ret3 ? 3 : ret2 ? 2 : 1;
 	struct blob parts[2] = {{input, input_size}};
 
-	hmac_key_prepare(ctx, chaining_key, HASH_BYTES, &prepared);
-	hmac_run(ctx, &prepared, parts, 1, outputs[0]); /* the temporary key */
-	hmac_key_prepare(ctx, outputs[0], HASH_BYTES, &prepared);
+	hmac_key_prepare(chaining_key, HASH_BYTES, &prepared);
+	hmac_run(&prepared, parts, 1, outputs[0]); /* the temporary key */
+	hmac_key_prepare(outputs[0], HASH_BYTES, &prepared);
 	for (size_t i = 0; i < wanted; i++) {
 		uint8_t number = (uint8_t)(i + 1);
 
 		parts[0] = i ? (struct blob){outputs[i - 1], HASH_BYTES} : (struct blob){NULL, 0};
 		parts[1] = (struct blob){&number, 1};
-		hmac_run(ctx, &prepared, parts, 2, outputs[i]);
+		hmac_run(&prepared, parts, 2, outputs[i]);
 	}
 	for (size_t i = 0; i < wanted; i++)
 		if (rets[i])
 			memcpy(rets[i], outputs[i], HASH_BYTES);
 	wipe(&prepared, sizeof(prepared));
 	wipe(outputs, sizeof(outputs));
-	EVP_MD_CTX_free(ctx);
 }
 
 /* The label's terminating zero is included, so that no label can be continued by a context. */
