@@ -138,8 +138,10 @@ static enum err run_accept(struct peer *peer)
 	handshake_mac1_key(peer->keys.public, NULL, mac1_key);
 	err = handshake_mac1_check(datagram->data, datagram->size, mac1_key);
 	if (err == OK)
-		err = handshake_accept(&peer->handshake, &peer->keys, psk_of(&peer->words[1]), datagram->data,
-				       datagram->size, payload, &size);
+		err = handshake_accept(
+			&peer->handshake,
+			&(struct handshake_setup){.local_static = &peer->keys, .psk = psk_of(&peer->words[1])},
+			datagram->data, datagram->size, payload, &size);
 	if (err)
 		return err;
 	print_bytes(payload, size);

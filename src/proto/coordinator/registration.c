@@ -345,8 +345,8 @@ enum err registration_input(struct coordinator *c, const struct route *route, co
 		return repeat(c, known, route, bytes, size);
 	if (foreign_repeat(c, route, bytes, size, &err))
 		return err;
-	err = handshake_accept(&arrival.handshake, &c->config.static_keys, NULL, bytes, size, arrival.payload,
-			       &payload_size);
+	err = handshake_accept(&arrival.handshake, &(struct handshake_setup){.local_static = &c->config.static_keys},
+			       bytes, size, arrival.payload, &payload_size);
 	if (err)
 		c->counters.dropped_auth++;
 	else

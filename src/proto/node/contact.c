@@ -46,7 +46,44 @@ static enum err read_hello(const uint8_t *payload, size_t size, uint8_t type, st
 }
 
 /*
- * Prepares our own first message; it is the same bytes for every address and every repetition. The inner packet in it
+ * What the handshake needs of the peer's static key, done while nobody waits for it: after what the Route Direction
+ * made go out (the answer to who asked for the name, probes), before the other end's request or the first inner packet.
+ */
+static void prepare(struct node *node, struct peer *peer)
+{
+	struct contact *contact = &peer->contact;
+	const uint8_t *remote = peer->certificate.static_key;
+	uint8_t seed[KEY_SIZE];
+
+	contact->prepare_at = TIME_NEVER;
+	if (!peer->is_known || memcmp(peer->known.remote_static, remote, KEY_SIZE) != 0)
+		peer->is_known = static_pair_make(&node->static_keys, remote, &peer->known) == OK;
+	random_fill(&node->env.random, seed, sizeof seed);
+	contact->is_prepared = handshake_prepare(seed, remote, &contact->prepared) == OK;
+	wipe(seed, sizeof seed);
+}
+
+/* What there is for one handshake goes into its setup; ret_seed is filled and used when nothing is prepared. */
+static void use_prepared(struct node *node, struct peer *peer, struct handshake_setup *setup,
+			 uint8_t ret_seed[KEY_SIZE])
+{
+	setup->known = peer->is_known ? &peer->known : NULL;
+	setup->prepared = peer->contact.is_prepared ? &peer->contact.prepared : NULL;
+	if (!setup->prepared)
+		random_fill(&node->env.random, ret_seed, KEY_SIZE);
+	setup->ephemeral_seed = ret_seed;
+}
+
+/* An ephemeral key serves one handshake. */
+static void forget_prepared(struct contact *contact)
+{
+	contact->prepare_at = TIME_NEVER;
+	contact->is_prepared = false;
+	wipe(&contact->prepared, sizeof contact->prepared);
+}
+
+/*
+ * Makes our own first message; it is the same bytes for every address and every repetition. The inner packet in it
  * is sealed to the peer's static key, and a TempKey serves one handshake only, so it cannot be replayed (design 7).
  */
 static enum err begin_request(struct node *node, struct peer *peer)
@@ -60,7 +97,6 @@ static enum err begin_request(struct node *node, struct peer *peer)
 		.mac1_key = mac1_key,
 		.type = PACKET_TUNNEL_REQUEST,
 		.path_id = contact->path_id,
-		.ephemeral_seed = seed,
 	};
 	struct blob early = waiting_first(node, peer, EARLY_MAX);
 	size_t size;
@@ -69,9 +105,10 @@ static enum err begin_request(struct node *node, struct peer *peer)
 	if (err != OK)
 		return err;
 	handshake_mac1_key(peer->certificate.static_key, contact->nego_key, mac1_key);
-	random_fill(&node->env.random, seed, sizeof seed);
+	use_prepared(node, peer, &setup, seed);
 	err = handshake_begin(&contact->handshake, &setup, (struct blob){payload, size}, contact->request,
 			      &contact->request_size);
+	forget_prepared(contact);
 	wipe(seed, sizeof seed);
 	contact->initiating = err == OK;
 	contact->early_size = (uint16_t)early.size;
@@ -97,6 +134,7 @@ void contact_start(struct node *node, struct peer *peer, struct time_us now, con
 		.asked = direction->requested,
 		.next_try = time_add(now, direction->requested ? EARLY_PATIENCE_US : UNASKED_PATIENCE_US),
 		.next_probe = now,
+		.prepare_at = time_add(now, 1), /* the next turn */
 		.interval_us = HANDSHAKE_RETRY_US,
 		.probes_left = PROBES_PER_CANDIDATE,
 	};
@@ -221,6 +259,8 @@ void contact_run(struct node *node, struct peer *peer, struct time_us now)
 			peer_set_state(node, peer, now, NODE_PEER_UNREACHABLE, REASON_NONE);
 		return;
 	}
+	if (time_reached(now, contact->prepare_at))
+		prepare(node, peer);
 	if (contact->has_relay)
 		run_contact_leg(node, peer, now);
 	if (time_reached(now, contact->next_try) && (contact->initiating || begin_request(node, peer) == OK)) {
@@ -246,6 +286,7 @@ struct time_us contact_deadline(const struct peer *peer)
 	if (!contact->used)
 		return TIME_NEVER;
 	at = time_min(time_add(contact->started, CONTACT_TRIES_US), contact->next_try);
+	at = time_min(at, contact->prepare_at);
 	if (contact->probes_left > 0)
 		at = time_min(at, contact->next_probe);
 	return contact->has_relay ? time_min(at, leg_deadline(&contact->leg)) : at;
@@ -330,14 +371,17 @@ static void establish(struct node *node, struct peer *peer, struct time_us now, 
 		start_on_unvalidated(node, peer, now, path, credit);
 }
 
-/* The same first message gets the same answer to wherever it came from. */
+/* The same first message gets the same answer to wherever it came from. It is hashed only when it may be that one. */
 static bool answer_again(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
-			 uint64_t path_id, const uint8_t request_hash[32])
+			 uint64_t path_id, struct blob request)
 {
 	const struct answered *answered = &peer->answered;
+	uint8_t digest[HASH_SIZE];
 
-	if (answered->response_size == 0 || answered->path_id != path_id ||
-	    memcmp(answered->request_hash, request_hash, 32) != 0)
+	if (answered->response_size == 0 || answered->path_id != path_id)
+		return false;
+	hash(request.data, request.size, digest);
+	if (memcmp(answered->request_hash, digest, sizeof digest) != 0)
 		return false;
 	(void)outbox_put(&node->outbox, now, route, answered->response, answered->response_size);
 	return true;
@@ -365,10 +409,12 @@ static enum err answer_request(struct node *node, struct peer *peer, const uint8
 		.mac1_key = mac1_key,
 		.type = PACKET_TUNNEL_RESPONSE,
 		.path_id = contact->path_id,
-		.ephemeral_seed = seed,
 	};
 	size_t payload_size;
-	enum err err = handshake_accept(&h, &node->static_keys, contact->temp_key, bytes, size, payload, &payload_size);
+	enum err err;
+
+	use_prepared(node, peer, &setup, seed);
+	err = handshake_accept(&h, &setup, bytes, size, payload, &payload_size);
 
 	if (err == OK && memcmp(h.remote_static, peer->certificate.static_key, KEY_SIZE) != 0)
 		err = ERR_AUTH;
@@ -382,11 +428,11 @@ static enum err answer_request(struct node *node, struct peer *peer, const uint8
 	}
 	if (err == OK) {
 		handshake_mac1_key(peer->certificate.static_key, contact->nego_key, mac1_key);
-		random_fill(&node->env.random, seed, sizeof seed);
 		err = handshake_answer(&h, &setup, (struct blob){payload, payload_size}, peer->answered.response,
 				       &peer->answered.response_size, &ret->keys);
-		wipe(seed, sizeof seed);
+		forget_prepared(contact);
 	}
+	wipe(seed, sizeof seed);
 	wipe(&h, sizeof h);
 	return err;
 }
@@ -400,10 +446,9 @@ void contact_request_received(struct node *node, struct peer *peer, struct time_
 	struct reader r = reader_over(bytes, size);
 	size_t went;
 	struct header header;
-	uint8_t digest[32];
 
-	hash(bytes, size, digest);
-	if (header_decode(&r, &header) != OK || answer_again(node, peer, now, route, header.path_id, digest))
+	if (header_decode(&r, &header) != OK ||
+	    answer_again(node, peer, now, route, header.path_id, (struct blob){bytes, size}))
 		return;
 	if (!contact->used || contact->path_id != header.path_id ||
 	    handshake_mac1_check(bytes, size, contact->own_mac1_key) != OK) {
@@ -420,7 +465,7 @@ void contact_request_received(struct node *node, struct peer *peer, struct time_
 		return;
 	}
 	peer->answered.path_id = header.path_id;
-	memcpy(peer->answered.request_hash, digest, sizeof digest);
+	hash(bytes, size, peer->answered.request_hash);
 	(void)outbox_put(&node->outbox, now, route, peer->answered.response, peer->answered.response_size);
 	went = peer->answered.response_size + CHALLENGE_DATAGRAM_SIZE + OVERHEAD_SIZE;
 	establish(node, peer, now, false, &accepted.keys, accepted.move_epoch, route, size > went ? size - went : 0);

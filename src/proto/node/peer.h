@@ -23,7 +23,10 @@ struct contact {
 	int64_t interval_us;
 	uint8_t tries, probes_left;
 	uint64_t probe_number;
-	bool asked; /* by us: our request goes out at once, the other end's only when none has come */
+	bool asked;		   /* by us: our request goes out at once, the other end's only when none has come */
+	struct time_us prepare_at; /* TIME_NEVER: done */
+	bool is_prepared;	   /* not used yet */
+	struct handshake_prepared prepared; /* for our request or our answer, whichever comes first */
 	/* As initiator. */
 	bool initiating;
 	uint16_t early_size; /* of the inner packet that rides in the request */
@@ -86,6 +89,8 @@ struct peer {
 
 	struct session *session; /* NULL until the first handshake has ended */
 	struct contact contact;
+	bool is_known; /* known holds; it may be of a certificate before the present one */
+	struct static_pair known;
 	struct answered answered;
 	struct rekeying rekeying;
 	struct request_table requests;

@@ -66,6 +66,22 @@ static enum err mix_dh(struct symmetric *s, const uint8_t *secret, const uint8_t
 	return err;
 }
 
+/* The same with one of our secrets, when what comes out may be known already. */
+static enum err mix_pair(struct symmetric *s, const struct static_pair *known, const uint8_t *secret,
+			 const uint8_t *public)
+{
+	if (!known || memcmp(known->remote_static, public, KEY_SIZE) != 0)
+		return mix_dh(s, secret, public);
+	mix_key(s, known->shared);
+	return OK;
+}
+
+/* What of a pair is prepared. */
+static const struct static_pair *prepared_pair(const struct handshake_setup *setup)
+{
+	return setup->prepared ? &setup->prepared->pair : NULL;
+}
+
 /* Writes size + TAG_SIZE bytes. */
 static void seal_and_hash(struct symmetric *s, const uint8_t *in, size_t size, uint8_t *out)
 {
@@ -135,6 +151,38 @@ static void macs_put(uint8_t *datagram, size_t size, const uint8_t *mac1_key)
 	memset(datagram + size + MAC_SIZE, 0, MAC_SIZE);
 }
 
+static enum err pair_make(const uint8_t *secret, const uint8_t *remote_static, struct static_pair *ret)
+{
+	enum err err = dh(secret, remote_static, ret->shared);
+
+	if (err == OK)
+		memcpy(ret->remote_static, remote_static, KEY_SIZE);
+	return err;
+}
+
+/* Contract in the header. */
+enum err static_pair_make(const struct dh_keys *local_static, const uint8_t remote_static[KEY_SIZE],
+			  struct static_pair *ret)
+{
+	return pair_make(local_static->secret, remote_static, ret);
+}
+
+/* Contract in the header. */
+enum err handshake_prepare(const uint8_t ephemeral_seed[KEY_SIZE], const uint8_t remote_static[KEY_SIZE],
+			   struct handshake_prepared *ret)
+{
+	dh_keys_from_seed(ephemeral_seed, &ret->ephemeral);
+	return pair_make(ret->ephemeral.secret, remote_static, &ret->pair);
+}
+
+static void ephemeral_take(const struct handshake_setup *setup, struct dh_keys *ret)
+{
+	if (setup->prepared)
+		*ret = setup->prepared->ephemeral;
+	else
+		dh_keys_from_seed(setup->ephemeral_seed, ret);
+}
+
 /* Contract in the header. */
 void handshake_mac1_key(const uint8_t static_key[KEY_SIZE], const uint8_t *nego_key, uint8_t ret[KEY_SIZE])
 {
@@ -176,11 +224,11 @@ static enum err request_write(struct symmetric *s, const struct handshake_setup 
 	symmetric_start(s, datagram, setup->remote_static);
 	memcpy(datagram + HEADER_SIZE, ephemeral->public, KEY_SIZE);
 	mix_ephemeral(s, ephemeral->public);
-	err = mix_dh(s, ephemeral->secret, setup->remote_static); /* es */
+	err = mix_pair(s, prepared_pair(setup), ephemeral->secret, setup->remote_static); /* es */
 	if (err)
 		return err;
 	seal_and_hash(s, setup->local_static->public, KEY_SIZE, datagram + HEADER_SIZE + KEY_SIZE);
-	err = mix_dh(s, setup->local_static->secret, setup->remote_static); /* ss */
+	err = mix_pair(s, setup->known, setup->local_static->secret, setup->remote_static); /* ss */
 	if (err)
 		return err;
 	mix_psk(s, setup->psk);
@@ -201,7 +249,7 @@ enum err handshake_begin(struct handshake *h, const struct handshake_setup *setu
 		return ERR_SIZE;
 	*h = (struct handshake){.path_id = setup->path_id, .type = setup->type};
 	memcpy(h->remote_static, setup->remote_static, KEY_SIZE);
-	dh_keys_from_seed(setup->ephemeral_seed, &h->ephemeral);
+	ephemeral_take(setup, &h->ephemeral);
 	err = request_write(&s, setup, &h->ephemeral, payload, datagram);
 	if (err == OK) {
 		macs_put(datagram, signed_size, setup->mac1_key);
@@ -217,9 +265,10 @@ enum err handshake_begin(struct handshake *h, const struct handshake_setup *setu
 }
 
 /* The first datagram up to its payload, on locals of the caller. */
-static enum err request_read(struct symmetric *s, struct handshake *h, const struct dh_keys *local_static,
-			     const uint8_t *psk, const uint8_t *datagram, size_t payload_size, uint8_t *payload)
+static enum err request_read(struct symmetric *s, struct handshake *h, const struct handshake_setup *setup,
+			     const uint8_t *datagram, size_t payload_size, uint8_t *payload)
 {
+	const struct dh_keys *local_static = setup->local_static;
 	const uint8_t *ephemeral = datagram + HEADER_SIZE;
 	enum err err;
 
@@ -230,16 +279,16 @@ static enum err request_read(struct symmetric *s, struct handshake *h, const str
 	if (err == OK)
 		err = open_and_hash(s, ephemeral + KEY_SIZE, KEY_SIZE, h->remote_static);
 	if (err == OK)
-		err = mix_dh(s, local_static->secret, h->remote_static); /* ss */
+		err = mix_pair(s, setup->known, local_static->secret, h->remote_static); /* ss */
 	if (err)
 		return err;
-	mix_psk(s, psk);
+	mix_psk(s, setup->psk);
 	return open_and_hash(s, datagram + REQUEST_PAYLOAD_AT, payload_size, payload);
 }
 
 /* Contract in the header. */
-enum err handshake_accept(struct handshake *h, const struct dh_keys *local_static, const uint8_t *psk,
-			  const uint8_t *datagram, size_t size, uint8_t *ret_payload, size_t *ret_payload_size)
+enum err handshake_accept(struct handshake *h, const struct handshake_setup *setup, const uint8_t *datagram,
+			  size_t size, uint8_t *ret_payload, size_t *ret_payload_size)
 {
 	uint8_t payload[MESSAGE_MAX];
 	struct header header;
@@ -258,7 +307,7 @@ enum err handshake_accept(struct handshake *h, const struct dh_keys *local_stati
 	h->path_id = header.path_id;
 	h->type = header.type;
 	payload_size = size - HANDSHAKE_OVERHEAD_REQUEST;
-	err = request_read(&s, h, local_static, psk, datagram, payload_size, payload);
+	err = request_read(&s, h, setup, datagram, payload_size, payload);
 	if (err == OK) {
 		memcpy(h->chaining_key, s.chaining_key, HASH_SIZE);
 		memcpy(h->hash, s.hash, HASH_SIZE);
@@ -283,7 +332,7 @@ static enum err response_write(struct symmetric *s, const struct handshake *h, c
 	if (err == OK)
 		err = mix_dh(s, ephemeral->secret, h->remote_ephemeral); /* ee */
 	if (err == OK)
-		err = mix_dh(s, ephemeral->secret, h->remote_static); /* se */
+		err = mix_pair(s, prepared_pair(setup), ephemeral->secret, h->remote_static); /* se */
 	if (err == OK)
 		seal_and_hash(s, payload.data, payload.size, datagram + RESPONSE_PAYLOAD_AT);
 	return err;
@@ -305,7 +354,7 @@ enum err handshake_answer(struct handshake *h, const struct handshake_setup *set
 		return ERR_STATE;
 	memcpy(s.chaining_key, h->chaining_key, HASH_SIZE);
 	memcpy(s.hash, h->hash, HASH_SIZE);
-	dh_keys_from_seed(setup->ephemeral_seed, &ephemeral);
+	ephemeral_take(setup, &ephemeral);
 	err = response_write(&s, h, setup, &ephemeral, payload, datagram);
 	if (err == OK) {
 		macs_put(datagram, signed_size, setup->mac1_key);

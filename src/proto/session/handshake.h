@@ -36,11 +36,28 @@ struct session_keys {
 	uint8_t rekey_psk[KEY_SIZE]; /* psk of the handshake that replaces these keys; both ends have the same */
 };
 
+/* Token ss: the same in every handshake of two static keys, so it is computed once for each peer. Secret. */
+struct static_pair {
+	uint8_t remote_static[KEY_SIZE];
+	uint8_t shared[KEY_SIZE];
+};
+
+/*
+ * What one end of one handshake can do before it hears of the other, so that no datagram waits for it: the ephemeral
+ * key, and with the other's static key es (initiator) or se (responder). For one handshake only; wipe after use.
+ */
+struct handshake_prepared {
+	struct dh_keys ephemeral;
+	struct static_pair pair; /* of the ephemeral key */
+};
+
 /* What both ends of one handshake bring along. All borrowed for the call. */
 struct handshake_setup {
 	const struct dh_keys *local_static;
-	const uint8_t *remote_static; /* initiator only; KEY_SIZE bytes */
-	const uint8_t *psk;	      /* KEY_SIZE bytes, NULL for zeros */
+	const uint8_t *remote_static;	 /* initiator only; KEY_SIZE bytes */
+	const uint8_t *psk;		 /* KEY_SIZE bytes, NULL for zeros */
+	const struct static_pair *known; /* NULL, or ss with local_static; ignored when it is of another remote key */
+	const struct handshake_prepared *prepared; /* NULL, or in place of ephemeral_seed */
 	const uint8_t *mac1_key; /* KEY_SIZE bytes: handshake_mac1_key of the receiver of the datagram to be written */
 	uint8_t type;		 /* packet type of the datagram to be written */
 	uint64_t path_id;
@@ -54,6 +71,12 @@ void nego_key_derive(const uint8_t temp_key[KEY_SIZE], uint8_t ret[KEY_SIZE]);
 /* Cheapest check first (security 2): length, mac1, and mac2, which must be zero, of a received handshake datagram. */
 must_use enum err handshake_mac1_check(const uint8_t *datagram, size_t size, const uint8_t mac1_key[KEY_SIZE]);
 
+/* ERR_AUTH for a key of low order. */
+must_use enum err static_pair_make(const struct dh_keys *local_static, const uint8_t remote_static[KEY_SIZE],
+				   struct static_pair *ret);
+must_use enum err handshake_prepare(const uint8_t ephemeral_seed[KEY_SIZE], const uint8_t remote_static[KEY_SIZE],
+				    struct handshake_prepared *ret);
+
 /* Initiator: writes the first datagram (at most MESSAGE_MAX bytes). payload at most HANDSHAKE_PAYLOAD_MAX. */
 must_use enum err handshake_begin(struct handshake *h, const struct handshake_setup *setup, struct blob payload,
 				  uint8_t *ret_datagram, size_t *ret_size);
@@ -65,12 +88,11 @@ must_use enum err handshake_finish(struct handshake *h, const struct dh_keys *lo
 				   size_t size, uint8_t *ret_payload, size_t *ret_payload_size,
 				   struct session_keys *ret);
 /*
- * Responder: reads the first datagram up to its payload; afterwards h->remote_static names the sender. psk may be
- * chosen by path_id before.
+ * Responder: reads the first datagram up to its payload; afterwards h->remote_static names the sender. Of setup it uses
+ * local_static, psk (may be chosen by path_id before) and known.
  */
-must_use enum err handshake_accept(struct handshake *h, const struct dh_keys *local_static, const uint8_t *psk,
-				   const uint8_t *datagram, size_t size, uint8_t *ret_payload,
-				   size_t *ret_payload_size);
+must_use enum err handshake_accept(struct handshake *h, const struct handshake_setup *setup, const uint8_t *datagram,
+				   size_t size, uint8_t *ret_payload, size_t *ret_payload_size);
 /* Responder: writes the answer and yields the keys. */
 must_use enum err handshake_answer(struct handshake *h, const struct handshake_setup *setup, struct blob payload,
 				   uint8_t *ret_datagram, size_t *ret_size, struct session_keys *ret);

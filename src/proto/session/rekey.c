@@ -83,7 +83,7 @@ enum err rekey_answer(struct session *session, const struct dh_keys *local_stati
 		return ERR_MALFORMED;
 	psk_make(session, psk);
 	datagram_make(session, PACKET_TUNNEL_REQUEST, request->handshake, datagram);
-	err = handshake_accept(&h, local_static, psk, datagram, HANDSHAKE_OVERHEAD_REQUEST, payload, &size);
+	err = handshake_accept(&h, &setup, datagram, HANDSHAKE_OVERHEAD_REQUEST, payload, &size);
 	if (err == OK && !equal_secret(h.remote_static, remote_static, KEY_SIZE))
 		err = ERR_AUTH;
 	if (err == OK)

@@ -46,8 +46,9 @@ void exchange_request(struct exchange *x, struct blob payload)
 void exchange_accept(struct exchange *x)
 {
 	assert_int_equal(handshake_mac1_check(x->request, x->request_size, x->responder.mac1_key), OK);
-	assert_int_equal(handshake_accept(&x->accepted, &x->responder.keys, x->psk, x->request, x->request_size,
-					  x->payload, &x->payload_size),
+	assert_int_equal(handshake_accept(&x->accepted,
+					  &(struct handshake_setup){.local_static = &x->responder.keys, .psk = x->psk},
+					  x->request, x->request_size, x->payload, &x->payload_size),
 			 OK);
 }
 

@@ -95,8 +95,8 @@ static enum err responder_judges(struct exchange *x)
 
 	if (err)
 		return err;
-	return handshake_accept(&h, &x->responder.keys, x->psk, x->request, x->request_size, x->payload,
-				&x->payload_size);
+	return handshake_accept(&h, &(struct handshake_setup){.local_static = &x->responder.keys, .psk = x->psk},
+				x->request, x->request_size, x->payload, &x->payload_size);
 }
 
 static enum err initiator_judges(struct exchange *x)
@@ -223,13 +223,15 @@ static void test_truncation_and_excess_are_refused(void **state)
 		struct handshake h;
 
 		assert_int_not_equal(responder_judges(&x), OK);
-		assert_int_not_equal(handshake_accept(&h, &x.responder.keys, x.psk, x.request, x.request_size,
-						      x.payload, &x.payload_size),
-				     OK);
+		assert_int_not_equal(
+			handshake_accept(&h, &(struct handshake_setup){.local_static = &x.responder.keys, .psk = x.psk},
+					 x.request, x.request_size, x.payload, &x.payload_size),
+			OK);
 	}
 	assert_int_equal(handshake_mac1_check(longer, sizeof(longer), x.responder.mac1_key), ERR_SIZE);
-	assert_int_equal(handshake_accept(&x.accepted, &x.responder.keys, x.psk, longer, sizeof(longer), x.payload,
-					  &x.payload_size),
+	assert_int_equal(handshake_accept(&x.accepted,
+					  &(struct handshake_setup){.local_static = &x.responder.keys, .psk = x.psk},
+					  longer, sizeof(longer), x.payload, &x.payload_size),
 			 ERR_SIZE);
 }
 
@@ -242,12 +244,14 @@ static void test_wrong_psk_is_refused(void **state)
 	exchange_init(&x);
 	exchange_request(&x, (struct blob){0});
 	x.psk[31] ^= 1;
-	assert_int_equal(handshake_accept(&x.accepted, &x.responder.keys, x.psk, x.request, x.request_size, x.payload,
-					  &x.payload_size),
+	assert_int_equal(handshake_accept(&x.accepted,
+					  &(struct handshake_setup){.local_static = &x.responder.keys, .psk = x.psk},
+					  x.request, x.request_size, x.payload, &x.payload_size),
 			 ERR_AUTH);
 	assert_memory_equal(&x.accepted, dead, sizeof(dead));
-	assert_int_equal(handshake_accept(&x.accepted, &x.responder.keys, NULL, x.request, x.request_size, x.payload,
-					  &x.payload_size),
+	assert_int_equal(handshake_accept(&x.accepted,
+					  &(struct handshake_setup){.local_static = &x.responder.keys, .psk = NULL},
+					  x.request, x.request_size, x.payload, &x.payload_size),
 			 ERR_AUTH);
 }
 
@@ -259,8 +263,9 @@ static void test_no_psk_is_a_psk_of_zeros(void **state)
 	exchange_init(&x);
 	memset(x.psk, 0, sizeof(x.psk));
 	exchange_request(&x, (struct blob){0});
-	assert_int_equal(handshake_accept(&x.accepted, &x.responder.keys, NULL, x.request, x.request_size, x.payload,
-					  &x.payload_size),
+	assert_int_equal(handshake_accept(&x.accepted,
+					  &(struct handshake_setup){.local_static = &x.responder.keys, .psk = NULL},
+					  x.request, x.request_size, x.payload, &x.payload_size),
 			 OK);
 }
 
@@ -273,12 +278,14 @@ static void test_wrong_responder_is_refused(void **state)
 	exchange_init(&x);
 	exchange_request(&x, (struct blob){0});
 	end_init(&other, 9);
-	assert_int_equal(handshake_accept(&x.accepted, &other.keys, x.psk, x.request, x.request_size, x.payload,
-					  &x.payload_size),
+	assert_int_equal(handshake_accept(&x.accepted,
+					  &(struct handshake_setup){.local_static = &other.keys, .psk = x.psk},
+					  x.request, x.request_size, x.payload, &x.payload_size),
 			 ERR_AUTH);
 	/* The request comes back to its sender. */
-	assert_int_equal(handshake_accept(&x.accepted, &x.initiator.keys, x.psk, x.request, x.request_size, x.payload,
-					  &x.payload_size),
+	assert_int_equal(handshake_accept(&x.accepted,
+					  &(struct handshake_setup){.local_static = &x.initiator.keys, .psk = x.psk},
+					  x.request, x.request_size, x.payload, &x.payload_size),
 			 ERR_AUTH);
 	assert_int_equal(handshake_finish(&x.begun, &x.initiator.keys, x.request, x.request_size, x.payload,
 					  &x.payload_size, &x.initiator_keys),
@@ -338,8 +345,9 @@ static void test_low_order_ephemeral_is_refused(void **state)
 	exchange_init(&x);
 	exchange_request(&x, (struct blob){0});
 	memset(x.request + HEADER_SIZE, 0, KEY_SIZE);
-	assert_int_equal(handshake_accept(&x.accepted, &x.responder.keys, x.psk, x.request, x.request_size, x.payload,
-					  &x.payload_size),
+	assert_int_equal(handshake_accept(&x.accepted,
+					  &(struct handshake_setup){.local_static = &x.responder.keys, .psk = x.psk},
+					  x.request, x.request_size, x.payload, &x.payload_size),
 			 ERR_AUTH);
 }
 
@@ -365,6 +373,84 @@ static void test_answer_of_another_kind_is_refused(void **state)
 	assert_int_equal(handshake_answer(&x.accepted, &setup, (struct blob){0}, x.response, &x.response_size,
 					  &x.responder_keys),
 			 ERR_STATE);
+}
+
+/* Both ends with everything computed beforehand: byte for byte the handshake of those that compute it when it is due.
+ */
+static void test_prepared_ends_say_the_same(void **state)
+{
+	uint8_t request_seed[KEY_SIZE] = {0x48}, answer_seed[KEY_SIZE] = {0x58}; /* of the fixture */
+	struct handshake_setup begin = {.type = PACKET_TUNNEL_REQUEST, .path_id = FIXTURE_PATH_ID};
+	struct handshake_setup answer = {.type = PACKET_TUNNEL_RESPONSE, .path_id = FIXTURE_PATH_ID};
+	struct handshake_prepared begun, answered;
+	struct static_pair known[2];
+	struct exchange plain, x;
+
+	(void)state;
+	exchange_run(&plain);
+	exchange_init(&x);
+	assert_int_equal(handshake_prepare(request_seed, x.responder.keys.public, &begun), OK);
+	assert_int_equal(handshake_prepare(answer_seed, x.initiator.keys.public, &answered), OK);
+	assert_int_equal(static_pair_make(&x.initiator.keys, x.responder.keys.public, &known[0]), OK);
+	assert_int_equal(static_pair_make(&x.responder.keys, x.initiator.keys.public, &known[1]), OK);
+	begin.local_static = &x.initiator.keys;
+	begin.remote_static = x.responder.keys.public;
+	begin.mac1_key = x.responder.mac1_key;
+	begin.known = &known[0];
+	begin.prepared = &begun;
+	answer.local_static = &x.responder.keys;
+	answer.mac1_key = x.initiator.mac1_key;
+	answer.known = &known[1];
+	answer.prepared = &answered;
+	begin.psk = answer.psk = x.psk;
+	assert_int_equal(handshake_begin(&x.begun, &begin, (struct blob){0}, x.request, &x.request_size), OK);
+	assert_memory_equal(x.request, plain.request, plain.request_size);
+	assert_int_equal(handshake_accept(&x.accepted, &answer, x.request, x.request_size, x.payload, &x.payload_size),
+			 OK);
+	assert_int_equal(handshake_answer(&x.accepted, &answer, (struct blob){0}, x.response, &x.response_size,
+					  &x.responder_keys),
+			 OK);
+	assert_memory_equal(x.response, plain.response, plain.response_size);
+	exchange_finish(&x);
+	assert_memory_equal(&x.initiator_keys, &plain.initiator_keys, sizeof(x.initiator_keys));
+	assert_memory_equal(&x.responder_keys, &plain.initiator_keys, sizeof(x.initiator_keys));
+}
+
+/* What is known of another key, as of a certificate before the present one, must not be used; what is, is. */
+static void test_known_is_of_one_key(void **state)
+{
+	struct handshake_setup setup = {0};
+	struct static_pair known;
+	struct exchange x;
+	struct end other;
+
+	(void)state;
+	exchange_init(&x);
+	exchange_request(&x, (struct blob){0});
+	end_init(&other, 9);
+	setup.local_static = &x.responder.keys;
+	setup.psk = x.psk;
+	setup.known = &known;
+	assert_int_equal(static_pair_make(&x.responder.keys, other.keys.public, &known), OK);
+	assert_int_equal(handshake_accept(&x.accepted, &setup, x.request, x.request_size, x.payload, &x.payload_size),
+			 OK);
+	memcpy(known.remote_static, x.initiator.keys.public, KEY_SIZE); /* with the other's secret: must not fit */
+	assert_int_equal(handshake_accept(&x.accepted, &setup, x.request, x.request_size, x.payload, &x.payload_size),
+			 ERR_AUTH);
+}
+
+/* A key of low order would make a secret that everybody knows, also beforehand. */
+static void test_low_order_is_not_prepared(void **state)
+{
+	uint8_t seed[KEY_SIZE] = {6}, low[KEY_SIZE] = {0};
+	struct handshake_prepared prepared;
+	struct static_pair pair;
+	struct end end;
+
+	(void)state;
+	end_init(&end, 1);
+	assert_int_equal(static_pair_make(&end.keys, low, &pair), ERR_AUTH);
+	assert_int_equal(handshake_prepare(seed, low, &prepared), ERR_AUTH);
 }
 
 static void test_mac1_keys_depend_on_everything(void **state)
@@ -403,6 +489,9 @@ int main(void)
 		cmocka_unit_test(test_initiator_is_who_it_says),
 		cmocka_unit_test(test_low_order_ephemeral_is_refused),
 		cmocka_unit_test(test_answer_of_another_kind_is_refused),
+		cmocka_unit_test(test_prepared_ends_say_the_same),
+		cmocka_unit_test(test_known_is_of_one_key),
+		cmocka_unit_test(test_low_order_is_not_prepared),
 		cmocka_unit_test(test_mac1_keys_depend_on_everything),
 	};
 
