@@ -110,7 +110,7 @@ static void socket_ready(struct source *source, uint32_t events)
 			else
 				input_train(server, &batch.datagrams[i]);
 		}
-		if (batch.count == 0)
+		if (batch.is_last)
 			return;
 	}
 }

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "io/udp_socket.h"
 
-enum { UDP_BUFFER_DEFAULT = 7 << 20, UDP_PORT_TRIES = 16 };
+enum { UDP_BUFFER_DEFAULT = 7 << 20, UDP_PORT_TRIES = 16, UDP_ALIGN = 64 };
 
 /* With the right to exceed the system's limit, or up to it; the loop does not depend on either. */
 static void udp_set_buffers(int fd, int bytes)
@@ -127,7 +127,9 @@ static void udp_prepare(struct udp_socket *socket, int fd)
 	socket->fd = fd;
 	if (fd < 0)
 		return;
-	socket->buffers = mem_alloc_aligned(UDP_BATCH * sizeof(*socket->buffers));
+	socket->memory = mem_alloc(1, UDP_BATCH * sizeof(*socket->buffers) + UDP_ALIGN);
+	socket->buffers = (void *)(((uintptr_t)socket->memory + UDP_ALIGN - 1) / UDP_ALIGN * UDP_ALIGN);
+	socket->depth = UDP_TRAINS;
 	for (size_t i = 0; i < UDP_BATCH; i++) {
 		socket->parts[i] = (struct iovec){socket->buffers[i], UDP_BUFFER_SIZE};
 		socket->messages[i].msg_hdr.msg_iov = &socket->parts[i];
@@ -174,8 +176,8 @@ void udp_close(struct udp *udp)
 	if (udp->v6.fd >= 0)
 		close(udp->v6.fd);
 	udp_close_more(udp);
-	mem_free(udp->v4.buffers);
-	mem_free(udp->v6.buffers);
+	mem_free(udp->v4.memory);
+	mem_free(udp->v6.memory);
 	mem_free(udp);
 }
 

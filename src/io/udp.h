@@ -12,7 +12,7 @@
 #include "base/datagram.h"
 #include "base/err.h"
 
-enum { UDP_BATCH = 8, UDP_TOO_BIG_MAX = 8, UDP_MORE_MAX = 320 };
+enum { UDP_BATCH = 32, UDP_TOO_BIG_MAX = 8, UDP_MORE_MAX = 320 };
 
 struct udp;
 
@@ -31,6 +31,7 @@ struct udp_counters {
 	uint64_t received, received_bytes; /* datagrams (segments), bytes */
 	uint64_t receive_calls, receive_truncated, receive_malformed;
 	uint64_t sent, sent_bytes, send_calls;
+	uint64_t send_joined;	    /* datagrams and trains that left in the message of the one before them */
 	uint64_t send_waits;	    /* the socket buffer was full and we waited */
 	uint64_t send_dropped_full; /* datagrams given up after waiting */
 	uint64_t send_too_big;	    /* trains refused with EMSGSIZE */
@@ -43,6 +44,7 @@ struct udp_counters {
 struct udp_batch {
 	struct datagram datagrams[UDP_BATCH]; /* route.local is our address and port; never v4-mapped */
 	size_t count;
+	bool is_last; /* nothing more waited: whoever has a level-triggered loop need not ask again */
 };
 
 struct udp_result {
@@ -69,7 +71,8 @@ void udp_get_counters(const struct udp *udp, struct udp_counters *ret);
 void udp_receive(struct udp *udp, uint8_t family, struct udp_batch *ret);
 
 /*
- * Sends each train in order. Every byte has been handed to the kernel or counted as lost when it returns; one bad
+ * Sends each train, those to one destination in order; what stands there with the same route and size of segments
+ * leaves together, as one train. Every byte has been handed to the kernel or counted as lost when it returns; one bad
  * destination never holds up the others. Waits at most ten times half a millisecond while the socket buffer is full.
  * Segments of a train may be any number and together any size.
  */

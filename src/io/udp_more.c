@@ -90,9 +90,11 @@ void udp_receive_more(struct udp *udp, struct udp_batch *ret)
 	struct udp_more *more;
 
 	ret->count = 0;
+	ret->is_last = true;
 	if (udp->more_fd < 0 || epoll_wait(udp->more_fd, &event, 1, 0) != 1)
 		return;
 	more = udp_find_more(udp, (uint16_t)event.data.u32);
 	if (more)
 		udp_receive_at(udp, &udp->v4, more->fd, more->port, ret);
+	ret->is_last = false; /* there may be others */
 }

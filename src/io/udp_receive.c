@@ -75,7 +75,7 @@ static bool udp_take(struct udp *udp, struct udp_socket *socket, size_t i, uint1
 static int udp_receive_messages(struct udp *udp, struct udp_socket *socket, int fd)
 {
 	for (int tries = 0; tries < UDP_RECEIVE_TRIES; tries++) {
-		int count = recvmmsg(fd, socket->messages, UDP_BATCH, MSG_DONTWAIT, NULL);
+		int count = recvmmsg(fd, socket->messages, socket->depth, MSG_DONTWAIT, NULL);
 
 		udp->counters.receive_calls++;
 		if (count >= 0)
@@ -92,25 +92,41 @@ void udp_receive(struct udp *udp, uint8_t family, struct udp_batch *ret)
 	struct udp_socket *socket = family == 4 ? &udp->v4 : &udp->v6;
 
 	ret->count = 0;
+	ret->is_last = true;
 	if (socket->fd >= 0)
 		udp_receive_at(udp, socket, socket->fd, udp->port, ret);
+}
+
+/* Many short messages or few long ones: either fits a cache, and many long ones would not. */
+static unsigned udp_depth(const struct udp_socket *socket, size_t count)
+{
+	size_t bytes = 0;
+
+	if (!count)
+		return socket->depth;
+	for (size_t i = 0; i < count; i++)
+		bytes += socket->messages[i].msg_len;
+	return bytes < count * UDP_LONG_BYTES ? UDP_BATCH : UDP_TRAINS;
 }
 
 /* Contract in udp_socket.h. */
 void udp_receive_at(struct udp *udp, struct udp_socket *socket, int fd, uint16_t port, struct udp_batch *ret)
 {
-	int count;
+	size_t count, depth;
 
 	ret->count = 0;
 	do { /* a batch of nothing but refuse must not look like "nothing left" */
-		for (size_t i = 0; i < UDP_BATCH; i++) {
+		depth = socket->depth;
+		for (size_t i = 0; i < depth; i++) {
 			socket->messages[i].msg_hdr.msg_namelen = sizeof(socket->remotes[i]);
 			socket->messages[i].msg_hdr.msg_controllen = UDP_CONTROL_SIZE;
 			socket->messages[i].msg_hdr.msg_flags = 0;
 		}
-		count = udp_receive_messages(udp, socket, fd);
-		for (size_t i = 0; i < (size_t)count; i++)
+		count = (size_t)udp_receive_messages(udp, socket, fd);
+		for (size_t i = 0; i < count; i++)
 			if (udp_take(udp, socket, i, port, &ret->datagrams[ret->count]))
 				ret->count++;
-	} while (count == UDP_BATCH && ret->count == 0);
+		socket->depth = udp_depth(socket, count);
+	} while (count == depth && ret->count == 0);
+	ret->is_last = count < depth;
 }

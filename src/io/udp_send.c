@@ -9,7 +9,7 @@ enum { UDP_WAITS_MAX = 10, UDP_WAIT_STEP_US = 500 };
 
 static size_t udp_segments(const struct udp_message *message)
 {
-	return message->segment_size ? (message->part.iov_len + message->segment_size - 1) / message->segment_size : 1;
+	return message->segment_size ? (message->bytes + message->segment_size - 1) / message->segment_size : 1;
 }
 
 static void *udp_add_control(struct msghdr *header, int level, int type, size_t size)
@@ -68,7 +68,8 @@ static bool udp_wait(struct udp *udp, int fd)
 static void udp_count_sent(struct udp *udp, const struct udp_message *message)
 {
 	udp->counters.sent += udp_segments(message);
-	udp->counters.sent_bytes += message->part.iov_len;
+	udp->counters.sent_bytes += message->bytes;
+	udp->counters.send_joined += message->part_count - 1;
 }
 
 static void udp_count_too_big(struct udp *udp, size_t index, struct udp_result *result)
@@ -83,18 +84,18 @@ static void udp_count_too_big(struct udp *udp, size_t index, struct udp_result *
 	result->too_big++;
 }
 
-/* Gives one message up, counted by errno. */
+/* Gives one message of a single part up, counted by errno. */
 static void udp_count_lost(struct udp *udp, const struct udp_message *message, struct udp_result *result)
 {
 	if (errno == EMSGSIZE)
-		udp_count_too_big(udp, message->index, result);
+		udp_count_too_big(udp, udp->part_index[message->first], result);
 	else if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM)
 		udp->counters.send_dropped_full += udp_segments(message);
 	else
 		udp->counters.send_unreachable++;
 }
 
-/* One datagram by itself; false with errno. */
+/* One message by itself; false with errno. */
 static bool udp_send_single(struct udp *udp, int fd, const struct msghdr *header)
 {
 	for (;;) {
@@ -108,6 +109,27 @@ static bool udp_send_single(struct udp *udp, int fd, const struct msghdr *header
 	}
 }
 
+static void udp_refuse_segment(struct udp *udp)
+{
+	udp->counters.segment_fallbacks += udp->has_segment;
+	udp->has_segment = false;
+}
+
+/* The same way, other bytes, which the caller has to set. */
+static struct msghdr udp_header_like(struct udp_message *message, struct iovec *part, const struct route *route,
+				     uint16_t segment_size)
+{
+	struct msghdr header = {
+		.msg_name = &message->remote, .msg_iov = part, .msg_iovlen = 1, .msg_control = message->control};
+
+	header.msg_namelen =
+		message->remote.any.sa_family == AF_INET ? sizeof(message->remote.v4) : sizeof(message->remote.v6);
+	message->segment_size = segment_size;
+	message->part_count = 1;
+	udp_write_control(&header, route, segment_size);
+	return header;
+}
+
 /*
  * The kernel refused a train as such (EIO: no checksum offload on the way; EINVAL: many reasons, also a source that
  * is gone). Its segments are sent one by one in order; when the first one passes, UDP_SEGMENT was the reason and is
@@ -116,32 +138,54 @@ static bool udp_send_single(struct udp *udp, int fd, const struct msghdr *header
 static void udp_send_apart(struct udp *udp, int fd, const struct udp_message *message, const struct route *route,
 			   struct udp_result *result)
 {
+	const struct iovec *train = &udp->parts[message->first];
 	struct udp_message single = *message;
-	struct msghdr header = {
-		.msg_name = &single.remote, .msg_iov = &single.part, .msg_iovlen = 1, .msg_control = single.control};
-	const uint8_t *bytes = message->part.iov_base;
-	size_t size = message->part.iov_len;
+	struct iovec part;
+	struct msghdr header = udp_header_like(&single, &part, route, 0);
 
-	header.msg_namelen =
-		single.remote.any.sa_family == AF_INET ? sizeof(single.remote.v4) : sizeof(single.remote.v6);
-	single.segment_size = 0;
-	udp_write_control(&header, route, 0);
-	for (size_t at = 0; at < size; at += single.part.iov_len) {
-		size_t left = size - at;
+	for (size_t at = 0; at < train->iov_len; at += part.iov_len) {
+		size_t left = train->iov_len - at;
 
-		single.part.iov_base = (void *)(bytes + at);
-		single.part.iov_len = left < message->segment_size ? left : message->segment_size;
+		part.iov_base = (uint8_t *)train->iov_base + at;
+		part.iov_len = left < message->segment_size ? left : message->segment_size;
+		single.bytes = part.iov_len;
 		if (udp_send_single(udp, fd, &header)) {
 			udp_count_sent(udp, &single);
-			if (udp->has_segment) {
-				udp->has_segment = false;
-				udp->counters.segment_fallbacks++;
-			}
+			udp_refuse_segment(udp);
 			continue;
 		}
 		udp_count_lost(udp, &single, result);
 		if (errno != EAGAIN && errno != ENOBUFS)
 			return; /* the rest has the same destination and size */
+	}
+}
+
+/*
+ * What was joined was refused as a whole, perhaps for one of its parts, so each goes by itself. The first is as long
+ * as a segment: when it passes, and the size was not what the kernel complained of, UDP_SEGMENT was the reason.
+ */
+static void udp_send_parts(struct udp *udp, int fd, const struct udp_message *message, const struct route *route,
+			   struct udp_result *result)
+{
+	bool may_be_segment = errno == EIO || errno == EINVAL;
+
+	for (size_t i = 0; i < message->part_count; i++) {
+		struct udp_message one = *message;
+		struct iovec *part = &udp->parts[message->first + i];
+		bool is_train = part->iov_len > message->segment_size;
+		struct msghdr header = udp_header_like(&one, part, route, is_train ? message->segment_size : 0);
+
+		one.first = message->first + i;
+		one.bytes = part->iov_len;
+		if (udp_send_single(udp, fd, &header)) {
+			udp_count_sent(udp, &one);
+			if (i == 0 && !is_train && may_be_segment)
+				udp_refuse_segment(udp);
+		} else if (is_train && (errno == EIO || errno == EINVAL)) {
+			udp_send_apart(udp, fd, &one, route, result);
+		} else {
+			udp_count_lost(udp, &one, result);
+		}
 	}
 }
 
@@ -153,6 +197,7 @@ static void udp_flush(struct udp *udp, const struct datagram *datagrams, struct 
 
 	while (done < udp->queued) {
 		const struct udp_message *message = &udp->queue[done];
+		const struct route *route;
 		int count = sendmmsg(fd, udp->headers + done, (unsigned)(udp->queued - done), 0);
 
 		udp->counters.send_calls++;
@@ -162,30 +207,38 @@ static void udp_flush(struct udp *udp, const struct datagram *datagrams, struct 
 			continue;
 		if ((errno == EAGAIN || errno == ENOBUFS) && udp_wait(udp, fd))
 			continue;
-		if (message->segment_size && (errno == EIO || errno == EINVAL))
-			udp_send_apart(udp, fd, message, &datagrams[message->index].route, result);
+		route = &datagrams[udp->part_index[message->first]].route;
+		if (message->part_count > 1)
+			udp_send_parts(udp, fd, message, route, result);
+		else if (message->segment_size && (errno == EIO || errno == EINVAL))
+			udp_send_apart(udp, fd, message, route, result);
 		else
 			udp_count_lost(udp, message, result);
 		done++;
 	}
-	udp->queued = 0;
+	udp->queued = udp->parts_queued = 0;
 }
 
+/* A message with one part; more may follow. */
 static void udp_enqueue(struct udp *udp, const struct datagram *datagram, size_t index, size_t at, size_t size,
-			bool is_train)
+			uint16_t segment_size)
 {
 	struct udp_message *message = &udp->queue[udp->queued];
 	struct msghdr *header = &udp->headers[udp->queued].msg_hdr;
 
-	message->index = index;
-	message->segment_size = is_train ? datagram->segment_size : 0;
-	message->part = (struct iovec){(void *)(datagram->bytes + at), size};
+	message->first = udp->parts_queued;
+	message->part_count = 1;
+	message->bytes = size;
+	message->segment_size = segment_size;
+	udp->parts[message->first] = (struct iovec){(void *)(datagram->bytes + at), size};
+	udp->part_index[message->first] = index;
 	header->msg_namelen = udp_sockaddr_from(&datagram->route.remote, &message->remote);
 	header->msg_name = &message->remote;
-	header->msg_iov = &message->part;
+	header->msg_iov = &udp->parts[message->first];
 	header->msg_iovlen = 1;
 	header->msg_control = message->control;
-	udp_write_control(header, &datagram->route, message->segment_size);
+	udp_write_control(header, &datagram->route, segment_size);
+	udp->parts_queued++;
 	udp->queued++;
 }
 
@@ -199,36 +252,77 @@ static void udp_send_train(struct udp *udp, const struct datagram *datagrams, si
 	do {
 		size_t left = datagram->size - at;
 
-		if (udp->queued == UDP_MESSAGES)
+		if (udp->queued == UDP_MESSAGES || udp->parts_queued >= UDP_PARTS)
 			udp_flush(udp, datagrams, result);
 		piece = segment; /* anew for each: a flush may have found out that trains are refused */
 		if (udp->has_segment && segment > 0 && segment < UDP_TRAIN_BYTES)
 			piece *= UDP_TRAIN_BYTES / segment < UDP_SEGMENTS ? UDP_TRAIN_BYTES / segment : UDP_SEGMENTS;
 		if (piece > left)
 			piece = left;
-		udp_enqueue(udp, datagram, index, at, piece, piece > segment);
+		udp_enqueue(udp, datagram, index, at, piece, piece > segment ? (uint16_t)segment : 0);
 		at += piece;
 	} while (at < datagram->size);
 }
 
-/* Order within a socket is kept; sockets have no order between them. */
+/* One that leads others is never cut; without trains none is joined. */
+static void udp_send_chain(struct udp *udp, const struct datagram *datagrams, size_t block,
+			   const struct udp_chains *chains, size_t first, struct udp_result *result)
+{
+	const struct datagram *head = &datagrams[block + first];
+	struct udp_message *message;
+	struct msghdr *header;
+
+	if (udp->queued == UDP_MESSAGES || udp->parts_queued >= UDP_PARTS)
+		udp_flush(udp, datagrams, result);
+	if (chains->next[first] == UDP_JOIN_MAX || !udp->has_segment) {
+		for (size_t i = first; i < UDP_JOIN_MAX; i = chains->next[i])
+			udp_send_train(udp, datagrams, block + i, result);
+		return;
+	}
+	message = &udp->queue[udp->queued];
+	header = &udp->headers[udp->queued].msg_hdr;
+	udp_enqueue(udp, head, block + first, 0, head->size,
+		    head->segment_size ? head->segment_size : (uint16_t)head->size);
+	for (size_t i = chains->next[first]; i < UDP_JOIN_MAX; i = chains->next[i]) {
+		const struct datagram *datagram = &datagrams[block + i];
+
+		udp->parts[udp->parts_queued] = (struct iovec){(void *)datagram->bytes, datagram->size};
+		udp->part_index[udp->parts_queued++] = block + i;
+		message->bytes += datagram->size;
+		message->part_count++;
+	}
+	header->msg_iovlen = message->part_count;
+}
+
+static void udp_send_block(struct udp *udp, const struct datagram *datagrams, size_t block, size_t count,
+			   struct udp_result *result)
+{
+	struct udp_chains chains;
+
+	udp_find_chains(datagrams + block, count, &chains);
+	for (size_t i = 0; i < count; i++) {
+		int fd = udp_fd_for(udp, &datagrams[block + i].route);
+
+		if (fd < 0)
+			udp->counters.send_unreachable++;
+		if (fd < 0 || !chains.is_first[i])
+			continue;
+		if (udp->queued > 0 && udp->queued_fd != fd)
+			udp_flush(udp, datagrams, result);
+		udp->queued_fd = fd;
+		udp_send_chain(udp, datagrams, block, &chains, i, result);
+	}
+}
+
+/* Order within a socket is kept for each destination; sockets have no order between them. */
 void udp_send(struct udp *udp, const struct datagram *datagrams, size_t count, struct udp_result *ret)
 {
 	struct udp_result result = {0};
 
 	udp->waits_left = UDP_WAITS_MAX;
-	for (size_t i = 0; i < count; i++) {
-		int fd = udp_fd_for(udp, &datagrams[i].route);
-
-		if (fd < 0) {
-			udp->counters.send_unreachable++;
-			continue;
-		}
-		if (udp->queued > 0 && udp->queued_fd != fd)
-			udp_flush(udp, datagrams, &result);
-		udp->queued_fd = fd;
-		udp_send_train(udp, datagrams, i, &result);
-	}
+	for (size_t block = 0; block < count; block += UDP_JOIN_MAX)
+		udp_send_block(udp, datagrams, block, count - block < UDP_JOIN_MAX ? count - block : UDP_JOIN_MAX,
+			       &result);
 	if (udp->queued > 0)
 		udp_flush(udp, datagrams, &result);
 	*ret = result;

@@ -10,6 +10,10 @@ enum {
 	UDP_BUFFER_SIZE = 65536, /* the largest datagram, or train that GRO builds */
 	UDP_CONTROL_SIZE = 128,	 /* PKTINFO of either family and a segment size */
 	UDP_MESSAGES = 32,	 /* per sendmmsg */
+	UDP_PARTS = 128,	 /* of the messages of one sendmmsg, and one chain more */
+	UDP_JOIN_MAX = 64,	 /* datagrams that are looked at together: how many may leave in one message */
+	UDP_TRAINS = 8,		 /* per recvmmsg while what comes is long: as much as a cache holds */
+	UDP_LONG_BYTES = 4096,	 /* messages of this size at the average are long */
 	UDP_SEGMENTS = 64,	 /* per message: what every kernel with UDP_SEGMENT takes */
 	UDP_TRAIN_BYTES = 65000, /* per message: below 65,535 less headers in both families */
 };
@@ -25,21 +29,29 @@ union udp_sockaddr {
 
 /* One socket's receive side. */
 struct udp_socket {
-	int fd; /* -1: this family is not there */
+	int fd;	      /* -1: this family is not there */
+	void *memory; /* of the buffers: pages that nothing was received into are never touched */
 	uint8_t (*buffers)[UDP_BUFFER_SIZE];
+	unsigned depth; /* of the next recvmmsg */
 	struct mmsghdr messages[UDP_BATCH];
 	struct iovec parts[UDP_BATCH];
 	union udp_sockaddr remotes[UDP_BATCH];
 	_Alignas(struct cmsghdr) uint8_t controls[UDP_BATCH][UDP_CONTROL_SIZE];
 };
 
-/* A message that waits to be sent: at most UDP_SEGMENTS segments of one train. */
+/* A message that waits to be sent: at most UDP_SEGMENTS segments of one train, or of several to one destination. */
 struct udp_message {
-	size_t index;	       /* of the caller's datagram */
+	size_t first, part_count; /* of the parts */
+	size_t bytes;
 	uint16_t segment_size; /* 0: a single datagram */
-	struct iovec part;
 	union udp_sockaddr remote;
 	_Alignas(struct cmsghdr) uint8_t control[UDP_CONTROL_SIZE];
+};
+
+/* What may leave together: lists through an array of datagrams, each in the order of the array. */
+struct udp_chains {
+	uint8_t next[UDP_JOIN_MAX]; /* UDP_JOIN_MAX: none */
+	bool is_first[UDP_JOIN_MAX];
 };
 
 /* One of the sockets beside the first. */
@@ -60,7 +72,9 @@ struct udp {
 	struct udp_counters counters;
 	struct udp_message queue[UDP_MESSAGES];
 	struct mmsghdr headers[UDP_MESSAGES];
-	size_t queued;
+	struct iovec parts[UDP_PARTS + UDP_JOIN_MAX];
+	size_t part_index[UDP_PARTS + UDP_JOIN_MAX]; /* of the caller's datagram */
+	size_t queued, parts_queued;
 	int queued_fd;
 };
 
@@ -68,6 +82,8 @@ struct udp {
 int udp_bind(const struct udp_params *params, uint8_t family, uint16_t *port);
 /* udp_receive.c: what waits at this socket, into the buffers of `socket`. */
 void udp_receive_at(struct udp *udp, struct udp_socket *socket, int fd, uint16_t port, struct udp_batch *ret);
+/* udp_join.c: at most UDP_JOIN_MAX datagrams; to one destination the order of the firsts is the order of all. */
+void udp_find_chains(const struct datagram *datagrams, size_t count, struct udp_chains *ret);
 /* udp_more.c: which socket a datagram of that route leaves from; -1: none. */
 int udp_fd_for(const struct udp *udp, const struct route *route);
 /* All of them, with what polls them. */

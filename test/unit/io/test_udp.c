@@ -67,6 +67,18 @@ int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 	return __real_sendmmsg(fd, messages, count, flags);
 }
 
+ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
+
+/* One by itself is refused for the same reasons, except for the times. */
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	if (!kernel.refuse_trains || !is_train((struct msghdr *)message))
+		return __real_sendmsg(fd, message, flags);
+	errno = kernel.refuse_trains;
+	return -1;
+}
+
 static struct addr loopback(uint8_t family, uint16_t port)
 {
 	static const uint8_t one6[16] = {[15] = 1};
@@ -257,6 +269,164 @@ static void test_bad_destination(void **state)
 	memset(&kernel, 0, sizeof(kernel));
 }
 
+/* Datagrams one by one for two that take turns: a message for each, in order; a short one ends its train. */
+static void test_joined(void **state)
+{
+	enum { EACH = 6, SHORT = 77 };
+	static uint8_t bytes[EACH * SEGMENT + SHORT];
+	struct udp_params plain = {0};
+	struct udp *from = open_udp(&plain), *a = open_udp(&plain), *b = open_udp(&plain);
+	struct datagram list[2 * EACH + 1];
+	struct udp_counters counters;
+	struct udp_result result;
+
+	(void)state;
+	memset(&kernel, 0, sizeof(kernel));
+	fill(bytes, sizeof(bytes), 4);
+	for (size_t i = 0; i < EACH; i++) {
+		list[2 * i] = train(4, a, bytes + i * SEGMENT, SEGMENT);
+		list[2 * i + 1] = train(4, b, bytes + i * SEGMENT, SEGMENT);
+		list[2 * i + 1].segment_size = 0;
+	}
+	list[2 * EACH] = train(4, a, bytes + EACH * SEGMENT, SHORT);
+	udp_send(from, list, 2 * EACH + 1, &result);
+	assert_int_equal(expect(a, 4, sizeof(bytes), 4, udp_port(from)), 1);
+	assert_int_equal(expect(b, 4, EACH * SEGMENT, 4, udp_port(from)), 1);
+	udp_get_counters(from, &counters);
+	assert_int_equal(counters.send_calls, 1);
+	assert_int_equal(counters.sent, 2 * EACH + 1);
+	assert_int_equal(counters.sent_bytes, sizeof(bytes) + EACH * SEGMENT);
+	assert_int_equal(counters.send_joined, EACH + EACH - 1);
+	list[1] = list[2 * EACH];
+	udp_send(from, list, 3, &result);
+	udp_get_counters(from, &counters);
+	assert_int_equal(counters.send_joined, EACH + EACH);
+	udp_close(from);
+	udp_close(a);
+	udp_close(b);
+}
+
+/* What must not be joined: behind a short one, longer ones, other routes, more than a message holds. */
+static void test_not_joined(void **state)
+{
+	static const struct {
+		size_t sizes[2];
+		uint16_t segments[2];
+		uint32_t ifindex[2];
+		uint64_t joined;
+	} cases[] = {
+		{{SEGMENT, SEGMENT}, {0, 0}, {0, 0}, 1},
+		{{100, SEGMENT}, {0, 0}, {0, 0}, 0},
+		{{SEGMENT + 100, SEGMENT}, {SEGMENT, 0}, {0, 0}, 0},
+		{{SEGMENT, 2 * SEGMENT}, {SEGMENT, SEGMENT}, {0, 0}, 1},
+		{{SEGMENT, 2 * SEGMENT}, {0, SEGMENT / 2}, {0, 0}, 0},
+		{{SEGMENT, SEGMENT}, {0, 0}, {0, 1}, 0},
+		{{53 * SEGMENT, SEGMENT}, {SEGMENT, 0}, {0, 0}, 1},
+		{{54 * SEGMENT, SEGMENT}, {SEGMENT, 0}, {0, 0}, 0}, /* 65,000 bytes */
+		{{63 * 100, 100}, {100, 0}, {0, 0}, 1},
+		{{64 * 100, 100}, {100, 0}, {0, 0}, 0},
+	};
+	static uint8_t bytes[54 * SEGMENT];
+	struct udp_params plain = {0};
+
+	(void)state;
+	memset(&kernel, 0, sizeof(kernel));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct udp *from = open_udp(&plain), *to = open_udp(&plain);
+		struct udp_counters counters;
+		struct udp_result result;
+		struct datagram two[2];
+
+		for (size_t k = 0; k < 2; k++) {
+			two[k] = train(4, to, bytes, cases[i].sizes[k]);
+			two[k].segment_size = cases[i].segments[k];
+			two[k].route.ifindex = cases[i].ifindex[k];
+		}
+		udp_send(from, two, 2, &result);
+		udp_get_counters(from, &counters);
+		assert_int_equal(counters.send_joined, cases[i].joined);
+		assert_int_equal(counters.sent_bytes, cases[i].sizes[0] + cases[i].sizes[1]);
+		udp_close(from);
+		udp_close(to);
+	}
+}
+
+/* What was joined is sent apart when the kernel refuses it: nothing is lost, and trains are given up only for EIO. */
+static void test_joined_refused(void **state)
+{
+	enum { EACH = 5 };
+	static const int reasons[] = {EIO, EINVAL, EPERM, EMSGSIZE};
+	static uint8_t bytes[EACH * SEGMENT];
+	struct udp_params plain = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons); i++) {
+		struct udp *from = open_udp(&plain), *to = open_udp(&plain);
+		struct datagram list[EACH];
+		struct udp_counters counters;
+		struct udp_result result;
+
+		memset(&kernel, 0, sizeof(kernel));
+		kernel.refuse_trains = reasons[i];
+		fill(bytes, sizeof(bytes), 8);
+		for (size_t k = 0; k < EACH; k++)
+			list[k] = train(4, to, bytes + k * SEGMENT, SEGMENT);
+		udp_send(from, list, EACH, &result);
+		expect(to, 4, sizeof(bytes), 8, udp_port(from));
+		udp_get_counters(from, &counters);
+		assert_int_equal(counters.sent, EACH);
+		assert_int_equal(counters.send_joined, 0);
+		assert_int_equal(counters.send_too_big + counters.send_unreachable, 0);
+		assert_int_equal(counters.segment_fallbacks, reasons[i] == EIO || reasons[i] == EINVAL);
+		udp_close(from);
+		udp_close(to);
+	}
+	memset(&kernel, 0, sizeof(kernel));
+}
+
+/* Short messages are taken many at once, long ones few; the last batch says so. */
+static void test_depth(void **state)
+{
+	enum { SHORT = 200, LONG = 50 * SEGMENT };
+	static uint8_t bytes[LONG];
+	struct udp_params plain = {0}, no_segment = {.no_segment = true};
+	struct udp *from = open_udp(&no_segment), *to = open_udp(&plain), *trains = open_udp(&plain);
+	struct pollfd poll_fd = {.fd = udp_fd(to, 4), .events = POLLIN};
+	struct datagram many = train(4, to, bytes, SHORT * (UDP_BATCH + 10)), one;
+	struct udp_result result;
+	struct udp_batch batch;
+
+	(void)state;
+	memset(&kernel, 0, sizeof(kernel));
+	many.segment_size = SHORT;
+	udp_send(from, &many, 1, &result);
+	assert_int_equal(poll(&poll_fd, 1, WAIT_MS), 1);
+	udp_receive(to, 4, &batch);
+	assert_int_equal(batch.count, 8);
+	assert_false(batch.is_last);
+	udp_receive(to, 4, &batch);
+	assert_int_equal(batch.count, UDP_BATCH);
+	assert_false(batch.is_last);
+	udp_receive(to, 4, &batch);
+	assert_int_equal(batch.count, 2);
+	assert_true(batch.is_last);
+	for (int i = 0; i < 20; i++) {
+		one = train(4, to, bytes, LONG);
+		udp_send(trains, &one, 1, &result);
+	}
+	udp_receive(to, 4, &batch);
+	assert_int_equal(batch.count, 20);
+	for (int i = 0; i < 20; i++) {
+		one = train(4, to, bytes, LONG);
+		udp_send(trains, &one, 1, &result);
+	}
+	udp_receive(to, 4, &batch);
+	assert_int_equal(batch.count, 8);
+	udp_close(from);
+	udp_close(to);
+	udp_close(trains);
+}
+
 /* A full queue is waited for, but not for ever. */
 static void test_full(void **state)
 {
@@ -386,6 +556,8 @@ int main(void)
 		cmocka_unit_test(test_source_gone),    cmocka_unit_test(test_bad_destination),
 		cmocka_unit_test(test_full),	       cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_families_apart), cmocka_unit_test(test_more_ports),
+		cmocka_unit_test(test_joined),	       cmocka_unit_test(test_not_joined),
+		cmocka_unit_test(test_joined_refused), cmocka_unit_test(test_depth),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
