@@ -21,6 +21,6 @@ struct packet {
 	uint16_t gso_size;	  /* transport payload of each segment, when gso is set */
 	uint16_t header_size;	  /* network and transport header, when gso is set */
 	bool checksum_partial;	  /* transport checksum holds only the pseudo header's sum */
-	uint16_t checksum_start;  /* offset of the transport header, when partial */
+	uint16_t checksum_start;  /* offset of what it covers, when partial; 0: right behind the IP header */
 	uint16_t checksum_offset; /* of the checksum within it, when partial */
 };

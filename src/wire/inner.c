@@ -79,6 +79,26 @@ size_t inner_header_size(const struct inner *inner, const uint8_t *bytes)
 	return header <= inner->total_size ? header : 0;
 }
 
+/* RFC 8200 4: hop-by-hop options, routing and destination options have one form. */
+size_t inner_find_transport(const struct inner *inner, const uint8_t *bytes, uint8_t *ret_protocol)
+{
+	size_t at = inner->network_size;
+	uint8_t next = inner->protocol;
+
+	if (inner->is_fragment)
+		return 0;
+	for (int i = 0; inner->version == 6 && (next == 0 || next == 43 || next == 60); i++) {
+		if (i == INNER_EXTENSIONS_MAX || at + 8 > inner->total_size)
+			return 0;
+		next = bytes[at];
+		at += 8 + bytes[at + 1] * 8u;
+	}
+	if (next == 44 || at > inner->total_size)
+		return 0;
+	*ret_protocol = next;
+	return at;
+}
+
 /* One's complement sum of 16-bit words, big-endian, not folded. */
 static uint64_t sum_words(const uint8_t *bytes, size_t size, uint64_t sum)
 {
@@ -137,6 +157,20 @@ void inner_complete_checksum(uint8_t *bytes, const struct inner *inner)
 	if (sum == 0 && inner->protocol == PROTOCOL_UDP)
 		sum = 0xffff; /* RFC 768: zero means "none" */
 	put16(field, sum);
+}
+
+/* Zero becomes its other form, as the kernel does it for every protocol: to UDP it would mean "none". */
+void inner_finish_checksum(uint8_t *bytes, size_t size, size_t start, size_t field)
+{
+	uint16_t sum = (uint16_t)~fold(sum_words(bytes + start, size - start, 0));
+
+	put16(bytes + field, sum == 0 ? 0xffff : sum);
+}
+
+/* RFC 1624: the length is a word of the pseudo header. */
+uint16_t inner_resize_sum(uint16_t sum, size_t before, size_t after)
+{
+	return fold((uint64_t)sum + (uint16_t)~before + (uint16_t)after);
 }
 
 /* RFC 792 has no pseudo header, RFC 4443 has. */

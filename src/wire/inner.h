@@ -24,6 +24,8 @@ struct inner {
 	const uint8_t *src, *dst; /* 4 or 16 bytes inside the packet */
 };
 
+enum { INNER_EXTENSIONS_MAX = 8 }; /* headers between IPv6 and its transport that are walked */
+
 /* ERR_MALFORMED for anything that is not a whole IP packet. */
 must_use enum err inner_parse(const uint8_t *bytes, size_t size, struct inner *ret);
 /* Header bytes up to the transport payload for TCP and UDP; 0 for other protocols, fragments and truncated headers. */
@@ -42,6 +44,15 @@ void inner_complete_icmp(uint8_t *bytes, const struct inner *inner);
 void inner_adjust_checksum(uint8_t *field, const uint8_t *before, const uint8_t *after, size_t size);
 /* Lowers the MSS option of a TCP SYN to what fits into packets of mtu bytes; all else stays as it is. */
 void inner_clamp_mss(uint8_t *bytes, const struct inner *inner, uint16_t mtu, bool checksum_partial);
+/* The transport header behind IPv6 extension headers, and its protocol; 0 when it is not in this packet: a fragment, a
+ * chain that ends nowhere. */
+size_t inner_find_transport(const struct inner *inner, const uint8_t *bytes, uint8_t *ret_protocol);
+/* Completes the checksum at `field` over [start, size), where the sum of what else it covers stands: whatever protocol
+ * it is of, as virtio has it. */
+void inner_finish_checksum(uint8_t *bytes, size_t size, size_t start, size_t field);
+/* The sum that stands in a checksum field before it is finished, for a transport of `after` bytes instead of `before`.
+ */
+uint16_t inner_resize_sum(uint16_t sum, size_t before, size_t after);
 /* Offset of the checksum field within the TCP or UDP header. */
 size_t inner_checksum_offset(uint8_t protocol);
 

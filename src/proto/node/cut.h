@@ -8,14 +8,17 @@
 #include "base/packet.h"
 #include "wire/inner.h"
 
+enum { CUT_HEADER_MAX = 512 }; /* IP 60 + TCP 60, and as much of IPv6 extension headers as leaves room for data */
+
 struct cut {
 	uint8_t *bytes;
 	size_t header_size, payload_size, gso_size, at;
 	uint8_t version, protocol;
-	uint16_t network_size, ip_id;
+	bool is_partial;    /* segments keep the pseudo header's sum for a checksum, which the peer finishes */
+	uint16_t transport; /* offset of the transport header */
+	uint16_t ip_id, sum;
 	uint32_t sequence;
-	uint8_t tcp_flags;
-	uint8_t header[120]; /* as it came: IP 60 + TCP 60 at most */
+	uint8_t header[CUT_HEADER_MAX]; /* as it came */
 };
 
 /* ERR_MALFORMED when the packet is not what its gso fields say. A plain packet is one segment. */

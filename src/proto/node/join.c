@@ -33,6 +33,12 @@ void join_init(struct join *join, bool join_udp)
 	};
 }
 
+/* For good. */
+void join_set_plain(struct join *join)
+{
+	join->is_plain = true;
+}
+
 /* Plaintext of others' connections: wiping is left to the allocator's reuse, as in every kernel. */
 void join_finish(struct join *join)
 {
@@ -130,7 +136,7 @@ static bool continues(struct join *join, const struct inner *inner, size_t heade
 		return false;
 	if (inner->protocol == PROTOCOL_TCP)
 		return continues_tcp(join, first, join->place);
-	return has_udp_size(inner, join->place) &&
+	return join->segments < JOIN_UDP_SEGMENTS_MAX && has_udp_size(inner, join->place) &&
 	       memcmp(first + join->network_size, join->place + join->network_size, 4) == 0;
 }
 
@@ -159,7 +165,7 @@ static bool can_grow(const struct join *join, const struct inner *inner, size_t 
 {
 	const uint8_t *transport = bytes + inner->network_size;
 
-	if (header_size == 0 || header_size > JOIN_HEADER_MAX || inner->total_size == header_size)
+	if (join->is_plain || header_size == 0 || header_size > JOIN_HEADER_MAX || inner->total_size == header_size)
 		return false;
 	if (inner->version == 4 && inner->network_size != 20)
 		return false;
@@ -216,7 +222,7 @@ void join_accept(struct join *join, const struct inner *inner, bool checksum_par
 }
 
 /* Lengths, checksums and offload fields of the finished packet. */
-static void seal_up(struct packet *packet)
+static void seal_up(struct packet *packet, bool is_plain)
 {
 	struct inner inner;
 	uint8_t *bytes = packet->bytes;
@@ -233,6 +239,11 @@ static void seal_up(struct packet *packet)
 	}
 	if (inner_parse(bytes, packet->size, &inner) != OK)
 		return;
+	if (is_plain) {
+		inner_complete_checksum(bytes, &inner);
+		packet->checksum_partial = false;
+		return;
+	}
 	if (joined) {
 		inner_fix_network_checksum(bytes, &inner);
 		if (inner.protocol == PROTOCOL_UDP)
@@ -251,7 +262,7 @@ bool join_next(struct join *join, struct packet *ret)
 	if (join->taken == join->count)
 		return false;
 	join->open = false;
-	seal_up(&join->packets[join->taken]);
+	seal_up(&join->packets[join->taken], join->is_plain);
 	*ret = join->packets[join->taken++];
 	return true;
 }

@@ -12,6 +12,7 @@ enum {
 	JOIN_PACKETS_MAX = 2048, /* more than 65,535 / (OVERHEAD_SIZE + 1) segments of one GRO buffer */
 	JOIN_ARENA = 512 << 10,	 /* their bytes, with room before and after each */
 	JOIN_HEADER_MAX = 120,
+	JOIN_UDP_SEGMENTS_MAX = 64, /* of one superpacket: more are refused by kernels that take no more in a call */
 };
 
 struct join {
@@ -19,7 +20,7 @@ struct join {
 	struct packet *packets;
 	size_t count, taken;
 	size_t fresh; /* arena offset for the next packet that is not joined */
-	bool join_udp;
+	bool join_udp, is_plain;
 	/* The packet that may still grow: the last one. */
 	bool open;
 	size_t header_size;
@@ -35,6 +36,8 @@ struct join {
 
 void join_init(struct join *join, bool join_udp);
 void join_finish(struct join *join);
+/* From now on every packet goes out alone, its checksum complete: for a consumer that knows nothing of offloads. */
+void join_set_plain(struct join *join);
 /* Everything handed out before is gone. */
 void join_reset(struct join *join);
 /* Where to open the next segment (up to room_size bytes); NULL when the arena is full. */

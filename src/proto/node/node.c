@@ -95,6 +95,8 @@ enum err node_create(const struct node_config *config, const struct node_env *en
 	names_init(&node->names);
 	outbox_init(&node->outbox);
 	join_init(&node->join, config->join_udp);
+	if (config->is_plain)
+		join_set_plain(&node->join);
 	err = take_identity(node, config);
 	if (err != OK) {
 		node_destroy(node);

@@ -70,8 +70,7 @@ static void send_packet(struct node *node, struct peer *peer, struct time_us now
 			const struct inner *inner, struct path *path)
 {
 	struct route routes[OUTBOX_ROUTES];
-	uint8_t route_count = get_routes(peer, sealed_size(packet), routes),
-		flags = packet->checksum_partial ? SEALED_PARTIAL : 0;
+	uint8_t route_count = get_routes(peer, sealed_size(packet), routes), flags;
 	uint8_t number = path_number(path ? path->kind : PATH_DIRECT);
 	size_t mtu = path ? path->mtu : PATH_MTU_MAX, size;
 	uint64_t tag = peer->route_tag * (OUTBOX_ROUTES + 1) + route_count; /* a train has one set of routes */
@@ -82,6 +81,7 @@ static void send_packet(struct node *node, struct peer *peer, struct time_us now
 		node->counters.dropped_malformed++;
 		return;
 	}
+	flags = cut.is_partial ? SEALED_PARTIAL : 0;
 	while (cut_next(&cut, &segment, &size)) {
 		size_t padded = packet->gso == PACKET_GSO_NONE ? pad(segment, size, mtu) : size;
 		uint8_t *room = outbox_reserve(&node->outbox, now, padded + OVERHEAD_SIZE, &peer->sending, tag);
@@ -179,6 +179,27 @@ static void ask_direction(struct node *node, struct peer *peer, struct time_us n
 	link_request_direction(node, now, NULL, &destination);
 }
 
+/*
+ * The peer finishes a checksum only where it finds it: of TCP or UDP right behind the IP header. What the kernel left
+ * unfinished elsewhere (behind IPv6 extension headers, inside a tunnel of somebody else's) is finished here, as cut.c
+ * does it for superpackets. False when it makes no sense.
+ */
+static bool settle_checksum(struct packet *packet, const struct inner *inner)
+{
+	size_t field = (size_t)packet->checksum_start + packet->checksum_offset;
+
+	if (!packet->checksum_partial || packet->gso != PACKET_GSO_NONE || packet->checksum_start == 0)
+		return true;
+	if (packet->checksum_start == inner->network_size && inner_header_size(inner, packet->bytes) > 0 &&
+	    packet->checksum_offset == inner_checksum_offset(inner->protocol))
+		return true;
+	if (field + 2 > packet->size)
+		return false;
+	inner_finish_checksum(packet->bytes, packet->size, packet->checksum_start, field);
+	packet->checksum_partial = false;
+	return true;
+}
+
 /* From the TUN device. */
 void outbound_packet(struct node *node, struct time_us now, struct packet *packet)
 {
@@ -188,7 +209,8 @@ void outbound_packet(struct node *node, struct time_us now, struct packet *packe
 	bool is_general;
 
 	if (inner_parse(packet->bytes, packet->size, &inner) != OK || inner.total_size != packet->size ||
-	    !node->addressed || !(is_own_source(node, &inner) || general_may_send(node, &inner))) {
+	    !node->addressed || !(is_own_source(node, &inner) || general_may_send(node, &inner)) ||
+	    !settle_checksum(packet, &inner)) {
 		node->counters.dropped_malformed++;
 		return;
 	}

@@ -561,6 +561,44 @@ void lan_send_tcp(struct lan *lan, int from, size_t size, uint16_t segment)
 	send_packet(lan, from, &packet);
 }
 
+void lan_send_behind_options(struct lan *lan, int from, size_t size, uint16_t segment)
+{
+	struct packet packet;
+	struct node_status a, b;
+	struct inner bare;
+	uint8_t *p;
+
+	start_packet(lan, from, PROTOCOL_TCP, 48, size, &packet);
+	p = packet.bytes;
+	node_get_status(lan->nodes[from].node, lan->now, &a);
+	node_get_status(lan->nodes[1 - from].node, lan->now, &b);
+	memset(p, 0, 68);
+	p[0] = 0x60;
+	p[4] = (uint8_t)((28 + size) >> 8);
+	p[5] = (uint8_t)(28 + size);
+	p[6] = 60;
+	p[7] = 64;
+	memcpy(p + 8, a.v6.bytes, 16);
+	memcpy(p + 24, b.v6.bytes, 16);
+	memcpy(p + 40, (uint8_t[]){PROTOCOL_TCP, 0, 1, 4}, 4); /* PadN */
+	p[48 + 12] = 5 << 4;
+	p[48 + 13] = TCP_ACK;
+	memset(p + 68, 'x', size);
+	assert(inner_parse(p, packet.size, &bare) == OK);
+	bare.protocol = PROTOCOL_TCP;
+	p[64] = (uint8_t)(inner_pseudo_sum(&bare, 20 + size) >> 8);
+	p[65] = (uint8_t)inner_pseudo_sum(&bare, 20 + size);
+	packet.checksum_partial = true;
+	packet.checksum_start = 48;
+	packet.checksum_offset = 16;
+	if (size > segment) {
+		packet.gso = PACKET_GSO_TCP6;
+		packet.gso_size = segment;
+		packet.header_size = 68;
+	}
+	send_packet(lan, from, &packet);
+}
+
 void lan_send_syn(struct lan *lan, int from, uint16_t mss)
 {
 	struct packet packet;

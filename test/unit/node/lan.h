@@ -113,6 +113,8 @@ void lan_send(struct lan *lan, int from, const void *payload, size_t size);
 void lan_send_syn(struct lan *lan, int from, uint16_t mss);
 /* TCP with so much payload, as a superpacket where that exceeds a segment. */
 void lan_send_tcp(struct lan *lan, int from, size_t size, uint16_t segment);
+/* The same over IPv6 behind a destination options header, the checksum unfinished as a kernel leaves it. */
+void lan_send_behind_options(struct lan *lan, int from, size_t size, uint16_t segment);
 /* The node's process is killed and starts again with what it had on disk; plugged in where it was. */
 void lan_restart(struct lan *lan, int node);
 /* Bytes from an address that nobody knows. */

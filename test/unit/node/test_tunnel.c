@@ -451,6 +451,38 @@ static void a_narrow_path_is_measured(void **state)
 	assert_int_equal(lan->nodes[A].last[42] << 8 | lan->nodes[A].last[43], 500);
 }
 
+/* Is the TCP checksum of what node got last, 48 bytes into it, finished and right? */
+static bool is_finished_behind_options(struct lan *lan, int node)
+{
+	uint8_t *bytes = lan->nodes[node].last, before[2];
+	struct inner bare;
+
+	if (inner_parse(bytes, lan->nodes[node].last_size, &bare) != OK || bare.protocol != 60)
+		return false;
+	bare.protocol = PROTOCOL_TCP;
+	bare.network_size = 48;
+	memcpy(before, bytes + 64, 2);
+	inner_complete_checksum(bytes, &bare);
+	return memcmp(before, bytes + 64, 2) == 0;
+}
+
+/* A peer looks for the checksum right behind the IP header: where it is elsewhere, it has to be right already. */
+static void checksums_behind_extension_headers_arrive_finished(void **state)
+{
+	struct lan *lan = connected(state);
+
+	lan_send_behind_options(lan, A, 100, 1000);
+	lan_run(lan, lan->delay_us);
+	assert_int_equal(lan->nodes[B].received, 2);
+	assert_int_equal(lan->nodes[B].last_size, 168);
+	assert_true(is_finished_behind_options(lan, B));
+	lan_send_behind_options(lan, A, 2500, 1000);
+	lan_run(lan, lan->delay_us);
+	assert_int_equal(lan->nodes[B].received, 5);
+	assert_int_equal(lan->nodes[B].last_size, 568);
+	assert_true(is_finished_behind_options(lan, B));
+}
+
 static bool is_active_remote(struct lan *lan, int node, const struct addr *remote)
 {
 	struct node_peer_status peer = peer_of(lan, node);
@@ -576,6 +608,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(packets_over_the_mtu_are_answered, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(packets_that_may_be_cut_are_cut, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(a_narrow_path_is_measured, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(checksums_behind_extension_headers_arrive_finished, set_up,
+						lan_tear_down),
 		cmocka_unit_test_setup_teardown(a_forwarder_does_not_take_the_tunnel, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(a_forwarder_does_not_take_a_rebound_tunnel, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(a_rebound_nat_is_followed, set_up, lan_tear_down),
