@@ -15,6 +15,7 @@ import goals
 import limits
 import probe
 import report
+import reference
 import schedule
 import table
 import throughput
@@ -336,6 +337,25 @@ class Rounds(unittest.TestCase):
             self.assertEqual(self.asked, 1 + udp.STEPS)
         self.assertEqual((self.search(995)["received"], self.asked), (995, 1), "the sender's limit is found at once")
         self.assertIsNone(self.search(40), "below all that is tried")
+
+    def test_loops(self):
+        """What the reference loops say, as it becomes numbers."""
+        said = {"ask": "answered 50000 10000000 250000\n", "run": "drop 5000000 9\nswap 4000000 60\n", "1": "36000 X25519 a second\n",
+                "link": "[]", "/proc/net/snmp": "Udp: RcvbufErrors SndbufErrors\nUdp: 0 0\n"}
+
+        class Host:
+            def run(self, *words, **_more):
+                return subprocess.CompletedProcess(words, 0, next(text for word, text in said.items() if word in words))
+
+        class Wire:
+            left = right = Host()
+        loops = [kind() for kind in reference.LOOPS]
+        for loop in loops:
+            loop.cable, loop.words = Wire(), ("xdp-loops",)
+        echo, _, xdp, keys = loops
+        self.assertEqual(echo.measure(200, 0.25)["rate"], 200)
+        self.assertEqual(xdp.measure("swap", 1), {"rate": 4000, "program": 60})
+        self.assertEqual(keys.measure(None, 1), {"operations": 36000})
 
     def test_commands(self):
         for case in throughput.CASES:

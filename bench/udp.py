@@ -24,12 +24,14 @@ def load_words(shape, rate, seconds):
             *(["-g"] if shape.trains else [])]
 
 
-def flow(source, target, address, shape, rate, seconds, port=PORT):
+def flow(source, target, address, shape, rate, seconds, *, port=PORT, to=None, own=None, core=None):
     """Sends at a rate (0: as fast as it goes) from one host to another: datagrams offered and received a second, bytes, the share that is
-    lost."""
-    sink = target.start("udp-sink", loop("udp-load"), "sink", *(["-g"] if shape.trains else []), f"{address}:{port}")
+    lost. to: where it is sent to when something forwards it to address; own: the sender's address; core: where both are to stay."""
+    program = [*(["taskset", "-c", str(core)] if core is not None else []), loop("udp-load")]
+    sink = target.start("udp-sink", *program, "sink", *(["-g"] if shape.trains else []), f"{address}:{port}")
     sink.wait_line("ready")
-    done = source.run(loop("udp-load"), *load_words(shape, rate, seconds), f"{address}:{port}", check=True, timeout=seconds + 30)
+    words = [*load_words(shape, rate, seconds), *(["-l", own] if own else []), to or f"{address}:{port}"]
+    done = source.run(*program, *words, check=True, timeout=seconds + 30)
     sent, _, sent_us = map(int, done.stdout.split()[1:])
     received, size, _ = map(int, sink.wait_line(r"received (\d+) (\d+) (\d+)", 20).groups())
     sink.wait(10)
