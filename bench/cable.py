@@ -26,6 +26,7 @@ import limits
 import peers
 from lab import Lab, LabError, Node, demand, wait_for
 from lab.topology import HOST_NUMBER
+from limits import shown
 
 INNER_MTU = 1420
 LEFT, RIGHT = "192.0.2.1", "192.0.2.2"
@@ -189,11 +190,6 @@ def interleaved(contenders, rounds, measure, say=print):
             if number:
                 results[contender.name].append(one)
     return {name: result for name, result in results.items() if result}
-
-
-def shown(value):
-    """Three figures that mean something."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def summary(values):

@@ -30,6 +30,13 @@ GOALS = [
 ]
 
 
+def shown(number):
+    """Three figures that mean something, or what there is before the point."""
+    if number is None:
+        return "-"
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
+
+
 def value(row, name):
     return row["ours"] if name == "ours" else row["peer"].get(name)
 
@@ -83,12 +90,24 @@ def verdict(rows):
     return f"{good} of {judged} rows meet their goals; of the single goals {met} of {goals}."
 
 
-def words(goal):
+def wanted_and_reached(goal):
     """One goal and what became of it, for people."""
-    of = "" if goal["of"] == "ours" else f"{goal['of']}: "
+    of = "" if goal["of"] == "ours" else f" ({goal['of']})"
     if goal["against"] is None:
-        wanted, reached = f"{goal['share']:g}", f"{goal['reached']:.4g}"
-    else:
-        case = f" at {goal['case']}" if goal["case"] else ""
-        wanted, reached = f"{goal['share']:g} x {goal['against']}{case}", f"{goal['reached']:.3g} x"
-    return f"{of}at {goal['way']} {wanted}: {reached}, {'met' if goal['met'] else 'missed'}"
+        return f"{goal['share']:g}", f"{goal['reached']:.4g}{of}"
+    case = f" at {goal['case']}" if goal["case"] else ""
+    return f"{goal['share']:g} x {goal['against']}{case}", f"{goal['reached']:.3g} x{of}"
+
+
+def words(goal):
+    """The same in one line."""
+    wanted, reached = wanted_and_reached(goal)
+    return f"at {goal['way']} {wanted}: {reached}, {'met' if goal['met'] else 'missed'}"
+
+
+def unjudged(bench, rows):
+    """Goals of a bench for which its rows have nothing to judge: a case that did not run, a contender that was left out."""
+    judged = [(row["case"], row["metric"], goal["share"], goal["against"], goal["of"]) for row in rows for goal in row.get("goals", ())]
+    return [(case, goal) for goal in GOALS if goal.bench == bench for case in goal.cases
+            if not any(one[1:] == (goal.metric, goal.share, goal.against, goal.of) and case in (one[0], one[0].split("/")[0])
+                       for one in judged)]

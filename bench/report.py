@@ -1,4 +1,4 @@
-"""Writes the tables and plots of docs/benchmarks.md, and docs/benchmarks/handover-*.md, from docs/benchmarks/*.json: what stands between
+"""Writes the tables and plots of docs/benchmarks.md, and its pages in docs/benchmarks, from docs/benchmarks/*.json: what stands between
 marker comments is made here. Why a goal is missed is in docs/benchmarks/reasons.toml, written by hand.
 
 usage: python3 bench/report.py
@@ -8,6 +8,7 @@ import os
 import sys
 
 from world import ROOT, ROUND_TRIPS_MS  # first: it says where the lab is
+import pages
 import svg
 import table
 from goals import (CONTACT_GOALS, FOLDER, base, caption, cases_of, excess, find, goal_table, goals, idle_gap, lost, ms, names_of,
@@ -146,7 +147,7 @@ def edge_contact_section(document, name):
 
 SECTIONS = {"handover-plain": handover_section, "handover-quiet": quiet_section, "handover-papers": handover_section,
             "handover-edge": edge_section, "contact-plain": contact_section, "contact-papers": contact_section,
-            "contact-edge": edge_contact_section}
+            "contact-edge": edge_contact_section, **{name: pages.section for name in pages.FAMILY}}
 
 
 def replace(page, name, lines):

@@ -8,11 +8,14 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 from world import ROOT  # first: it says where the lab is
 import cable
+import all as all_benches
 import goals
 import limits
+import pages
 import probe
 import report
 import reference
@@ -318,6 +321,32 @@ class Rounds(unittest.TestCase):
         self.assertEqual(throughput.sums({"end": {"sum_received": one, "sum_sent": one}}), (1e9, 100, 1))
         both = {"sum_received": one, "sum_sent": one, "sum_received_bidir_reverse": other, "sum_sent_bidir_reverse": other}
         self.assertEqual(throughput.sums({"end": both}), (3e9, 300, 3))
+
+    def test_page(self):
+        made = self.judged(tcp_1={"ours": 4.1, "wireguard-go": 1.0, "copy loop R1": 4.3}, tcp_4={"wireguard-go": 1.25})
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        self.enterContext(unittest.mock.patch.object(pages, "FOLDER", folder))
+        cable.write(os.path.join(folder, "throughput.json"), "throughput", made, commands={"ours": ["ntm up CODE"]},
+                    session=cable.session(cable.options("throughput").parse_args([])))
+        page = "\n".join(pages.section(table.read(os.path.join(folder, "throughput.json")), "throughput"))
+        self.assertIn("0 of 1 rows meet their goals; of the single goals 1 of 2.", page)
+        self.assertIn("| tcp-1/segmented | rate | at least 4 x wireguard-go | 4.1 x | yes |", page)
+        self.assertIn("**tcp-1/segmented, rate: 0.953 x instead of 0.97 x copy loop R1.** Not explained yet.", page)
+        with open(os.path.join(folder, "throughput.md"), encoding="utf-8") as file:
+            every = file.read()
+        self.assertIn("| tcp-1/segmented | **ours** | 4.1 |  |\n|  | wireguard-go | 1 | 4.1 |\n", every)
+        self.assertIn("| tcp-4/segmented | wireguard-go | 1.25 |  |\n", every)
+        self.assertIn("--json docs/benchmarks/throughput.json\nours: ntm up CODE\n", every)
+        with open(os.path.join(folder, "throughput.svg"), encoding="utf-8") as file:
+            self.assertEqual(file.read().count('<rect x="'), 4, "a bar for each contender of each case")
+
+    def test_all(self):
+        made = self.judged(tcp_1={"ours": 4.1, "wireguard-go": 1.0})
+        lines = list(all_benches.lines("throughput", made))
+        self.assertRegex(lines[0], r"throughput +tcp-1/segmented +rate +4.1 Gbit/s +at least 4 x wireguard-go: 4.1 x, met")
+        told = "\n".join(lines[1:])
+        self.assertRegex(told, r"tcp-1 +rate +- +at least 0.97 x copy loop R1: not measured")
+        self.assertNotRegex(told, "tcp-1/segmented +rate", "that one was judged")
 
     def search(self, capacity, sender=1000.0):
         """The search against what carries so much a second, and a sender that can do no more than that; how often it asked."""

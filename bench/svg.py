@@ -1,9 +1,11 @@
-"""Plots as plain SVG: how often a gap was no longer than so much, and one move probe by probe."""
+"""Plots as plain SVG: how often a gap was no longer than so much, one move probe by probe, and bars beside each other."""
 import math
 from xml.sax.saxutils import escape
 
+from limits import shown
+
 COLOURS = {"ours": "#d62728", "wireguard-go": "#1f77b4", "wireguard-go (hub at S)": "#17becf", "Nebula": "#9467bd", "Tailscale": "#2ca02c",
-           "iroh": "#ff7f0e", "MPTCP": "#8c564b"}
+           "iroh": "#ff7f0e", "MPTCP": "#8c564b", "bare veth": "#bbb", "copy loop R1": "#888", "copy loop R1p": "#666"}
 FONT = 'font-family="Helvetica, Arial, sans-serif"'
 TICKS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)
 
@@ -146,3 +148,32 @@ def timeline_panel(picture, name, story, place, scale):
     for when, took in shown:
         if took is None:
             picture.line(x(when), top + height - 7, x(when), top + height, "#000", 0.8)
+
+
+def bars(path, title, panels, columns=3):
+    """panels: (caption, {name: (middle, least, most)}), each with a scale of its own."""
+    width, bar, gap = 330, 15, 52
+    heights = [max(len(named) for _, named in panels[first:first + columns]) * bar + gap for first in range(0, len(panels), columns)]
+    picture = Picture(20 + columns * (width + 20), 50 + sum(heights))
+    picture.text(20, 24, title, 15, bold=True)
+    for number, (caption, named) in enumerate(panels):
+        left, top = 20 + (number % columns) * (width + 20), 60 + sum(heights[:number // columns])
+        bar_panel(picture, caption, named, (left, top, width, bar))
+    picture.write(path)
+
+
+def bar_panel(picture, caption, named, place):
+    left, top, width, bar = place
+    label, room = 110, 60
+    most = max((high for _, _, high in named.values()), default=0) or 1
+
+    def x(value):
+        return left + label + (width - label - room) * value / most
+    picture.text(left, top, caption, 12, bold=True)
+    for number, (name, (middle, low, high)) in enumerate(named.items()):
+        y = top + 8 + number * bar
+        picture.text(left + label - 5, y + 10, name, 10, "end")
+        picture.parts.append(f'<rect x="{x(0):.1f}" y="{y}" width="{x(middle) - x(0):.1f}" height="{bar - 4}" '
+                             f'fill="{COLOURS.get(name, "#5b8")}"/>')
+        picture.line(x(low), y + (bar - 4) / 2, x(high), y + (bar - 4) / 2, "#222", 1)
+        picture.text(max(x(high), x(middle)) + 4, y + 10, shown(middle), 10)
