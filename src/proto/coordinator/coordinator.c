@@ -9,6 +9,8 @@
 #include "proto/coordinator/echo.h"
 #include "proto/coordinator/realm.h"
 
+enum { SIGNATURES_KEPT = 4096 }; /* members that come back: 128 KiB, touched as they come */
+
 /* Time enters once per call and never goes back. */
 static void enter(struct coordinator *c, struct time_us now)
 {
@@ -86,7 +88,7 @@ struct coordinator *coordinator_create(const struct coordinator_config *config, 
 	if (c->config.nodes_max == 0)
 		c->config.nodes_max = COORDINATOR_NODES_DEFAULT;
 	c->aead = config->aead ? config->aead : aead_provider_create(AEAD_BACKEND_AUTO);
-	c->owns_aead = !config->aead;
+	c->signatures = signature_cache_create(SIGNATURES_KEPT);
 	handshake_mac1_key(config->static_keys.public, NULL, c->mac1_key);
 	random_fill(&env->random, c->hash_key, sizeof c->hash_key);
 	random_fill(&env->random, c->admission.hash_key, sizeof c->admission.hash_key);
@@ -151,7 +153,8 @@ void coordinator_destroy(struct coordinator *c)
 	map_finish(&c->by_visitor);
 	map_finish(&c->by_tunnel);
 	map_finish(&c->by_inquiry);
-	if (c->owns_aead)
+	signature_cache_destroy(c->signatures);
+	if (!c->config.aead)
 		aead_provider_destroy(c->aead);
 	mem_free(c->network);
 	wipe(c, sizeof *c);

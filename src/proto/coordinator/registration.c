@@ -74,8 +74,8 @@ static uint8_t judge(const struct coordinator *c, struct arrival *arrival)
 	struct certificate *certificate = &arrival->certificate;
 	const struct member *member;
 
-	if (certificate_judge(arrival->request.certificate, c->config.authority, coordinator_wall_s(c), certificate) !=
-	    OK)
+	if (certificate_judge_cached(c->signatures, arrival->request.certificate, c->config.authority,
+				     coordinator_wall_s(c), certificate) != OK)
 		return REASON_BAD_CREDENTIAL;
 	if (!equal_secret(certificate->static_key, arrival->handshake.remote_static, KEY_SIZE))
 		return REASON_BAD_CREDENTIAL;

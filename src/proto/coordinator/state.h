@@ -172,7 +172,7 @@ struct coordinator {
 	struct coordinator_config config;
 	struct coordinator_env env;
 	struct aead_provider *aead;
-	bool owns_aead;
+	struct signature_cache *signatures; /* of members' documents */
 	uint8_t mac1_key[KEY_SIZE];
 	uint8_t hash_key[16], challenge_key[KEY_SIZE];
 	struct time_us now; /* of the current input */

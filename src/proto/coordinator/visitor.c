@@ -43,8 +43,10 @@ static uint8_t judge_member(const struct coordinator *c, struct blob encoded_cer
 {
 	uint64_t now_s = coordinator_wall_s(c);
 
-	if (!c->network || certificate_judge(encoded_certificate, c->config.authority, now_s, ret_certificate) != OK ||
-	    lease_judge(encoded_lease, c->network, &ret_certificate->id, now_s, ret_lease) != OK)
+	if (!c->network ||
+	    certificate_judge_cached(c->signatures, encoded_certificate, c->config.authority, now_s, ret_certificate) !=
+		    OK ||
+	    lease_judge_cached(c->signatures, encoded_lease, c->network, &ret_certificate->id, now_s, ret_lease) != OK)
 		return REASON_BAD_CREDENTIAL;
 	return REASON_NONE;
 }

@@ -33,9 +33,11 @@ static enum err judge(const struct node *node, const struct route_direction *dir
 	if (entry)
 		return abroad_judge(node->network, entry, document_of(node, entry), direction->certificate,
 				    direction->lease, time_s, ret_certificate, ret_lease);
-	err = certificate_judge(direction->certificate, node->authority, time_s, ret_certificate);
+	err = certificate_judge_cached(node->signatures, direction->certificate, node->authority, time_s,
+				       ret_certificate);
 	if (err == OK)
-		err = lease_judge(direction->lease, node->network, &ret_certificate->id, time_s, ret_lease);
+		err = lease_judge_cached(node->signatures, direction->lease, node->network, &ret_certificate->id,
+					 time_s, ret_lease);
 	return err;
 }
 

@@ -58,6 +58,7 @@ struct node {
 	struct abroad *abroad[TRUSTED_MAX]; /* networks that ours trusts, as far as they were needed */
 	char zone[ZONE_MAX_SIZE + 1], name[NAME_MAX_SIZE + 1];
 	struct aead_provider *aead;
+	struct signature_cache *signatures; /* of peers' documents */
 	uint16_t listen_port;
 	uint32_t features;
 

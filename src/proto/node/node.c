@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "crypto/hash.h"
 #include "proto/node/machine.h"
+
+enum { SIGNATURES_KEPT = 128 }; /* certificates and leases of the peers of late: 4 KiB */
 #include "wire/message.h"
 #include "wire/tunnel.h"
 
@@ -84,6 +86,7 @@ enum err node_create(const struct node_config *config, const struct node_env *en
 	node->network = mem_alloc(1, sizeof *node->network);
 	node->general.is_exit = config->is_exit;
 	node->aead = config->aead;
+	node->signatures = signature_cache_create(SIGNATURES_KEPT);
 	node->listen_port = config->listen_port;
 	node->move_epoch = config->move_epoch;
 	node->features = aead_has_fast_aes() ? FEATURE_AES : 0;
@@ -125,6 +128,7 @@ void node_destroy(struct node *node)
 	map_finish(&node->by_v4);
 	map_finish(&node->by_v6);
 	map_finish(&node->by_id);
+	signature_cache_destroy(node->signatures);
 	mem_free(node->network);
 	wipe(node, sizeof *node);
 	mem_free(node);

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "crypto/aead.h"
 #include "crypto/hash.h"
 
@@ -25,15 +26,65 @@ static size_t signed_bytes(const char *text, const uint8_t *document, size_t siz
 	return text_size + size - SIGNATURE_SIZE;
 }
 
-/* ERR_AUTH also for documents too short to hold a signature. */
-static enum err signature_check(const char *text, struct blob document, const uint8_t key[KEY_SIZE])
+struct signature_cache {
+	size_t count;
+	uint64_t hits;
+	uint8_t held[][HASH_SIZE]; /* zeros: none, which is no document's hash */
+};
+
+/* Contract in the header. */
+struct signature_cache *signature_cache_create(size_t count)
 {
-	uint8_t bytes[DOCUMENT_TEXT_MAX + NETWORK_MAX_SIZE];
+	struct signature_cache *cache = mem_alloc(1, sizeof(*cache) + count * HASH_SIZE);
+
+	assert(count > 0 && count <= UINT16_MAX + 1 && (count & (count - 1)) == 0);
+	cache->count = count;
+	return cache;
+}
+
+/* Nothing in it is secret. */
+void signature_cache_destroy(struct signature_cache *cache)
+{
+	mem_free(cache);
+}
+
+/* How often a verification was saved. */
+uint64_t signature_cache_hits(const struct signature_cache *cache)
+{
+	return cache->hits;
+}
+
+/* The one place of what the hash is of: key, text and document, signature included, so that nothing else passes. */
+static uint8_t *cache_place(struct signature_cache *cache, const char *text, struct blob document,
+			    const uint8_t key[KEY_SIZE], uint8_t ret_digest[HASH_SIZE])
+{
+	struct blob parts[] = {{key, KEY_SIZE}, {(const uint8_t *)text, strlen(text) + 1}, document};
+
+	hash_parts(parts, 3, ret_digest);
+	return cache->held[(ret_digest[0] | (size_t)ret_digest[1] << 8) & (cache->count - 1)];
+}
+
+/* ERR_AUTH also for documents too short to hold a signature. cache may be NULL. */
+static enum err signature_check(struct signature_cache *cache, const char *text, struct blob document,
+				const uint8_t key[KEY_SIZE])
+{
+	uint8_t bytes[DOCUMENT_TEXT_MAX + NETWORK_MAX_SIZE], digest[HASH_SIZE], *place = NULL;
+	enum err err;
 
 	if (document.size < SIGNATURE_SIZE || document.size > NETWORK_MAX_SIZE)
 		return ERR_AUTH;
-	return sign_verify(key, bytes, signed_bytes(text, document.data, document.size, bytes),
-			   document.data + document.size - SIGNATURE_SIZE);
+	if (cache) {
+		place = cache_place(cache, text, document, key, digest);
+		if (memcmp(place, digest, HASH_SIZE) == 0) {
+			cache->hits++;
+			return OK;
+		}
+	}
+	err = sign_verify(key, bytes, signed_bytes(text, document.data, document.size, bytes),
+			  document.data + document.size - SIGNATURE_SIZE);
+	if (err == OK && place)
+		memcpy(place, digest, HASH_SIZE);
+	return err;
 }
 
 static void signature_make(const char *text, const struct writer *w, const struct sign_keys *keys,
@@ -126,15 +177,15 @@ void network_sign(struct network *network, const struct sign_keys *authority)
 }
 
 /* The signature is judged before anything is made of the contents. */
-enum err certificate_judge(struct blob encoded, const uint8_t authority[KEY_SIZE], uint64_t now_s,
-			   struct certificate *ret)
+enum err certificate_judge_cached(struct signature_cache *cache, struct blob encoded, const uint8_t authority[KEY_SIZE],
+				  uint64_t now_s, struct certificate *ret)
 {
 	uint8_t bytes[CERTIFICATE_MAX_SIZE];
 	struct writer again = writer_over(bytes, sizeof(bytes));
 	struct reader r = reader_over(encoded.data, encoded.size);
 	struct certificate certificate;
 	struct node_id id;
-	enum err err = signature_check(CERTIFICATE_TEXT, encoded, authority);
+	enum err err = signature_check(cache, CERTIFICATE_TEXT, encoded, authority);
 
 	if (err == OK)
 		err = certificate_decode(&r, &certificate);
@@ -153,6 +204,13 @@ enum err certificate_judge(struct blob encoded, const uint8_t authority[KEY_SIZE
 	if (err == OK)
 		*ret = certificate;
 	return err;
+}
+
+/* For documents that are not expected again. */
+enum err certificate_judge(struct blob encoded, const uint8_t authority[KEY_SIZE], uint64_t now_s,
+			   struct certificate *ret)
+{
+	return certificate_judge_cached(NULL, encoded, authority, now_s, ret);
 }
 
 /* May this coordinator lease these addresses? IPv4 is scarce and may be missing. */
@@ -179,8 +237,8 @@ static const struct coordinator_entry *coordinator_find(const struct network *ne
  * The key that must have signed is inside, so a lease is decoded first; it counts only if the network document lists
  * that key.
  */
-enum err lease_judge(struct blob encoded, const struct network *network, const struct node_id *id, uint64_t now_s,
-		     struct lease *ret)
+enum err lease_judge_cached(struct signature_cache *cache, struct blob encoded, const struct network *network,
+			    const struct node_id *id, uint64_t now_s, struct lease *ret)
 {
 	uint8_t bytes[LEASE_MAX_SIZE];
 	struct writer again = writer_over(bytes, sizeof(bytes));
@@ -200,7 +258,7 @@ enum err lease_judge(struct blob encoded, const struct network *network, const s
 	coordinator = coordinator_find(network, lease.coordinator_key);
 	if (!coordinator)
 		return ERR_DENIED;
-	err = signature_check(LEASE_TEXT, encoded, coordinator->sign_key);
+	err = signature_check(cache, LEASE_TEXT, encoded, coordinator->sign_key);
 	if (err == OK && !node_id_equal(&lease.id, id))
 		err = ERR_AUTH;
 	if (err == OK)
@@ -213,6 +271,13 @@ enum err lease_judge(struct blob encoded, const struct network *network, const s
 	return err;
 }
 
+/* For documents that are not expected again. */
+enum err lease_judge(struct blob encoded, const struct network *network, const struct node_id *id, uint64_t now_s,
+		     struct lease *ret)
+{
+	return lease_judge_cached(NULL, encoded, network, id, now_s, ret);
+}
+
 /* Not limited in time: a network stays what it is while its account server is down. */
 enum err network_judge(struct blob encoded, const uint8_t authority[KEY_SIZE], struct network *ret)
 {
@@ -220,7 +285,7 @@ enum err network_judge(struct blob encoded, const uint8_t authority[KEY_SIZE], s
 	struct writer again = writer_over(bytes, sizeof(bytes));
 	struct reader r = reader_over(encoded.data, encoded.size);
 	struct network network;
-	enum err err = signature_check(NETWORK_TEXT, encoded, authority);
+	enum err err = signature_check(NULL, NETWORK_TEXT, encoded, authority);
 
 	if (err == OK)
 		err = network_decode(&r, &network);

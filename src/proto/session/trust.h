@@ -21,6 +21,16 @@ void lease_sign(struct lease *lease, const struct sign_keys *coordinator);
 void network_sign(struct network *network, const struct sign_keys *authority);
 
 /*
+ * Signatures that held, by the hash of key and document: one that comes again costs a hash instead of a verification,
+ * which is dearer than a Diffie-Hellman. Everything else of a document is judged each time. count is a power of two,
+ * at most 65536; what falls on the place of another displaces it.
+ */
+struct signature_cache;
+struct signature_cache *signature_cache_create(size_t count);
+void signature_cache_destroy(struct signature_cache *cache); /* accepts NULL */
+uint64_t signature_cache_hits(const struct signature_cache *cache);
+
+/*
  * Decode and judge encoded documents; *ret is untouched on failure. now_s is the network's time (told by the
  * coordinator), 0 when not known yet: then validity is not judged (T10). ERR_AUTH: signature or NodeID wrong.
  * ERR_EXPIRED.
@@ -33,6 +43,11 @@ must_use enum err certificate_judge(struct blob encoded, const uint8_t authority
  */
 must_use enum err lease_judge(struct blob encoded, const struct network *network, const struct node_id *id,
 			      uint64_t now_s, struct lease *ret);
+/* The same; cache may be NULL. */
+must_use enum err certificate_judge_cached(struct signature_cache *cache, struct blob encoded,
+					   const uint8_t authority[KEY_SIZE], uint64_t now_s, struct certificate *ret);
+must_use enum err lease_judge_cached(struct signature_cache *cache, struct blob encoded, const struct network *network,
+				     const struct node_id *id, uint64_t now_s, struct lease *ret);
 must_use enum err network_judge(struct blob encoded, const uint8_t authority[KEY_SIZE], struct network *ret);
 /* First JOIN_PIN_SIZE bytes of BLAKE2s(authority key): what a join code pins. */
 void authority_pin(const uint8_t authority[KEY_SIZE], uint8_t ret[JOIN_PIN_SIZE]);

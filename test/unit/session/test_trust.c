@@ -25,6 +25,7 @@ struct world {
 	struct lease lease;
 	struct network network;
 	struct bytes encoded;
+	struct signature_cache *cache; /* every document is also judged with what held before */
 };
 
 static void keys_make(uint8_t fill, struct sign_keys *ret)
@@ -40,6 +41,7 @@ static int setup(void **state)
 	struct world *w = calloc(1, sizeof(*w));
 	struct coordinator_entry *entry = &w->network.coordinators[0];
 
+	w->cache = signature_cache_create(1);
 	keys_make(1, &w->authority);
 	keys_make(2, &w->coordinator);
 	keys_make(3, &w->node);
@@ -80,6 +82,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+	signature_cache_destroy(((struct world *)*state)->cache);
 	free(*state);
 	return 0;
 }
@@ -119,12 +122,13 @@ static struct blob network_bytes(struct world *w, const struct sign_keys *signer
 
 static enum err certificate_verdict(struct world *w, struct blob bytes, uint64_t now_s)
 {
-	struct certificate got, before;
+	struct certificate got, before, again;
 	enum err err;
 
 	memset(&got, 0x5a, sizeof(got));
 	before = got;
 	err = certificate_judge(bytes, w->authority.public, now_s, &got);
+	assert_int_equal(certificate_judge_cached(w->cache, bytes, w->authority.public, now_s, &again), err);
 	if (err)
 		assert_memory_equal(&got, &before, sizeof(got));
 	else
@@ -134,12 +138,13 @@ static enum err certificate_verdict(struct world *w, struct blob bytes, uint64_t
 
 static enum err lease_verdict(struct world *w, struct blob bytes, uint64_t now_s)
 {
-	struct lease got, before;
+	struct lease got, before, again;
 	enum err err;
 
 	memset(&got, 0x5a, sizeof(got));
 	before = got;
 	err = lease_judge(bytes, &w->network, &w->certificate.id, now_s, &got);
+	assert_int_equal(lease_judge_cached(w->cache, bytes, &w->network, &w->certificate.id, now_s, &again), err);
 	if (err)
 		assert_memory_equal(&got, &before, sizeof(got));
 	else
@@ -165,12 +170,14 @@ static void test_every_flipped_bit_is_refused(void **state)
 	static struct network network;
 	struct blob bytes = certificate_bytes(w, &w->authority);
 
+	assert_int_equal(certificate_verdict(w, bytes, NOW_S), OK);
 	for (size_t bit = 0; bit < 8 * bytes.size; bit++) {
 		w->encoded.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
 		assert_int_not_equal(certificate_verdict(w, bytes, NOW_S), OK);
 		w->encoded.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
 	bytes = lease_bytes(w, &w->coordinator);
+	assert_int_equal(lease_verdict(w, bytes, NOW_S), OK);
 	for (size_t bit = 0; bit < 8 * bytes.size; bit++) {
 		w->encoded.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
 		assert_int_not_equal(lease_verdict(w, bytes, NOW_S), OK);
@@ -333,6 +340,29 @@ static void test_pool_of_another_coordinator_is_refused(void **state)
 	assert_int_equal(lease_verdict(w, lease_bytes(w, &w->stranger), NOW_S), OK);
 }
 
+/* A signature that held is not verified again; all else of the document still is, and nobody else's signature counts.
+ */
+static void test_signatures_are_remembered(void **state)
+{
+	struct world *w = *state;
+	struct blob bytes = certificate_bytes(w, &w->authority);
+	struct certificate got;
+
+	assert_int_equal(certificate_verdict(w, bytes, NOW_S), OK);
+	assert_int_equal(signature_cache_hits(w->cache), 0);
+	assert_int_equal(certificate_verdict(w, bytes, NOW_S), OK);
+	assert_int_equal(signature_cache_hits(w->cache), 1);
+	assert_int_equal(certificate_verdict(w, bytes, NOW_S + 2 * DAY_S), ERR_EXPIRED);
+	assert_int_equal(signature_cache_hits(w->cache), 2);
+	assert_int_equal(certificate_judge_cached(w->cache, bytes, w->stranger.public, NOW_S, &got), ERR_AUTH);
+	assert_int_equal(certificate_verdict(w, bytes, NOW_S), OK);
+	assert_int_equal(signature_cache_hits(w->cache), 3); /* a failure displaces nothing */
+	w->certificate.serial++;
+	assert_int_equal(certificate_verdict(w, certificate_bytes(w, &w->stranger), NOW_S), ERR_AUTH);
+	assert_int_equal(certificate_verdict(w, certificate_bytes(w, &w->authority), NOW_S), OK);
+	assert_int_equal(signature_cache_hits(w->cache), 3);
+}
+
 static void test_node_ids(void **state)
 {
 	struct node_id a = {{1}}, b = {{1}};
@@ -427,6 +457,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_text_separates_documents, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_authority_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_validity, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_signatures_are_remembered, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_node_id_must_be_the_keys, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lease_of_another_node_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_addresses_outside_the_pools_are_refused, setup, teardown),
