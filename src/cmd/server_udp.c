@@ -27,13 +27,21 @@ static bool segment_is_for_relay(const struct server *server, const uint8_t *byt
 	return is_for_relay(server, header.type, header.path_id);
 }
 
+/* Before the next receive: forwarded bytes are the receive buffers'. */
+static void input_relay(struct server *server, const struct datagram *trains, size_t count)
+{
+	for (size_t at = 0; at < count;) {
+		at += relay_input_datagrams(server->relay, loop_now(server->loop), trains + at, count - at);
+		server_send_relay(server);
+	}
+}
+
 static void input_run(struct server *server, const struct datagram *run, bool is_relay)
 {
 	struct time_us now = loop_now(server->loop);
 
 	if (is_relay) {
-		(void)relay_input_datagram(server->relay, now, run);
-		server_send_relay(server);
+		input_relay(server, run, 1);
 	} else if (server->coordinator) {
 		(void)coordinator_input_datagram(server->coordinator, now, run);
 	} else {
@@ -72,6 +80,40 @@ static void input_train(struct server *server, const struct datagram *train)
 	}
 }
 
+/* Nobody else is asked where there is only one role; and a train mostly goes to one pair. */
+static bool is_all_for_relay(const struct server *server, const struct datagram *train)
+{
+	size_t segment = train->segment_size ? train->segment_size : train->size;
+
+	if (!server->relay || !server->coordinator)
+		return server->relay != NULL;
+	for (size_t at = 0; at < train->size; at += segment) {
+		const uint8_t *bytes = train->bytes + at;
+		size_t size = train->size - at < segment ? train->size - at : segment;
+		bool is_as_first = at > 0 && size >= HEADER_SIZE && bytes[0] == train->bytes[0] &&
+				   memcmp(bytes + 8, train->bytes + 8, 8) == 0;
+
+		if (!is_as_first && !segment_is_for_relay(server, bytes, size))
+			return false;
+	}
+	return true;
+}
+
+/* What goes on is sent together as far as it came together. */
+static void input_batch(struct server *server, const struct udp_batch *batch)
+{
+	size_t start = 0;
+
+	for (size_t i = 0; i < batch->count; i++) {
+		if (is_all_for_relay(server, &batch->datagrams[i]))
+			continue;
+		input_relay(server, batch->datagrams + start, i - start);
+		input_train(server, &batch->datagrams[i]);
+		start = i + 1;
+	}
+	input_relay(server, batch->datagrams + start, batch->count - start);
+}
+
 static void answer_dns(struct server *server, const struct datagram *train)
 {
 	size_t segment = train->segment_size ? train->segment_size : train->size;
@@ -104,12 +146,10 @@ static void socket_ready(struct source *source, uint32_t events)
 			udp_receive(sock->is_dns ? server->dns_udp : server->udp, sock->family, &batch);
 		else
 			udp_receive_more(server->udp, &batch);
-		for (size_t i = 0; i < batch.count; i++) {
-			if (sock->is_dns)
-				answer_dns(server, &batch.datagrams[i]);
-			else
-				input_train(server, &batch.datagrams[i]);
-		}
+		if (!sock->is_dns)
+			input_batch(server, &batch);
+		for (size_t i = 0; sock->is_dns && i < batch.count; i++)
+			answer_dns(server, &batch.datagrams[i]);
 		if (batch.is_last)
 			return;
 	}
@@ -131,7 +171,7 @@ void server_send_coordinator(struct server *server)
 		udp_send(server->udp, out, count, &result);
 }
 
-/* Before the next input: forwarded bytes are the receive buffer's. */
+/* Before the next input. */
 void server_send_relay(struct server *server)
 {
 	struct datagram out[OUT_BATCH];

@@ -162,13 +162,27 @@ static enum err relay_refuse(struct relay *relay, enum relay_verdict verdict, ui
 	}
 }
 
-/* run: packets datagrams of one pair, back to back in the caller's bytes, which leave as they came. */
-static enum err relay_forward(struct relay *relay, const struct datagram *run, uint32_t packets)
+/* What was hashed beforehand. */
+struct relay_ahead {
+	uint64_t path_id, hash;
+};
+
+static uint64_t path_id_of(const uint8_t *bytes)
 {
-	struct reader r = reader_over(run->bytes + HEADER_SIZE - 8, 8);
+	struct reader r = reader_over(bytes + HEADER_SIZE - 8, 8);
+
+	return read_u64(&r);
+}
+
+/* run: packets datagrams of one pair, back to back in the caller's bytes, which leave as they came. */
+static enum err relay_forward(struct relay *relay, const struct datagram *run, uint32_t packets,
+			      const struct relay_ahead *ahead)
+{
+	uint64_t path_id = path_id_of(run->bytes);
+	uint64_t hash = path_id == ahead->path_id ? ahead->hash : pair_table_hash(&relay->table, path_id);
 	struct relay_endpoint src = relay_endpoint_of(&run->route.remote);
 	const struct relay_endpoint *remote, *local;
-	struct pair *pair = pair_table_find(&relay->table, read_u64(&r));
+	struct pair *pair = pair_table_find_hashed(&relay->table, path_id, hash);
 	enum relay_verdict verdict;
 	struct datagram *out;
 
@@ -207,47 +221,108 @@ static enum err relay_control(struct relay *relay, const struct route *route, co
 	}
 }
 
-/* Is the segment one that a relay carries, and does it belong to the same pair as the run's first? */
-static bool joins_run(const uint8_t *first, const uint8_t *segment, size_t size)
+/*
+ * Where the run ends that begins at `at`: all of it is of one pair and of what a relay carries. Once for each segment
+ * of everything that is forwarded, so it reads no more of one than it must.
+ */
+static size_t run_end(const struct datagram *datagram, size_t at, size_t step, uint32_t *ret_packets)
 {
-	return size >= HEADER_SIZE && packet_is_end_to_end(segment[0]) && !memcmp(first + 8, segment + 8, 8);
+	const uint8_t *first = datagram->bytes + at;
+	uint32_t packets = 1;
+
+	for (at += step; at + HEADER_SIZE <= datagram->size; at += step, packets++) {
+		const uint8_t *segment = datagram->bytes + at;
+
+		if (memcmp(first + 8, segment + 8, 8) != 0 ||
+		    (segment[0] != first[0] && !packet_is_end_to_end(segment[0])))
+			break;
+	}
+	*ret_packets = packets;
+	return at < datagram->size ? at : datagram->size;
 }
 
 /* Cuts the train into runs of one pair; a train of one pair is one run. */
-enum err relay_input_datagram(struct relay *relay, struct time_us now, const struct datagram *datagram)
+static enum err relay_train(struct relay *relay, const struct datagram *datagram, const struct relay_ahead *ahead)
 {
 	size_t step = datagram->segment_size ? datagram->segment_size : datagram->size;
 	enum err err = OK;
 
-	relay_turn(relay, now);
-	for (size_t at = 0; at < datagram->size;) {
+	for (size_t at = 0, end; at < datagram->size; at = end) {
 		const uint8_t *first = datagram->bytes + at;
 		size_t size = datagram->size - at < step ? datagram->size - at : step;
-		struct datagram run = {datagram->route, first, size, datagram->segment_size};
 		uint32_t packets = 1;
 		enum err one;
 
-		at += size;
+		end = at + size;
 		if (size < HEADER_SIZE) {
 			relay->counters.dropped_malformed++;
 			one = ERR_TRUNCATED;
 		} else if (!packet_is_end_to_end(first[0])) {
 			one = relay_control(relay, &datagram->route, first, size);
 		} else {
-			for (; at < datagram->size; at += size, packets++) {
-				size = datagram->size - at < step ? datagram->size - at : step;
-				if (!joins_run(first, datagram->bytes + at, size))
-					break;
-			}
-			run.size = (size_t)(datagram->bytes + at - first);
-			one = relay_forward(relay, &run, packets);
+			struct datagram run = *datagram;
+
+			end = run_end(datagram, at, step, &packets);
+			run.bytes = first;
+			run.size = end - at;
+			one = relay_forward(relay, &run, packets, ahead);
 		}
 		relay->counters.datagrams += packets;
-		relay->counters.bytes += run.size;
+		relay->counters.bytes += end - at;
 		if (one != OK)
 			err = one;
 	}
 	return err;
+}
+
+/* One alone: there is nothing to look ahead to. */
+enum err relay_input_datagram(struct relay *relay, struct time_us now, const struct datagram *datagram)
+{
+	struct relay_ahead ahead = {0};
+
+	if (datagram->size >= HEADER_SIZE)
+		ahead.path_id = path_id_of(datagram->bytes);
+	ahead.hash = pair_table_hash(&relay->table, ahead.path_id);
+	relay_turn(relay, now);
+	return relay_train(relay, datagram, &ahead);
+}
+
+/* The pair of each one's first segment, so that all of them are on their way from memory when the first is read. */
+static void look_ahead(const struct relay *relay, const struct datagram *datagrams, size_t count,
+		       struct relay_ahead ret[RELAY_BATCH_MAX])
+{
+	struct relay_ahead before = {.hash = pair_table_hash(&relay->table, 0)};
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t path_id = datagrams[i].size < HEADER_SIZE ? before.path_id : path_id_of(datagrams[i].bytes);
+
+		if (path_id != before.path_id) {
+			before.path_id = path_id;
+			before.hash = pair_table_hash(&relay->table, path_id);
+			pair_table_expect_slot(&relay->table, before.hash);
+		}
+		ret[i] = before;
+	}
+	for (size_t i = 0; i < count; i++)
+		if (i == 0 || ret[i].path_id != ret[i - 1].path_id)
+			pair_table_expect_pair(&relay->table, ret[i].hash);
+}
+
+/* What a leg that moved is to get again comes before what follows the move, so a turn ends there. */
+size_t relay_input_datagrams(struct relay *relay, struct time_us now, const struct datagram *datagrams, size_t count)
+{
+	struct relay_ahead ahead[RELAY_BATCH_MAX];
+	size_t done = 0;
+
+	if (count > RELAY_BATCH_MAX)
+		count = RELAY_BATCH_MAX;
+	relay_turn(relay, now);
+	look_ahead(relay, datagrams, count, ahead);
+	while (done < count && !relay->replay_first && relay->out_count + RELAY_TRAIN_MAX <= RELAY_OUT_MAX) {
+		(void)relay_train(relay, &datagrams[done], &ahead[done]);
+		done++;
+	}
+	return done;
 }
 
 /* In the order in which they were caused; what is sent again comes behind what the same input caused. */

@@ -4,8 +4,8 @@
  * and needs nobody but coordinators' public keys.
  *
  * Contract: one thread; `now` never goes back; a stranger's bytes never fail an assertion, never allocate and never
- * get more bytes back than they had. A driver's turn: one relay_input_datagram, then pull relay_next_datagram until
- * false, then the next input.
+ * get more bytes back than they had. A driver's turn: one relay_input_datagram (or datagrams), then pull
+ * relay_next_datagram until false, then the next input.
  */
 #pragma once
 
@@ -20,7 +20,9 @@ struct relay;
 
 enum {
 	RELAY_PAIRS_DEFAULT = 65536,
-	RELAY_OUT_MAX = 128, /* datagrams that one input may cause: a train of segments, each for another pair */
+	RELAY_TRAIN_MAX = 128,				   /* segments of a train that may each be for another pair */
+	RELAY_BATCH_MAX = 64,				   /* datagrams that one input takes at most */
+	RELAY_OUT_MAX = RELAY_TRAIN_MAX + RELAY_BATCH_MAX, /* datagrams that one input may cause */
 };
 
 enum relay_event_type {
@@ -74,6 +76,12 @@ must_use enum err relay_set_coordinators(struct relay *relay, const uint8_t (*ke
  * tells about the last segment not accepted, for tests; drivers ignore it.
  */
 enum err relay_input_datagram(struct relay *relay, struct time_us now, const struct datagram *datagram);
+/*
+ * Several that came together, in order: what waiting for memory costs is shared. Returns how many it took, at least
+ * one of any: pull, then go on with the rest. All of their bytes stay until what was pulled is sent.
+ */
+must_use size_t relay_input_datagrams(struct relay *relay, struct time_us now, const struct datagram *datagrams,
+				      size_t count);
 void relay_input_time(struct relay *relay, struct time_us now);
 /* The coordinators of the document are told that this relay is there: datagrams to be pulled. A hint: they look. */
 void relay_announce(struct relay *relay, struct time_us now, const struct network *network);

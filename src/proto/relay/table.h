@@ -31,10 +31,13 @@ struct pair {
 	uint8_t rtt_4ms[2]; /* to the leg as it was when it was last bound, in 4 ms, rounded up; 0: not known */
 };
 
+_Static_assert(sizeof(struct pair) <= 448, "a pair is seven cache lines (docs/decisions/0036)");
+
 struct pair_table {
-	struct pair *pairs;
-	uint32_t *index; /* hash slot -> pair number + 1; 0: empty */
-	uint32_t index_mask;
+	void *memory;	    /* of the pairs: pages that were never used are never touched */
+	struct pair *pairs; /* each on cache lines of its own */
+	uint32_t *index;    /* hash slot -> pair number + 1, and above it bits of the hash; 0: empty */
+	uint32_t index_mask, number_mask;
 	uint32_t pairs_max, fresh; /* pairs from `fresh` on were never used */
 	uint32_t free;
 	uint32_t count;
@@ -45,6 +48,15 @@ struct pair_table {
 void pair_table_init(struct pair_table *table, uint32_t pairs_max, const uint8_t key[16]);
 /* Wipes all keys. */
 void pair_table_finish(struct pair_table *table);
+/*
+ * Looking up in four steps: hashing, two that only tell the processor what will be read, and reading. One after the
+ * other they cost as much as waiting for memory twice does; for many PathIDs each step in turn hides the waiting.
+ */
+uint64_t pair_table_hash(const struct pair_table *table, uint64_t path_id);
+void pair_table_expect_slot(const struct pair_table *table, uint64_t hash);
+void pair_table_expect_pair(const struct pair_table *table, uint64_t hash);
+/* NULL when absent. hash: that of path_id. */
+struct pair *pair_table_find_hashed(const struct pair_table *table, uint64_t path_id, uint64_t hash);
 /* NULL when absent. */
 struct pair *pair_table_find(const struct pair_table *table, uint64_t path_id);
 /* A zeroed pair with this PathID at the end of the unbound list; NULL when full. path_id must not be there yet. */
