@@ -26,17 +26,19 @@ def load_words(shape, rate, seconds):
 
 def flow(source, target, address, shape, rate, seconds, *, port=PORT, to=None, own=None, core=None):
     """Sends at a rate (0: as fast as it goes) from one host to another: datagrams offered and received a second, bytes, the share that is
-    lost. to: where it is sent to when something forwards it to address; own: the sender's address; core: where both are to stay."""
+    lost. What a queue still holds when the sender has ended comes later, and so at a lower rate. to: where it is sent to when something
+    forwards it to address; own: the sender's address; core: where both are to stay."""
     program = [*(["taskset", "-c", str(core)] if core is not None else []), loop("udp-load")]
     sink = target.start("udp-sink", *program, "sink", *(["-g"] if shape.trains else []), f"{address}:{port}")
     sink.wait_line("ready")
     words = [*load_words(shape, rate, seconds), *(["-l", own] if own else []), to or f"{address}:{port}"]
     done = source.run(*program, *words, check=True, timeout=seconds + 30)
     sent, _, sent_us = map(int, done.stdout.split()[1:])
-    received, size, _ = map(int, sink.wait_line(r"received (\d+) (\d+) (\d+)", 20).groups())
+    received, size, received_us = map(int, sink.wait_line(r"received (\d+) (\d+) (\d+)", 20).groups())
     sink.wait(10)
     demand(sent > 0 and sent_us > 0, "nothing was sent")
-    return {"offered": sent * 1e6 / sent_us, "received": received * 1e6 / sent_us, "bytes": size, "loss": max(0, 1 - received / sent)}
+    return {"offered": sent * 1e6 / sent_us, "received": received * 1e6 / max(sent_us, received_us), "bytes": size,
+            "loss": max(0, 1 - received / sent)}
 
 
 def highest(measure, steps=STEPS):
