@@ -87,8 +87,10 @@ static void set_timer(struct host *host)
 
 static void count_turn(struct host *host)
 {
-	if (host->busy_at.us != host->world->now.us)
+	if (host->busy_at.us != host->world->now.us) {
 		host->busy_turns = 0;
+		host->wakeups++;
+	}
 	host->busy_at = host->world->now;
 	if (++host->busy_turns > HOST_TURNS_MAX)
 		world_fail(host->world, "%s spins: %u turns at one instant", host->name, host->busy_turns);
