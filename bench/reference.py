@@ -17,7 +17,7 @@ from tunnels import chosen
 
 ECHO, FROM_PORT, TO_PORT = (RIGHT, 7700), 7701, 7702
 WINDOW = 64
-TUNNELS = ("bare veth", "copy loop R1", "copy loop R1p")
+TUNNELS = ("bare veth", "copy loop R1", "copy loop, one thread", "copy loop R1p")
 TUNNEL_CASES = ("tcp-1", "udp-1372", "udp-gso")
 UNITS = {"rate": "kpps", "bits": "Gbit/s", "cpu": "ns a datagram", "program": "ns a frame", "operations": "a second"}
 FIRST_CORE, LAST_CORE = 0, os.cpu_count() - 1

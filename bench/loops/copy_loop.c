@@ -1,10 +1,13 @@
 /*
  * copy_loop.c: reference R1, a tunnel with nothing in it but a copy: our TUN, our cutting into trains, our sockets, our
  * joining, with memcpy in place of sealing and opening, and no peers, paths, windows or receipts. What a tunnel of this
- * build could reach at most. One by one (no trains either way; switch the device's offloads off beside it) it is R1p.
+ * build could reach at most, with a thread for each direction or one for both. One by one (no trains either way; switch
+ * the device's offloads off beside it) it is R1p.
  *
- * usage: copy-loop DEVICE LOCAL:PORT REMOTE:PORT [one-by-one]     until it is terminated
+ * usage: copy-loop DEVICE LOCAL:PORT REMOTE:PORT [one-thread | one-by-one]     until it is terminated
  */
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +35,7 @@ struct copy_loop {
 	struct outbox_owner owner;
 	struct join join;
 	uint64_t counter;
-	bool stop;
+	bool stop; /* of the first thread alone: the other one ends with the process */
 };
 
 static void fail(const char *what)
@@ -78,6 +81,7 @@ static void tun_ready(struct source *source, uint32_t events)
 {
 	struct copy_loop *c = (struct copy_loop *)((char *)source - offsetof(struct copy_loop, tun_source));
 	struct packet packets[READ_BATCH];
+	struct time_us now = clock_now();
 	size_t count = tun_read(c->tun, packets, READ_BATCH), size;
 	uint8_t *segment;
 
@@ -90,7 +94,7 @@ static void tun_ready(struct source *source, uint32_t events)
 		    cut_begin(&cut, &packets[i], &inner) != OK)
 			continue;
 		while (cut_next(&cut, &segment, &size))
-			copy_out(c, loop_now(c->loop), segment, size, packets[i].checksum_partial);
+			copy_out(c, now, segment, size, packets[i].checksum_partial);
 	}
 	send_all(c);
 }
@@ -129,6 +133,27 @@ static void udp_ready(struct source *source, uint32_t events)
 	}
 }
 
+static void *run_outward(void *ctx)
+{
+	struct copy_loop *c = ctx;
+	struct pollfd ready = {.fd = tun_fd(c->tun), .events = POLLIN};
+
+	for (;;)
+		if (poll(&ready, 1, -1) > 0)
+			tun_ready(&c->tun_source, EPOLLIN);
+	return NULL;
+}
+
+/* From the device, in a thread of its own or in the loop with the rest. */
+static void begin_outward(struct copy_loop *c, bool one_thread)
+{
+	pthread_t thread;
+
+	if (one_thread ? loop_add(c->loop, &c->tun_source, EPOLLIN) != OK
+		       : pthread_create(&thread, NULL, run_outward, c) != 0)
+		fail("cannot watch the device");
+}
+
 static void got_signal(void *ctx, int number)
 {
 	(void)number;
@@ -139,13 +164,14 @@ int main(int argc, char **argv)
 {
 	static const int signals[] = {SIGTERM, SIGINT};
 	bool one_by_one = argc == 5 && strcmp(argv[4], "one-by-one") == 0;
+	bool one_thread = argc == 5 && strcmp(argv[4], "one-thread") == 0;
 	struct udp_params params = {.no_segment = one_by_one, .no_gro = one_by_one};
-	struct copy_loop c = {0};
+	static struct copy_loop c;
 	char error[TUN_ERROR_MAX];
 
-	if ((argc != 4 && !one_by_one) || addr_parse(argv[2], 0, &params.local) != OK ||
+	if ((argc != 4 && !one_by_one && !one_thread) || addr_parse(argv[2], 0, &params.local) != OK ||
 	    addr_parse(argv[3], 0, &c.route.remote) != OK)
-		fail("usage: copy-loop DEVICE LOCAL:PORT REMOTE:PORT [one-by-one]");
+		fail("usage: copy-loop DEVICE LOCAL:PORT REMOTE:PORT [one-thread | one-by-one]");
 	if (tun_open(argv[1], &c.tun, error) != OK)
 		fail(error);
 	c.loop = loop_create();
@@ -156,16 +182,12 @@ int main(int argc, char **argv)
 	join_init(&c.join, tun_has_uso(c.tun));
 	c.tun_source = (struct source){.fd = tun_fd(c.tun), .ready = tun_ready};
 	c.udp_source = (struct source){.fd = udp_fd(c.udp, 4), .ready = udp_ready};
-	if (loop_add(c.loop, &c.tun_source, EPOLLIN) != OK || loop_add(c.loop, &c.udp_source, EPOLLIN) != OK)
-		fail("cannot watch the device and the socket");
+	if (loop_add(c.loop, &c.udp_source, EPOLLIN) != OK)
+		fail("cannot watch the socket");
+	begin_outward(&c, one_thread);
 	printf("ready\n");
 	(void)fflush(stdout);
 	while (!c.stop && loop_wait(c.loop, clock_now(), TIME_NEVER) == OK)
 		continue;
-	join_finish(&c.join);
-	outbox_finish(&c.outbox);
-	udp_close(c.udp);
-	loop_destroy(c.loop);
-	tun_close(c.tun);
-	return 0;
+	return 0; /* the other thread may be at work: the kernel takes back what both hold */
 }

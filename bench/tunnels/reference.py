@@ -13,7 +13,7 @@ class Bare(Contender):
 
 
 class CopyLoop(Contender):
-    """R1: what a tunnel of this build could reach at most."""
+    """R1: what a tunnel of this build could reach at most; a thread for each direction."""
 
     name, address, link, port = "copy loop R1", "10.8.0.2", "r1", 7400
     words = switches = ()
@@ -35,6 +35,13 @@ class CopyLoop(Contender):
         return sum(link_errors(host, self.link) for host in (self.cable.left, self.cable.right))
 
 
+class CopyThread(CopyLoop):
+    """The same with one thread for both directions."""
+
+    name, words = "copy loop, one thread", ("one-thread",)
+    commands = tuple(line.replace("7400   #", "7400 one-thread   #") for line in CopyLoop.commands)
+
+
 class CopyOne(CopyLoop):
     """R1p: the same, packet by packet."""
 
@@ -43,4 +50,4 @@ class CopyOne(CopyLoop):
                 f"ethtool -K r1 {' '.join(switches)}   # both")
 
 
-TUNNELS = (Bare, CopyLoop, CopyOne)
+TUNNELS = (Bare, CopyLoop, CopyThread, CopyOne)
