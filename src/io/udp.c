@@ -143,6 +143,7 @@ static void udp_prepare(struct udp_socket *socket, int fd)
 enum err udp_open(const struct udp_params *params, struct udp **ret)
 {
 	struct udp_params local = *params;
+	struct udp_abilities abilities;
 	uint16_t port;
 	int v4, v6;
 	struct udp *udp;
@@ -150,6 +151,8 @@ enum err udp_open(const struct udp_params *params, struct udp **ret)
 
 	if (local.local.ip.family == 0)
 		local.local.ip = (struct ip){0};
+	udp_find_abilities(params, &abilities);
+	local.no_gro = !abilities.gro; /* ports that come later, too */
 	bound = udp_bind_wished(&local, local.local.port, &v4, &v6, &port);
 	if (!bound && local.port_is_wish && local.local.port != 0 && (errno == EADDRINUSE || errno == EACCES))
 		bound = udp_bind_wished(&local, 0, &v4, &v6, &port);
@@ -161,7 +164,7 @@ enum err udp_open(const struct udp_params *params, struct udp **ret)
 	udp_prepare(&udp->v4, v4);
 	udp_prepare(&udp->v6, v6);
 	udp->port = port;
-	udp->has_segment = !local.no_segment;
+	udp->abilities = abilities;
 	*ret = udp;
 	return OK;
 }
@@ -197,4 +200,11 @@ uint16_t udp_port(const struct udp *udp)
 void udp_get_counters(const struct udp *udp, struct udp_counters *ret)
 {
 	*ret = udp->counters;
+}
+
+/* As they are at this moment. */
+void udp_get_abilities(const struct udp *udp, struct udp_abilities *ret)
+{
+	*ret = udp->abilities;
+	ret->segment = ret->segment && udp->apart_left == 0;
 }

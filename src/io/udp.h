@@ -23,21 +23,31 @@ struct udp_params {
 	uint32_t mark;	   /* SO_MARK (T2); 0: none. Needs CAP_NET_ADMIN or CAP_NET_RAW */
 	int buffer_bytes;  /* wished SO_RCVBUF and SO_SNDBUF; 0: 7 MiB */
 	bool no_segment;   /* never use UDP_SEGMENT */
+	bool short_trains; /* 64 segments a call, also where the kernel takes 128 */
 	bool no_gro;	   /* do not ask for UDP_GRO: every datagram arrives alone */
 };
 
-/* Of both sockets together, since opening. */
+/* What the kernel can and the params allow; as found when opening, and by refusals since. */
+struct udp_abilities {
+	bool segment;	       /* UDP_SEGMENT is used: false while a device refuses it, too */
+	bool gro;	       /* UDP_GRO is used: the kernel joins, and says the size of what it has joined */
+	uint16_t segments_max; /* per call */
+};
+
+/* Of all sockets together, since opening. */
 struct udp_counters {
 	uint64_t received, received_bytes; /* datagrams (segments), bytes */
-	uint64_t receive_calls, receive_truncated, receive_malformed;
+	uint64_t receive_calls;
+	uint64_t receive_truncated; /* bytes did not fit, or what says how to cut them: dropped */
+	uint64_t receive_malformed;
 	uint64_t sent, sent_bytes, send_calls;
 	uint64_t send_joined;	    /* datagrams and trains that left in the message of the one before them */
 	uint64_t send_waits;	    /* the socket buffer was full and we waited */
 	uint64_t send_dropped_full; /* datagrams given up after waiting */
 	uint64_t send_too_big;	    /* trains refused with EMSGSIZE */
 	uint64_t send_unreachable;  /* trains refused: no route, source gone, not permitted */
-	uint64_t segment_fallbacks; /* 1 once the kernel or device refused UDP_SEGMENT; one message per datagram from
-				       then on */
+	uint64_t segment_fallbacks; /* times that the kernel or device refused UDP_SEGMENT: one message per datagram
+				       then, for 16,384 datagrams, before it is asked again */
 };
 
 /* Trains as they came. Bytes are writable by nobody, valid until the next udp_receive on the same family. */
@@ -63,6 +73,7 @@ void udp_close(struct udp *udp);
 int udp_fd(const struct udp *udp, uint8_t family);
 uint16_t udp_port(const struct udp *udp);
 void udp_get_counters(const struct udp *udp, struct udp_counters *ret);
+void udp_get_abilities(const struct udp *udp, struct udp_abilities *ret);
 
 /*
  * Takes what waits at the socket of one family, at most UDP_BATCH trains, without blocking. ret->count 0: nothing was

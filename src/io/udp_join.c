@@ -30,7 +30,7 @@ static bool udp_same_route(const struct route *a, const struct route *b)
 	return a->ifindex == b->ifindex && addr_equal(&a->remote, &b->remote) && addr_equal(&a->local, &b->local);
 }
 
-static bool udp_begin(const struct datagram *datagram, uint8_t index, struct udp_chain *ret)
+static bool udp_begin(const struct datagram *datagram, uint8_t index, size_t segments_max, struct udp_chain *ret)
 {
 	size_t segment = datagram->segment_size ? datagram->segment_size : datagram->size;
 
@@ -40,19 +40,19 @@ static bool udp_begin(const struct datagram *datagram, uint8_t index, struct udp
 	ret->segment_size = (uint16_t)segment;
 	ret->bytes = (uint32_t)datagram->size;
 	ret->segments = (uint32_t)((datagram->size + segment - 1) / segment);
-	ret->is_open = datagram->size % segment == 0 && ret->segments <= UDP_SEGMENTS;
+	ret->is_open = datagram->size % segment == 0 && ret->segments <= segments_max;
 	return ret->is_open;
 }
 
 /* Only the last segment of a train may be shorter. */
-static bool udp_append(struct udp_chain *chain, const struct datagram *datagram)
+static bool udp_append(struct udp_chain *chain, const struct datagram *datagram, size_t segments_max)
 {
 	size_t segment = chain->segment_size, size = datagram->size;
 	bool is_train = datagram->segment_size && datagram->segment_size < size;
 	size_t segments = (size + segment - 1) / segment;
 
 	if (!chain->is_open || size == 0 || (is_train ? datagram->segment_size != segment : size > segment) ||
-	    chain->bytes + size > UDP_TRAIN_BYTES || chain->segments + segments > UDP_SEGMENTS)
+	    chain->bytes + size > UDP_TRAIN_BYTES || chain->segments + segments > segments_max)
 		return false;
 	chain->bytes += (uint32_t)size;
 	chain->segments += (uint32_t)segments;
@@ -61,7 +61,7 @@ static bool udp_append(struct udp_chain *chain, const struct datagram *datagram)
 }
 
 /* A remote's newest chain is the only one that may grow, so that nothing overtakes what goes to the same one. */
-void udp_find_chains(const struct datagram *datagrams, size_t count, struct udp_chains *ret)
+void udp_find_chains(const struct datagram *datagrams, size_t count, size_t segments_max, struct udp_chains *ret)
 {
 	struct udp_chain chains[UDP_JOIN_MAX];
 	uint8_t newest[UDP_CHAIN_SLOTS]; /* by remote, one higher than it is */
@@ -74,13 +74,13 @@ void udp_find_chains(const struct datagram *datagrams, size_t count, struct udp_
 
 		ret->next[i] = UDP_JOIN_MAX;
 		ret->is_first[i] = !chain || !udp_same_route(&datagrams[chain->first].route, &datagrams[i].route) ||
-				   !udp_append(chain, &datagrams[i]);
+				   !udp_append(chain, &datagrams[i], segments_max);
 		if (!ret->is_first[i]) {
 			ret->next[chain->last] = (uint8_t)i;
 			chain->last = (uint8_t)i;
 			continue;
 		}
-		(void)udp_begin(&datagrams[i], (uint8_t)i, &chains[chain_count]);
+		(void)udp_begin(&datagrams[i], (uint8_t)i, segments_max, &chains[chain_count]);
 		newest[slot] = (uint8_t)++chain_count;
 	}
 }

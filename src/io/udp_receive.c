@@ -51,7 +51,7 @@ static bool udp_take(struct udp *udp, struct udp_socket *socket, size_t i, uint1
 	struct mmsghdr *message = &socket->messages[i];
 	struct datagram datagram = {.bytes = socket->buffers[i], .size = message->msg_len};
 
-	if (message->msg_hdr.msg_flags & MSG_TRUNC) {
+	if (message->msg_hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
 		udp->counters.receive_truncated++;
 		return false;
 	}

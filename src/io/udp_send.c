@@ -65,6 +65,18 @@ static bool udp_wait(struct udp *udp, int fd)
 	return true;
 }
 
+/* A refusal may be of trains as such. No memory for all of it at once (after waiting) is the same for once. */
+static bool udp_may_be_trains(int error)
+{
+	return error == EIO || error == EINVAL || error == ENOBUFS || error == ENOMEM;
+}
+
+/* The rest has the same destination, and there is no more waiting. */
+static bool udp_is_full(int error)
+{
+	return error == EAGAIN || error == ENOBUFS || error == ENOMEM;
+}
+
 static void udp_count_sent(struct udp *udp, const struct udp_message *message)
 {
 	udp->counters.sent += udp_segments(message);
@@ -84,12 +96,12 @@ static void udp_count_too_big(struct udp *udp, size_t index, struct udp_result *
 	result->too_big++;
 }
 
-/* Gives one message of a single part up, counted by errno. */
+/* Gives one message, or the rest of one, up, counted by errno. */
 static void udp_count_lost(struct udp *udp, const struct udp_message *message, struct udp_result *result)
 {
 	if (errno == EMSGSIZE)
 		udp_count_too_big(udp, udp->part_index[message->first], result);
-	else if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM)
+	else if (udp_is_full(errno))
 		udp->counters.send_dropped_full += udp_segments(message);
 	else
 		udp->counters.send_unreachable++;
@@ -109,10 +121,17 @@ static bool udp_send_single(struct udp *udp, int fd, const struct msghdr *header
 	}
 }
 
-static void udp_refuse_segment(struct udp *udp)
+/* So many segments were refused together, and then the first so many of them passed: so that was the reason. */
+static void udp_learn(struct udp *udp, int refused, size_t refused_segments, size_t passed_segments)
 {
-	udp->counters.segment_fallbacks += udp->has_segment;
-	udp->has_segment = false;
+	if (refused != EIO && refused != EINVAL)
+		return;
+	if (refused == EINVAL && refused_segments > UDP_SEGMENTS && udp->abilities.segments_max > UDP_SEGMENTS) {
+		udp->abilities.segments_max = UDP_SEGMENTS;
+	} else if (passed_segments == 1 && udp->apart_left == 0) {
+		udp->apart_left = UDP_ASK_AGAIN;
+		udp->counters.segment_fallbacks++;
+	}
 }
 
 /* The same way, other bytes, which the caller has to set. */
@@ -131,32 +150,37 @@ static struct msghdr udp_header_like(struct udp_message *message, struct iovec *
 }
 
 /*
- * The kernel refused a train as such (EIO: no checksum offload on the way; EINVAL: many reasons, also a source that
- * is gone). Its segments are sent one by one in order; when the first one passes, UDP_SEGMENT was the reason and is
- * not used again.
+ * The kernel refused a train as such (EIO: no checksum offload on the way, or IPsec; EINVAL: more segments than an
+ * older kernel takes, and other reasons, also a source that is gone) and has sent nothing of it. Pieces of as many
+ * segments as every kernel takes are tried, then the segments one by one, in order.
  */
 static void udp_send_apart(struct udp *udp, int fd, const struct udp_message *message, const struct route *route,
 			   struct udp_result *result)
 {
 	const struct iovec *train = &udp->parts[message->first];
-	struct udp_message single = *message;
-	struct iovec part;
-	struct msghdr header = udp_header_like(&single, &part, route, 0);
+	size_t segment = message->segment_size, segments = udp_segments(message);
+	size_t step = segments > UDP_SEGMENTS ? UDP_SEGMENTS : 1, at = 0;
+	struct udp_message piece = *message;
+	int refused = errno;
 
-	for (size_t at = 0; at < train->iov_len; at += part.iov_len) {
-		size_t left = train->iov_len - at;
+	while (at < train->iov_len) {
+		size_t left = train->iov_len - at, size = left < step * segment ? left : step * segment;
+		struct iovec part = {(uint8_t *)train->iov_base + at, size};
+		struct msghdr header = udp_header_like(&piece, &part, route, size > segment ? (uint16_t)segment : 0);
 
-		part.iov_base = (uint8_t *)train->iov_base + at;
-		part.iov_len = left < message->segment_size ? left : message->segment_size;
-		single.bytes = part.iov_len;
+		piece.bytes = size;
 		if (udp_send_single(udp, fd, &header)) {
-			udp_count_sent(udp, &single);
-			udp_refuse_segment(udp);
-			continue;
+			udp_learn(udp, refused, segments, step);
+			udp_count_sent(udp, &piece);
+			at += size;
+		} else if (step > 1 && udp_may_be_trains(errno)) {
+			step = 1;
+		} else { /* what follows has the same destination and size */
+			piece.bytes = left;
+			piece.segment_size = (uint16_t)segment;
+			udp_count_lost(udp, &piece, result);
+			return;
 		}
-		udp_count_lost(udp, &single, result);
-		if (errno != EAGAIN && errno != ENOBUFS)
-			return; /* the rest has the same destination and size */
 	}
 }
 
@@ -167,7 +191,8 @@ static void udp_send_apart(struct udp *udp, int fd, const struct udp_message *me
 static void udp_send_parts(struct udp *udp, int fd, const struct udp_message *message, const struct route *route,
 			   struct udp_result *result)
 {
-	bool may_be_segment = errno == EIO || errno == EINVAL;
+	size_t left = message->bytes;
+	int refused = errno;
 
 	for (size_t i = 0; i < message->part_count; i++) {
 		struct udp_message one = *message;
@@ -178,14 +203,21 @@ static void udp_send_parts(struct udp *udp, int fd, const struct udp_message *me
 		one.first = message->first + i;
 		one.bytes = part->iov_len;
 		if (udp_send_single(udp, fd, &header)) {
+			if (i == 0)
+				udp_learn(udp, refused, udp_segments(message), udp_segments(&one));
 			udp_count_sent(udp, &one);
-			if (i == 0 && !is_train && may_be_segment)
-				udp_refuse_segment(udp);
-		} else if (is_train && (errno == EIO || errno == EINVAL)) {
+		} else if (is_train && udp_may_be_trains(errno)) {
 			udp_send_apart(udp, fd, &one, route, result);
 		} else {
+			bool is_full = udp_is_full(errno);
+
+			one.bytes = is_full ? left : one.bytes;
+			one.segment_size = is_full ? message->segment_size : one.segment_size;
 			udp_count_lost(udp, &one, result);
+			if (is_full)
+				return;
 		}
+		left -= part->iov_len;
 	}
 }
 
@@ -210,7 +242,7 @@ static void udp_flush(struct udp *udp, const struct datagram *datagrams, struct 
 		route = &datagrams[udp->part_index[message->first]].route;
 		if (message->part_count > 1)
 			udp_send_parts(udp, fd, message, route, result);
-		else if (message->segment_size && (errno == EIO || errno == EINVAL))
+		else if (message->segment_size && udp_may_be_trains(errno))
 			udp_send_apart(udp, fd, message, route, result);
 		else
 			udp_count_lost(udp, message, result);
@@ -242,6 +274,21 @@ static void udp_enqueue(struct udp *udp, const struct datagram *datagram, size_t
 	udp->queued++;
 }
 
+static bool udp_uses_trains(const struct udp *udp)
+{
+	return udp->abilities.segment && udp->apart_left == 0;
+}
+
+/* At least one. */
+static size_t udp_train_segments(const struct udp *udp, size_t segment)
+{
+	size_t fitting = UDP_TRAIN_BYTES / segment;
+
+	if (fitting > udp->abilities.segments_max)
+		fitting = udp->abilities.segments_max;
+	return fitting > 0 ? fitting : 1;
+}
+
 /* Cuts a train into messages that the kernel takes. */
 static void udp_send_train(struct udp *udp, const struct datagram *datagrams, size_t index, struct udp_result *result)
 {
@@ -255,8 +302,10 @@ static void udp_send_train(struct udp *udp, const struct datagram *datagrams, si
 		if (udp->queued == UDP_MESSAGES || udp->parts_queued >= UDP_PARTS)
 			udp_flush(udp, datagrams, result);
 		piece = segment; /* anew for each: a flush may have found out that trains are refused */
-		if (udp->has_segment && segment > 0 && segment < UDP_TRAIN_BYTES)
-			piece *= UDP_TRAIN_BYTES / segment < UDP_SEGMENTS ? UDP_TRAIN_BYTES / segment : UDP_SEGMENTS;
+		if (udp_uses_trains(udp) && segment > 0)
+			piece *= udp_train_segments(udp, segment);
+		else if (udp->apart_left > 0)
+			udp->apart_left--;
 		if (piece > left)
 			piece = left;
 		udp_enqueue(udp, datagram, index, at, piece, piece > segment ? (uint16_t)segment : 0);
@@ -274,7 +323,7 @@ static void udp_send_chain(struct udp *udp, const struct datagram *datagrams, si
 
 	if (udp->queued == UDP_MESSAGES || udp->parts_queued >= UDP_PARTS)
 		udp_flush(udp, datagrams, result);
-	if (chains->next[first] == UDP_JOIN_MAX || !udp->has_segment) {
+	if (chains->next[first] == UDP_JOIN_MAX || !udp_uses_trains(udp)) {
 		for (size_t i = first; i < UDP_JOIN_MAX; i = chains->next[i])
 			udp_send_train(udp, datagrams, block + i, result);
 		return;
@@ -299,7 +348,7 @@ static void udp_send_block(struct udp *udp, const struct datagram *datagrams, si
 {
 	struct udp_chains chains;
 
-	udp_find_chains(datagrams + block, count, &chains);
+	udp_find_chains(datagrams + block, count, udp->abilities.segments_max, &chains);
 	for (size_t i = 0; i < count; i++) {
 		int fd = udp_fd_for(udp, &datagrams[block + i].route);
 

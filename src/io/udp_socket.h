@@ -15,7 +15,9 @@ enum {
 	UDP_TRAINS = 8,		 /* per recvmmsg while what comes is long: as much as a cache holds */
 	UDP_LONG_BYTES = 4096,	 /* messages of this size at the average are long */
 	UDP_SEGMENTS = 64,	 /* per message: what every kernel with UDP_SEGMENT takes */
-	UDP_TRAIN_BYTES = 65000, /* per message: below 65,535 less headers in both families */
+	UDP_SEGMENTS_MOST = 128, /* ... and what newer ones take */
+	UDP_TRAIN_BYTES = 65450, /* per message: with all headers below the 65,536 that cross a device whole */
+	UDP_ASK_AGAIN = 16384,	 /* datagrams sent one by one before a kernel that refused trains is asked again */
 };
 
 /* As the kernel wants them, not in older headers. */
@@ -39,7 +41,8 @@ struct udp_socket {
 	_Alignas(struct cmsghdr) uint8_t controls[UDP_BATCH][UDP_CONTROL_SIZE];
 };
 
-/* A message that waits to be sent: at most UDP_SEGMENTS segments of one train, or of several to one destination. */
+/* A message that waits to be sent: at most abilities.segments_max segments of one train, or of several to one
+ * destination. */
 struct udp_message {
 	size_t first, part_count; /* of the parts */
 	size_t bytes;
@@ -67,7 +70,8 @@ struct udp {
 	int more_fd; /* epoll of them all */
 	size_t more_count;
 	struct udp_more more[UDP_MORE_MAX];
-	bool has_segment;    /* use UDP_SEGMENT; goes false once it was refused */
+	struct udp_abilities abilities;
+	unsigned apart_left; /* datagrams to send one by one after a refusal */
 	unsigned waits_left; /* of the udp_send under way */
 	struct udp_counters counters;
 	struct udp_message queue[UDP_MESSAGES];
@@ -78,12 +82,14 @@ struct udp {
 	int queued_fd;
 };
 
+/* udp_probe.c: never fails; what cannot be found out is taken for there. */
+void udp_find_abilities(const struct udp_params *params, struct udp_abilities *ret);
 /* udp.c: a bound socket of that family or -1 with errno. *port is replaced when it was 0. */
 int udp_bind(const struct udp_params *params, uint8_t family, uint16_t *port);
 /* udp_receive.c: what waits at this socket, into the buffers of `socket`. */
 void udp_receive_at(struct udp *udp, struct udp_socket *socket, int fd, uint16_t port, struct udp_batch *ret);
 /* udp_join.c: at most UDP_JOIN_MAX datagrams; to one destination the order of the firsts is the order of all. */
-void udp_find_chains(const struct datagram *datagrams, size_t count, struct udp_chains *ret);
+void udp_find_chains(const struct datagram *datagrams, size_t count, size_t segments_max, struct udp_chains *ret);
 /* udp_more.c: which socket a datagram of that route leaves from; -1: none. */
 int udp_fd_for(const struct udp *udp, const struct route *route);
 /* All of them, with what polls them. */

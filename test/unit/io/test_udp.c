@@ -322,12 +322,12 @@ static void test_not_joined(void **state)
 		{{SEGMENT, 2 * SEGMENT}, {0, SEGMENT / 2}, {0, 0}, 0},
 		{{SEGMENT, SEGMENT}, {0, 0}, {0, 1}, 0},
 		{{53 * SEGMENT, SEGMENT}, {SEGMENT, 0}, {0, 0}, 1},
-		{{54 * SEGMENT, SEGMENT}, {SEGMENT, 0}, {0, 0}, 0}, /* 65,000 bytes */
+		{{54 * SEGMENT, SEGMENT}, {SEGMENT, 0}, {0, 0}, 0}, /* 65,450 bytes */
 		{{63 * 100, 100}, {100, 0}, {0, 0}, 1},
 		{{64 * 100, 100}, {100, 0}, {0, 0}, 0},
 	};
 	static uint8_t bytes[54 * SEGMENT];
-	struct udp_params plain = {0};
+	struct udp_params plain = {.short_trains = true};
 
 	(void)state;
 	memset(&kernel, 0, sizeof(kernel));
@@ -449,6 +449,7 @@ static void test_full(void **state)
 	assert_int_equal(counters.send_dropped_full, 0);
 
 	kernel.refuse_times = 1 << 30;
+	kernel.refuse_errno = EAGAIN;
 	udp_send(from, &one, 1, &result);
 	udp_get_counters(from, &counters);
 	assert_int_equal(counters.send_dropped_full, 3);
