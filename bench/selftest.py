@@ -13,6 +13,7 @@ import unittest.mock
 from world import ROOT  # first: it says where the lab is
 import cable
 import all as all_benches
+import budget
 import goals
 import limits
 import pages
@@ -321,6 +322,22 @@ class Rounds(unittest.TestCase):
         self.assertEqual(throughput.sums({"end": {"sum_received": one, "sum_sent": one}}), (1e9, 100, 1))
         both = {"sum_received": one, "sum_sent": one, "sum_received_bidir_reverse": other, "sum_sent_bidir_reverse": other}
         self.assertEqual(throughput.sums({"end": both}), (3e9, 300, 3))
+
+    def test_budget(self):
+        report = """
+        100|   77:ntmd     |ntmd   |ntmd              |[.] aes
+         50|   77:ntmd     |ntmd   |[kernel.kallsyms] |[k] copy
+         30|   88:iperf3   |iperf3 |[kernel.kallsyms] |[k] copy
+         20|    0:swapper  |swapper|[kernel.kallsyms] |[k] pv_native_safe_halt
+         10|    0:swapper  |swapper|[kernel.kallsyms] |[k] veth_poll
+          5|   99:python3  |python3|python3.11        |[.] 0x12
+"""
+        unit = budget.SAMPLES_PER_SECOND * 2.0
+        parts, functions = budget.account(report, {77}, 2.0)
+        self.assertEqual({key: round(spent * unit) for key, spent in parts.items()},
+                         {("daemons", "user"): 100, ("daemons", "kernel"): 50, ("iperf3", "kernel"): 30, ("kernel threads", "kernel"): 10,
+                          ("others", "user"): 5})
+        self.assertEqual(round(functions["daemons", "copy"] * unit), 50)
 
     def test_page(self):
         made = self.judged(tcp_1={"ours": 4.1, "wireguard-go": 1.0, "copy loop R1": 4.3}, tcp_4={"wireguard-go": 1.25})

@@ -1,5 +1,6 @@
 """UDP through a contender: a flow at a rate, and the highest rate that loses under 1 %."""
 import collections
+import itertools
 import math
 import os
 
@@ -9,6 +10,7 @@ from lab import demand
 LOSS_MAX = 0.01
 STEPS = 6           # of the search after the first look: within 4 % between a sixteenth and the whole of what a sender can do
 PORT = 7600
+FREE_PORTS = itertools.cycle(range(PORT, PORT + 100))   # what comes late of one flow does not count for the next
 # size: payload of a datagram; burst: datagrams in a call; trains: one call is one train (UDP_SEGMENT), else sendmmsg.
 Shape = collections.namedtuple("Shape", "size burst trains")
 
@@ -24,10 +26,11 @@ def load_words(shape, rate, seconds):
             *(["-g"] if shape.trains else [])]
 
 
-def flow(source, target, address, shape, rate, seconds, *, port=PORT, to=None, own=None, core=None):
+def flow(source, target, address, shape, rate, seconds, *, port=None, to=None, own=None, core=None):
     """Sends at a rate (0: as fast as it goes) from one host to another: datagrams offered and received a second, bytes, the share that is
     lost. What a queue still holds when the sender has ended comes later, and so at a lower rate. to: where it is sent to when something
     forwards it to address; own: the sender's address; core: where both are to stay."""
+    port = port or next(FREE_PORTS)
     program = [*(["taskset", "-c", str(core)] if core is not None else []), loop("udp-load")]
     sink = target.start("udp-sink", *program, "sink", *(["-g"] if shape.trains else []), f"{address}:{port}")
     sink.wait_line("ready")
