@@ -123,5 +123,6 @@ def section(document, name):
         file.write("\n".join([session_line(document), "", *all_table(document), "", *command_lines(document)]) + "\n")
     goals = goal_table(document)
     verdict = [limits.verdict(document["rows"]), ""] if goals else []
-    return [f"### {FAMILY.get(name, name)}", "", session_line(document), "", f"![{FAMILY.get(name, name)}](benchmarks/{name}.svg)", "", *verdict, *goals,
+    title = FAMILY.get(name, name)
+    return [f"### {title}", "", session_line(document), "", f"![{title}](benchmarks/{name}.svg)", "", *verdict, *goals,
             *missed_lines(document, read_reasons()), "", f"Every figure, and the commands: [{name}](benchmarks/{name}.md)."]
