@@ -168,6 +168,7 @@ static enum err pair_renew(struct relay *relay, const struct route *route, const
 		return err;
 	if (coordinator == pair->coordinator && ticket.not_before_s > pair->not_before_s &&
 	    bind_mac_holds(ticket.leg_keys[bind->leg], bind, bytes)) {
+		express_leave(relay, pair);
 		pair_take_ticket(relay, pair, &ticket, coordinator);
 		for (unsigned i = 0; i < 2;
 		     i++) /* under other keys nodes count anew, and nothing old can be replayed */
@@ -285,6 +286,7 @@ static bool leg_set_candidate(struct relay *relay, struct pair *pair, const stru
 	bool same = relay_leg_has_candidate(&pair->flow, leg, relay->now.us) &&
 		    relay_endpoint_equal(&leg->candidate, &remote);
 
+	express_leave(relay, pair);
 	if (!same)
 		leg->candidate_budget = pair->asks[bind->leg] = 0;
 	if (pair->asks[bind->leg] < UINT8_MAX)
@@ -373,6 +375,7 @@ static void leg_take_address(struct relay *relay, struct pair *pair, unsigned nu
 	struct relay_endpoint remote = relay_endpoint_of(&route->remote);
 	bool moved = leg->remote.family != 0, was_candidate = relay_endpoint_equal(&leg->candidate, &remote);
 
+	express_leave(relay, pair);
 	if (was_candidate)
 		leg_measure(relay, pair, number);
 	remote.place = was_candidate ? leg->candidate.place : place_number(pair, number, &remote);

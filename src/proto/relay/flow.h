@@ -10,10 +10,10 @@
 
 /* An address as compared per packet. IPv4 is in the first 4 bytes, the rest zero. place is not compared. */
 struct relay_endpoint {
-	uint8_t ip[16];
-	uint16_t port;	/* host order */
-	uint8_t family; /* 0: none, 4, 6 */
-	uint8_t place;	/* of a leg's remote or candidate: tells its addresses apart, in time */
+	_Alignas(4) uint8_t ip[16]; /* so that it is compared by words */
+	uint16_t port;		    /* host order */
+	uint8_t family;		    /* 0: none, 4, 6 */
+	uint8_t place;		    /* of a leg's remote or candidate: tells its addresses apart, in time */
 };
 
 /*
@@ -33,10 +33,10 @@ struct relay_leg {
 
 struct relay_flow {
 	uint64_t path_id;
-	uint64_t bytes_left;			/* of the pair's cap, both directions; UINT64_MAX: no cap */
-	uint32_t rate_kbps;			/* per leg; 0: no limit */
-	uint32_t burst_us;			/* how far ahead of its rate a leg may run */
-	int64_t leg_idle_us, candidate_idle_us; /* how long remote and candidate hold without being heard */
+	uint64_t bytes_left;			 /* of the pair's cap, both directions; UINT64_MAX: no cap */
+	uint32_t rate_kbps;			 /* per leg; 0: no limit */
+	uint32_t burst_us;			 /* how far ahead of its rate a leg may run */
+	uint32_t leg_idle_us, candidate_idle_us; /* how long remote and candidate hold without being heard */
 	struct relay_leg legs[2];
 };
 
@@ -51,10 +51,15 @@ enum relay_verdict {
 
 static inline bool relay_endpoint_equal(const struct relay_endpoint *a, const struct relay_endpoint *b)
 {
-	uint64_t difference = (uint64_t)(a->family ^ b->family) | (uint64_t)(a->port ^ b->port);
+	uint32_t difference = (uint32_t)(a->family ^ b->family) | (uint32_t)(a->port ^ b->port);
 
-	for (unsigned i = 0; i < 16; i++)
-		difference |= (uint64_t)(a->ip[i] ^ b->ip[i]);
+	for (unsigned i = 0; i < 16; i += 4) {
+		uint32_t ours, theirs;
+
+		__builtin_memcpy(&ours, __builtin_assume_aligned(a->ip + i, 4), 4);
+		__builtin_memcpy(&theirs, __builtin_assume_aligned(b->ip + i, 4), 4);
+		difference |= ours ^ theirs;
+	}
 	return difference == 0;
 }
 
@@ -115,34 +120,36 @@ static inline enum relay_verdict relay_flow_again(struct relay_flow *flow, unsig
 	return RELAY_FORWARD;
 }
 
-/*
- * May size bytes (packets datagrams, all of this flow) from src go on, and where to? A leg is known by its address
- * alone here: it proved that with its key when it was bound. Only RELAY_FORWARD changes the flow, and only it sets
- * the outputs: the destination, and our address to use.
- */
-static inline enum relay_verdict relay_flow_forward(struct relay_flow *flow, const struct relay_endpoint *src,
-						    uint32_t packets, uint64_t size, int64_t now_us,
-						    const struct relay_endpoint **ret_remote,
-						    const struct relay_endpoint **ret_local)
+/* The leg that is at src, or neither: NULL. *ret_proven: it proved that; else it is only a candidate there. */
+static inline struct relay_leg *relay_flow_leg_at(struct relay_flow *flow, const struct relay_endpoint *src,
+						  int64_t now_us, bool *ret_proven)
 {
-	struct relay_leg *from = 0, *to;
-	bool proven = false, to_candidate;
+	struct relay_leg *from = 0;
 
-	for (unsigned i = 0; i < 2 && !proven; i++) {
+	*ret_proven = false;
+	for (unsigned i = 0; i < 2 && !*ret_proven; i++) {
 		struct relay_leg *leg = &flow->legs[i];
 
 		if (relay_leg_is_bound(flow, leg, now_us) && relay_endpoint_equal(&leg->remote, src)) {
 			from = leg;
-			proven = true;
+			*ret_proven = true;
 		} else if (!from && relay_leg_has_candidate(flow, leg, now_us) &&
 			   relay_endpoint_equal(&leg->candidate, src)) {
 			from = leg;
 		}
 	}
-	if (!from)
-		return RELAY_DROP_SOURCE;
-	to = from == &flow->legs[0] ? &flow->legs[1] : &flow->legs[0];
-	to_candidate = relay_leg_has_candidate(flow, to, now_us) && to->candidate_budget >= size;
+	return from;
+}
+
+/* The rest of the decision: as relay_flow_forward, of a leg that relay_flow_leg_at found. */
+static inline enum relay_verdict relay_flow_forward_from(struct relay_flow *flow, struct relay_leg *from, bool proven,
+							 uint32_t packets, uint64_t size, int64_t now_us,
+							 const struct relay_endpoint **ret_remote,
+							 const struct relay_endpoint **ret_local)
+{
+	struct relay_leg *to = from == &flow->legs[0] ? &flow->legs[1] : &flow->legs[0];
+	bool to_candidate = relay_leg_has_candidate(flow, to, now_us) && to->candidate_budget >= size;
+
 	if (!to_candidate && !relay_leg_is_bound(flow, to, now_us))
 		return RELAY_DROP_UNBOUND;
 	if (flow->bytes_left < size)
@@ -159,3 +166,32 @@ static inline enum relay_verdict relay_flow_forward(struct relay_flow *flow, con
 	*ret_local = to_candidate ? &to->candidate_local : &to->remote_local;
 	return RELAY_FORWARD;
 }
+
+/*
+ * May size bytes (packets datagrams, all of this flow) from src go on, and where to? A leg is known by its address
+ * alone here: it proved that with its key when it was bound. Only RELAY_FORWARD changes the flow, and only it sets
+ * the outputs: the destination, and our address to use.
+ */
+static inline enum relay_verdict relay_flow_forward(struct relay_flow *flow, const struct relay_endpoint *src,
+						    uint32_t packets, uint64_t size, int64_t now_us,
+						    const struct relay_endpoint **ret_remote,
+						    const struct relay_endpoint **ret_local)
+{
+	bool proven;
+	struct relay_leg *from = relay_flow_leg_at(flow, src, now_us, &proven);
+
+	if (!from)
+		return RELAY_DROP_SOURCE;
+	return relay_flow_forward_from(flow, from, proven, packets, size, now_us, ret_remote, ret_local);
+}
+
+/*
+ * A flow that another forwarder works on beside the machine, in the kernel for instance: bound legs, no candidates.
+ * That one writes bytes_left and the legs' heard_us, bucket_ns, packets and bytes, and dropped_rate; the machine, from
+ * time to time, all but the counters. Neither waits for the other: what a race loses is a packet's worth of the bucket.
+ */
+struct relay_copy {
+	struct relay_flow flow;
+	int64_t until_us; /* nothing is forwarded by it from then on, unless the machine goes on */
+	uint64_t dropped_rate;
+};

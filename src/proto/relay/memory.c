@@ -52,7 +52,7 @@ static uint32_t chunk_of(struct memory *memory, uint32_t slice)
 
 	if (memory->chunks[index].slice != slice) {
 		memory->chunks[index].slice = slice;
-		memory->chunks[index].used = 0;
+		memory->chunks[index].used = memory->chunks[index].count = 0;
 	}
 	return index;
 }
@@ -68,6 +68,15 @@ static uint32_t share_of(const struct memory *memory, uint32_t slice, uint64_t n
 	return before && age == 0 ? before->share : 0;
 }
 
+/* Is the slice full, or has the leg had its share of it? share: with what it wants now; count: without. */
+static bool is_full(const struct memory *memory, uint32_t index, uint32_t share, uint32_t size, uint32_t count)
+{
+	if (share > memory->chunk_size / MEMORY_SHARE || size > memory->chunk_size - memory->chunks[index].used)
+		return true;
+	return memory->entries_max &&
+	       (count >= memory->entries_max / MEMORY_SHARE || memory->chunks[index].count >= memory->entries_max);
+}
+
 /* No search, no list but the leg's own: a copy, and 40 bytes before it. */
 uint64_t memory_keep(struct memory *memory, struct time_us now, uint64_t newest, const struct datagram *datagram,
 		     uint8_t leg, uint8_t place)
@@ -77,13 +86,15 @@ uint64_t memory_keep(struct memory *memory, struct time_us now, uint64_t newest,
 	uint32_t size = (uint32_t)((sizeof(struct memory_entry) + datagram->size + MEMORY_ALIGN - 1) / MEMORY_ALIGN *
 				   MEMORY_ALIGN);
 	struct memory_entry *entry = memory_at(memory, newest);
+	uint32_t count = entry && (uint32_t)(newest >> 32) == slice ? entry->count : 0;
 
-	if (share + size > memory->chunk_size / MEMORY_SHARE || size > memory->chunk_size - offset) {
+	if (is_full(memory, index, share + size, size, count)) {
 		if (entry && share < memory->chunk_size)
 			entry->wants_more = true;
 		return newest;
 	}
 	memory->chunks[index].used += size;
+	memory->chunks[index].count++;
 	entry = entry_at(memory, slice, offset);
 	*entry = (struct memory_entry){
 		.older = newest,
@@ -93,6 +104,7 @@ uint64_t memory_keep(struct memory *memory, struct time_us now, uint64_t newest,
 		.segment_size = datagram->segment_size,
 		.leg = leg,
 		.place = place,
+		.count = (uint16_t)(count + 1),
 	};
 	memcpy(entry + 1, datagram->bytes, datagram->size);
 	return (uint64_t)slice << 32 | (offset + 1);

@@ -36,15 +36,16 @@ struct memory_entry {
 	uint8_t place;	    /* which of that leg's addresses it went to last */
 	uint8_t again;	    /* how often it was sent again */
 	uint8_t wants_more; /* there was no room for what came next */
-	uint8_t reserved[2];
+	uint16_t count;	    /* how many of its leg are in the slice, this one included */
 };
 
 struct memory {
 	uint8_t *bytes; /* NULL: nothing is remembered */
 	uint32_t chunk_size;
+	uint32_t entries_max; /* of a slice; 0: any number */
 	struct {
 		uint32_t slice; /* whose entries are here */
-		uint32_t used;
+		uint32_t used, count;
 	} chunks[MEMORY_SLICES];
 };
 

@@ -29,6 +29,7 @@ struct relay *relay_create(const struct relay_config *config, const struct relay
 	pair_table_init(&relay->table, relay->config.pairs_max, table_key);
 	wipe(table_key, sizeof table_key);
 	memory_init(&relay->memory, config->memory_bytes);
+	express_init(relay);
 	return relay;
 }
 
@@ -37,6 +38,7 @@ void relay_destroy(struct relay *relay)
 {
 	if (!relay)
 		return;
+	express_finish(relay);
 	pair_table_finish(&relay->table);
 	memory_finish(&relay->memory);
 	wipe(relay, sizeof *relay);
@@ -185,6 +187,7 @@ static enum err relay_forward(struct relay *relay, const struct datagram *run, u
 	struct pair *pair = pair_table_find_hashed(&relay->table, path_id, hash);
 	enum relay_verdict verdict;
 	struct datagram *out;
+	bool is_express;
 
 	if (!pair) {
 		relay->counters.dropped_unknown += packets;
@@ -194,7 +197,12 @@ static enum err relay_forward(struct relay *relay, const struct datagram *run, u
 		relay->counters.dropped_queue += packets;
 		return ERR_FULL;
 	}
+	is_express = relay->express.count && pair->express;
+	if (is_express)
+		express_pull(relay, pair);
 	verdict = relay_flow_forward(&pair->flow, &src, packets, run->size, relay->now.us, &remote, &local);
+	if (is_express)
+		express_push(relay, pair);
 	if (verdict != RELAY_FORWARD)
 		return relay_refuse(relay, verdict, packets);
 	out = relay_out(relay);
@@ -206,8 +214,9 @@ static enum err relay_forward(struct relay *relay, const struct datagram *run, u
 	};
 	relay->counters.forwarded += packets;
 	relay->counters.forwarded_bytes += run->size;
-	if (relay->memory.bytes)
-		relay_remember(relay, pair, remote, out);
+	relay->express.units++;
+	if (!relay_remember(relay, pair, remote, out) && relay->express.list)
+		express_join(relay, pair);
 	return OK;
 }
 
@@ -336,6 +345,7 @@ bool relay_next_datagram(struct relay *relay, struct datagram *ret)
 
 static void relay_remove_pair(struct relay *relay, struct pair *pair)
 {
+	express_leave(relay, pair);
 	relay_tell(relay, RELAY_EVENT_PAIR_EXPIRED, pair, 0);
 	relay->counters.pairs_expired++;
 	pair_table_remove(&relay->table, pair);
@@ -346,10 +356,12 @@ bool relay_check_pair(struct relay *relay, struct pair *pair)
 {
 	bool alive = false;
 
+	express_pull(relay, pair);
 	for (unsigned i = 0; i < 2; i++) {
 		struct relay_leg *leg = &pair->flow.legs[i];
 
 		if (leg->remote.family && !relay_leg_is_bound(&pair->flow, leg, relay->now.us)) {
+			express_leave(relay, pair);
 			relay->counters.legs_idle++;
 			relay_tell(relay, RELAY_EVENT_LEG_IDLE, pair, i);
 			leg->remote = leg->remote_local = (struct relay_endpoint){0};
@@ -370,6 +382,7 @@ void relay_input_time(struct relay *relay, struct time_us now)
 	struct pair *pair;
 
 	relay_turn(relay, now);
+	express_input_time(relay);
 	while ((pair = pair_table_first(&relay->table, PAIR_UNBOUND)) && time_reached(now, pair->check))
 		if (!relay_check_pair(relay, pair))
 			pair_table_move(&relay->table, pair, PAIR_BOUND, time_add(now, RELAY_CHECK_US));
@@ -390,7 +403,8 @@ struct time_us relay_next_deadline(const struct relay *relay)
 	const struct pair *unbound = pair_table_first(&relay->table, PAIR_UNBOUND);
 	const struct pair *bound = pair_table_first(&relay->table, PAIR_BOUND);
 
-	return time_min(unbound ? unbound->check : TIME_NEVER, bound ? bound->check : TIME_NEVER);
+	return time_min(time_min(unbound ? unbound->check : TIME_NEVER, bound ? bound->check : TIME_NEVER),
+			relay->express.count ? relay->express.tick : TIME_NEVER);
 }
 
 /* A copy: the machine goes on counting. */
@@ -399,6 +413,7 @@ void relay_get_counters(const struct relay *relay, struct relay_counters *ret)
 	*ret = relay->counters;
 	ret->pairs = relay->table.count;
 	ret->pairs_max = relay->table.pairs_max;
+	ret->express_pairs = relay->express.count;
 }
 
 /* In slot order; free slots are skipped. */

@@ -42,11 +42,29 @@ struct relay_event {
 	uint64_t packets, bytes;
 };
 
+struct relay_flow;
+struct relay_copy;
+
+/*
+ * A faster forwarder beside the machine, as the kernel can be: it works on copies of flows (flow.h), in memory that
+ * both read and write. install NULL: there is none; else it may refuse (NULL) a pair it has no room or no way for.
+ * renew: false when it can no longer be sure of its way. A copy stays readable until the machine's next input after
+ * remove. None of them may call back into the machine.
+ */
+struct relay_express {
+	void *ctx;
+	struct relay_copy *(*install)(void *ctx, const struct relay_flow *flow, struct time_us now,
+				      struct time_us until);
+	bool (*renew)(void *ctx, struct relay_copy *copy, struct time_us until);
+	void (*remove)(void *ctx, struct relay_copy *copy, struct time_us now);
+};
+
 /* event may be NULL; it must not call back into the machine. */
 struct relay_env {
 	struct random_source random;
 	void *ctx;
 	void (*event)(void *ctx, const struct relay_event *event);
+	struct relay_express express;
 };
 
 struct relay_config {
@@ -117,8 +135,10 @@ struct relay_counters {
 	uint64_t replays;	  /* changes of a leg's address that brought something back */
 	uint64_t replayed, replayed_bytes;
 	uint64_t not_remembered; /* datagrams and trains that there was no room for */
+	uint64_t express_joined; /* pairs given to the forwarder beside the machine; as of its last look: */
+	uint64_t express_forwarded, express_bytes; /* of forwarded, what that one did */
 	uint64_t challenges, bound, moved, legs_idle, pairs_made, pairs_expired, pairs_evicted;
-	uint32_t pairs, pairs_max;
+	uint32_t pairs, pairs_max, express_pairs;
 };
 
 void relay_get_counters(const struct relay *relay, struct relay_counters *ret);

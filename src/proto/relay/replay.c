@@ -25,15 +25,18 @@ static const struct relay_endpoint *place_of(const struct relay_leg *leg, uint8_
 }
 
 /* Beside the decision: what goes to the leg at `remote`, one of its two endpoints in the pair. */
-void relay_remember(struct relay *relay, struct pair *pair, const struct relay_endpoint *remote,
+bool relay_remember(struct relay *relay, struct pair *pair, const struct relay_endpoint *remote,
 		    const struct datagram *run)
 {
 	struct relay_leg *legs = pair->flow.legs;
 	uint8_t number = remote == &legs[1].remote || remote == &legs[1].candidate;
-	uint64_t newest = memory_keep(&relay->memory, relay->now, legs[number].newest, run, number, remote->place);
+	uint64_t before = legs[number].newest;
 
-	relay->counters.not_remembered += newest == legs[number].newest;
-	legs[number].newest = newest;
+	if (!relay->memory.bytes)
+		return false;
+	legs[number].newest = memory_keep(&relay->memory, relay->now, before, run, number, remote->place);
+	relay->counters.not_remembered += legs[number].newest == before;
+	return legs[number].newest != before;
 }
 
 /*

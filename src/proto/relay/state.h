@@ -2,6 +2,7 @@
  * replay.c sends again what went to where a leg is not any more. */
 #pragma once
 
+#include "proto/relay/express.h"
 #include "proto/relay/memory.h"
 #include "proto/relay/relay.h"
 #include "proto/relay/table.h"
@@ -46,6 +47,7 @@ struct relay {
 	/* replay.c */
 	struct memory memory;
 	uint64_t replay_first, replay_last; /* what is to be sent again, by number; 0: nothing */
+	struct express express;
 	struct relay_counters counters;
 };
 
@@ -70,8 +72,8 @@ void relay_tell(const struct relay *relay, enum relay_event_type type, const str
  */
 bool relay_check_pair(struct relay *relay, struct pair *pair);
 
-/* replay.c. remote: where the run went, one of the four endpoints of the pair. */
-void relay_remember(struct relay *relay, struct pair *pair, const struct relay_endpoint *remote,
+/* replay.c. remote: where the run went, one of the four endpoints of the pair. False: no room, or no memory. */
+bool relay_remember(struct relay *relay, struct pair *pair, const struct relay_endpoint *remote,
 		    const struct datagram *run);
 /* To be asked before the leg's address changes. */
 struct time_us relay_replay_since(const struct relay *relay, const struct pair *pair, unsigned number);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 const struct addr relay_addr = {.ip = {.family = 4, .bytes = {203, 0, 113, 1}}, .port = 7367};
+const struct addr relay_addr6 = {.ip = {.family = 6, .bytes = {0x20, 0x01, 0x0d, 0xb8, [15] = 1}}, .port = 7367};
 
 static void fill(void *ctx, void *bytes, size_t size)
 {
@@ -41,12 +42,19 @@ static void on_event(void *ctx, const struct relay_event *event)
 
 void fixture_init(struct fixture *f, const struct relay_config *config)
 {
+	fixture_init_express(f, config, NULL);
+}
+
+void fixture_init_express(struct fixture *f, const struct relay_config *config, const struct relay_express *express)
+{
 	uint8_t seed[KEY_SIZE] = {1};
 	struct relay_env env = {.random = {f, fill}, .ctx = f, .event = on_event};
 	struct relay_config own = config ? *config : (struct relay_config){.wall_s = 1000000};
 
 	*f = (struct fixture){.random_state = 42, .now = {5000000}};
 	assert_true(crypto_init());
+	if (express)
+		env.express = *express;
 	dh_keys_from_seed(seed, &f->relay_keys);
 	seed[0] = 2;
 	dh_keys_from_seed(seed, &f->coordinator_keys);
@@ -116,7 +124,7 @@ enum err fixture_send(struct fixture *f, const struct addr *from, const uint8_t 
 		      uint16_t segment_size)
 {
 	struct datagram datagram = {
-		.route = {.local = relay_addr, .ifindex = 7, .remote = *from},
+		.route = {.local = from->ip.family == 6 ? relay_addr6 : relay_addr, .ifindex = 7, .remote = *from},
 		.bytes = bytes,
 		.size = size,
 		.segment_size = segment_size,
@@ -161,15 +169,18 @@ void fixture_run_leg(struct fixture *f, struct leg *leg, const struct addr *from
 
 void fixture_bind_both(struct fixture *f, uint64_t path_id, struct leg legs[2])
 {
+	fixture_bind_at(f, path_id, legs, (struct addr[2]){place_addr(1, 1000), place_addr(2, 1000)});
+}
+
+void fixture_bind_at(struct fixture *f, uint64_t path_id, struct leg legs[2], const struct addr places[2])
+{
 	struct ticket ticket = fixture_ticket(path_id);
 	struct grants grants;
 
 	fixture_seal(f, &ticket, &grants);
 	for (uint8_t i = 0; i < 2; i++) {
-		struct addr from = place_addr((uint8_t)(i + 1), 1000);
-
 		assert_int_equal(leg_init(&legs[i], path_id, &grants.leg[i], f->now), OK);
-		fixture_run_leg(f, &legs[i], &from);
+		fixture_run_leg(f, &legs[i], &places[i]);
 		assert_true(leg_is_bound(&legs[i]));
 	}
 }

@@ -43,9 +43,11 @@ struct grants {
 	uint8_t sealed[TICKET_SEALED_SIZE];
 };
 
-extern const struct addr relay_addr;
+extern const struct addr relay_addr, relay_addr6; /* ours, by family */
 
 void fixture_init(struct fixture *f, const struct relay_config *config);
+/* With a forwarder beside the machine. */
+void fixture_init_express(struct fixture *f, const struct relay_config *config, const struct relay_express *express);
 void fixture_finish(struct fixture *f);
 struct addr place_addr(uint8_t host, uint16_t port);
 /* Seals a ticket whose leg keys follow from path_id. */
@@ -59,6 +61,8 @@ void fixture_wait(struct fixture *f, int64_t us);
 void fixture_run_leg(struct fixture *f, struct leg *leg, const struct addr *from);
 /* Both legs of path_id bound at host 1 and host 2, port 1000. */
 void fixture_bind_both(struct fixture *f, uint64_t path_id, struct leg legs[2]);
+/* At these addresses. */
+void fixture_bind_at(struct fixture *f, uint64_t path_id, struct leg legs[2], const struct addr places[2]);
 /* A sealed packet of this PathID: size bytes, the first counter byte is `mark`. */
 void make_sealed(uint8_t *ret, size_t size, uint64_t path_id, uint8_t mark);
 void fixture_counters(struct fixture *f, struct relay_counters *ret);
