@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/cursor.h"
 
@@ -28,5 +29,14 @@ void derive_key(const uint8_t key[32], const char *label, const void *context, s
 uint64_t siphash(const uint8_t key[16], const void *data, size_t size);
 /* Constant time; true when equal. */
 bool equal_secret(const void *a, const void *b, size_t size);
+/* The same for MACs and tags, once a packet: two words, and nothing is decided before both have been looked at. */
+static inline bool equal_mac(const uint8_t a[MAC_BYTES], const uint8_t b[MAC_BYTES])
+{
+	uint64_t left[2], right[2];
+
+	memcpy(left, a, sizeof(left));
+	memcpy(right, b, sizeof(right));
+	return ((left[0] ^ right[0]) | (left[1] ^ right[1])) == 0;
+}
 /* Not optimised away. */
 void wipe(void *p, size_t size);

@@ -5,5 +5,7 @@
 #pragma once
 
 #define ERR_STATE OPENSSL_ERR_STATE
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 #undef ERR_STATE
