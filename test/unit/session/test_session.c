@@ -96,13 +96,14 @@ static void test_packets_pass_both_ways(void **state)
 /* The nonce and the header as the protocol's description has them, against the AEAD itself. */
 static void test_bytes_on_the_wire(void **state)
 {
-	static const uint8_t HEADER[HEADER_SIZE] = {0x80, 3, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0x11, 0x22, 0x33, 0x44, 0x55};
-	static const uint8_t NONCE[AEAD_NONCE_SIZE] = {0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 1, 2};
+	static const uint8_t HEADER[HEADER_SIZE] = {0x80, 3, 0xa1, 0xa2, 0xa3, 0xa4, 1,	   2,
+						    0,	  0, 0,	   0x11, 0x22, 0x33, 0x44, 0x55};
+	static const uint8_t NONCE[AEAD_NONCE_SIZE] = {0, 0, 0, 3, 0, 0, 0xa1, 0xa2, 0xa3, 0xa4, 1, 2};
 	struct pair *p = pair_create(SUITE_CHACHA20_POLY1305);
 	uint8_t expected[PLAIN_SIZE + TAG_SIZE];
 
 	(void)state;
-	p->a->counters[3] = 0x102;
+	p->a->counters[3] = UINT64_C(0xa1a2a3a40102);
 	assert_int_equal(seal(p, p->a, 3), OK);
 	assert_memory_equal(p->sealed, HEADER, HEADER_SIZE);
 	chacha_seal(p->x.initiator_keys.to_responder, NONCE, HEADER, HEADER_SIZE, p->plain, PLAIN_SIZE, expected);
