@@ -70,14 +70,17 @@ bool keepalive_run(struct keepalive *k, struct time_us now)
 	if (!k->is_waiting || !time_reached(now, time_add(k->due, GRACE_US)))
 		return false;
 	k->is_waiting = false;
+	k->is_overslept = true;
 	k->next = time_add(now, HOLD_US);
 	return true;
 }
 
 /* What was measured does not hold: everything from the beginning, but not at once. */
-void keepalive_forgotten(struct keepalive *k, struct time_us now)
+void keepalive_seen(struct keepalive *k, struct time_us now, bool is_other)
 {
-	*k = (struct keepalive){.next = time_add(now, HOLD_US)};
+	if (is_other && k->step > 0 && !k->is_overslept)
+		*k = (struct keepalive){.next = time_add(now, HOLD_US)};
+	k->is_overslept = false;
 }
 
 /* Only an answer that does not come needs a clock. */

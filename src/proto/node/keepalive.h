@@ -14,6 +14,7 @@
 struct keepalive {
 	uint8_t step; /* what is known to last */
 	bool is_waiting;
+	bool is_overslept;    /* a longer silence was too long: that the NAT has forgotten us tells nothing new */
 	uint32_t transaction; /* of the question */
 	struct time_us asked, due;
 	struct time_us next; /* no longer step is tried before */
@@ -33,7 +34,8 @@ void keepalive_void(struct keepalive *k);
 bool keepalive_answered(struct keepalive *k, struct time_us now, uint32_t transaction);
 /* True once, when the answer has not come. */
 bool keepalive_run(struct keepalive *k, struct time_us now);
-/* The NAT forgot us in a silence that was thought to be short enough. */
-void keepalive_forgotten(struct keepalive *k, struct time_us now);
+/* How we are seen was told. is_other: not as before, so the NAT forgot us; was the silence one that is known to last,
+ * then it does not any more. */
+void keepalive_seen(struct keepalive *k, struct time_us now, bool is_other);
 /* When keepalive_run is wanted. */
 struct time_us keepalive_deadline(const struct keepalive *k);

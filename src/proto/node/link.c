@@ -531,6 +531,7 @@ bool link_input(struct node *node, struct time_us now, const struct route *route
 	if (opened.highest)
 		follow(node, route);
 	receive_message(node, now, route, plaintext, opened.size);
+	node_plan(node, now); /* what was waited for until now must not wake us up later */
 	return true;
 }
 

@@ -236,7 +236,7 @@ void path_set_valid(struct node *node, struct peer *peer, struct path *path, str
 	else
 		path->next_challenge =
 			is_new ? time_add(now, CHALLENGE_INTERVAL_US) : rhythm_next(node, now, &path->route.local.ip);
-	peer_plan(node, peer, path->next_challenge);
+	peer_plan(node, peer, now); /* the deadline of the answer must not wake us up later */
 	if (is_new) {
 		peer->lost_since = (struct time_us){0};
 		if (peer->state == NODE_PEER_UNREACHABLE)

@@ -132,7 +132,7 @@ void rhythm_answered(struct node *node, struct time_us now, const struct ip *loc
 	}
 }
 
-/* Another port of the same address: the NAT had forgotten us since we were last seen. */
+/* Another port of the same address: the NAT had forgotten us since we were last seen, unless that was asked of it. */
 void rhythm_seen(struct node *node, struct time_us now, const struct ip *local, const struct addr *observed)
 {
 	for (size_t i = 0; i < node->local_count; i++) {
@@ -140,8 +140,8 @@ void rhythm_seen(struct node *node, struct time_us now, const struct ip *local, 
 
 		if (!ip_equal(&node->locals[i].ip, local))
 			continue;
-		if (addr_is_set(&state->seen) && !addr_equal(&state->seen, observed) && state->keepalive.step > 0)
-			keepalive_forgotten(&state->keepalive, now);
+		keepalive_seen(&state->keepalive, now,
+			       addr_is_set(&state->seen) && !addr_equal(&state->seen, observed));
 		state->seen = *observed;
 	}
 }

@@ -61,9 +61,24 @@ static void test_failure_holds_then_tries_again(void **state)
 	assert_true(keepalive_may_begin(&k, now)); /* and a NAT that has become patient is used */
 	settle(&k, 600 * USEC_PER_SEC, &now);
 	assert_int_equal(keepalive_interval_us(&k), 108 * USEC_PER_SEC);
-	keepalive_forgotten(&k, now);
+	keepalive_seen(&k, now, false);
+	assert_int_equal(keepalive_interval_us(&k), 108 * USEC_PER_SEC);
+	keepalive_seen(&k, now, true); /* it forgot us in a silence that it had borne */
 	assert_int_equal(keepalive_interval_us(&k), 20 * USEC_PER_SEC);
 	assert_false(keepalive_may_begin(&k, now));
+}
+
+static void test_forgotten_in_a_longer_silence(void **state)
+{
+	struct keepalive k = {0};
+	struct time_us now = start;
+
+	(void)state;
+	settle(&k, 50 * USEC_PER_SEC, &now);
+	keepalive_seen(&k, now, true); /* the one that was tried: the shorter ones still hold */
+	assert_int_equal(keepalive_interval_us(&k), 40500 * USEC_PER_MSEC);
+	keepalive_seen(&k, time_add(now, 40 * USEC_PER_SEC), true);
+	assert_int_equal(keepalive_interval_us(&k), 20 * USEC_PER_SEC);
 }
 
 static void test_broken_silence_tells_nothing(void **state)
@@ -99,6 +114,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_interval_settles_below_every_lifetime),
 		cmocka_unit_test(test_failure_holds_then_tries_again),
+		cmocka_unit_test(test_forgotten_in_a_longer_silence),
 		cmocka_unit_test(test_broken_silence_tells_nothing),
 		cmocka_unit_test(test_other_and_early_answers),
 	};
