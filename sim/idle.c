@@ -12,14 +12,25 @@
 #define SETTLE_US (600 * USEC_PER_SEC) /* probes and questions of the beginning are over */
 #define WATCH_US (1200 * USEC_PER_SEC)
 
-static const uint32_t peer_counts[] = {0, 1, 10, 50};
-
 struct cell {
-	uint64_t seed;
 	uint32_t peers;
 	bool has_nat;
+	size_t bytes_allowed; /* for each peer */
+	uint64_t wakeups_allowed;
+};
+
+struct outcome {
 	size_t bytes; /* of the whole machine */
 	uint64_t wakeups;
+};
+
+/*
+ * The worst of four seeds when it was listed, and a fifth more. The goals are 2048 bytes and 60 wake-ups for any number
+ * of peers: what one peer costs is still too much. A cell that got worse fails; what got better is to be listed anew.
+ */
+static const struct cell cells[] = {
+	{0, false, 0, 36}, {1, false, 27000, 98}, {10, false, 27000, 400}, {50, false, 27000, 1800},
+	{0, true, 0, 42},  {1, true, 28500, 90},  {10, true, 28500, 450},  {50, true, 28500, 2060},
 };
 
 static uint8_t add_home(struct overlay *overlay, bool has_nat)
@@ -52,12 +63,12 @@ static bool meet(struct overlay *overlay, const struct cell *cell)
 	return true;
 }
 
-static bool run_cell(struct cell *cell)
+static bool run_cell(uint64_t seed, const struct cell *cell, struct outcome *ret)
 {
 	struct overlay overlay;
 	bool ok;
 
-	overlay_init(&overlay, cell->seed, 1, 10 * USEC_PER_MSEC);
+	overlay_init(&overlay, seed, 1, 10 * USEC_PER_MSEC);
 	ok = meet(&overlay, cell);
 	if (ok) {
 		struct host *hub = overlay.nodes[0].host;
@@ -66,38 +77,45 @@ static bool run_cell(struct cell *cell)
 		story_run(&overlay, SETTLE_US);
 		before = hub->wakeups;
 		story_run(&overlay, WATCH_US);
-		cell->wakeups = hub->wakeups - before;
-		cell->bytes = mallinfo2().uordblks;
+		ret->wakeups = hub->wakeups - before;
+		ret->bytes = mallinfo2().uordblks;
 		host_kill(hub);
-		cell->bytes -= mallinfo2().uordblks;
+		ret->bytes -= mallinfo2().uordblks;
 		ok = !overlay.world->failed;
 	}
 	if (!ok)
-		printf("FAILED idle-peers SEED=%llu: %s\n", (unsigned long long)cell->seed, overlay.world->failure);
+		printf("FAILED idle-peers SEED=%llu: %s\n", (unsigned long long)seed, overlay.world->failure);
 	overlay_finish(&overlay);
 	return ok;
 }
 
-/* Nothing is demanded but that it runs: the goals are judged where the other figures are. */
+/* A line a cell; false when one got worse. */
 bool idle_run(const struct table_run *run)
 {
+	size_t alone = 0;
+	bool ok = true;
+
 	(void)mallopt(M_MMAP_MAX, 0); /* else large blocks are counted elsewhere, by pages */
-	for (unsigned nat = 0; nat < 2; nat++) {
-		size_t alone = 0;
+	for (unsigned i = 0; i < sizeof cells / sizeof cells[0]; i++) {
+		const struct cell *cell = &cells[i];
+		struct outcome outcome;
+		size_t bytes;
 
-		for (unsigned i = 0; i < sizeof peer_counts / sizeof peer_counts[0]; i++) {
-			struct cell cell = {.seed = run->seed, .peers = peer_counts[i], .has_nat = nat == 1};
-
-			if (!run_cell(&cell))
-				return false;
-			if (cell.peers == 0)
-				alone = cell.bytes;
-			printf("access=%s peers=%u machine=%zu bytes=%zu wakeups=%llu seconds=%lld\n",
-			       nat ? "nat" : "public", cell.peers, cell.bytes,
-			       cell.peers ? (cell.bytes - alone) / cell.peers : 0, (unsigned long long)cell.wakeups,
-			       (long long)(WATCH_US / USEC_PER_SEC));
-			(void)fflush(stdout);
+		if (!run_cell(run->seed, cell, &outcome))
+			return false;
+		if (cell->peers == 0)
+			alone = outcome.bytes;
+		bytes = cell->peers ? (outcome.bytes - alone) / cell->peers : 0;
+		printf("access=%s peers=%u machine=%zu bytes=%zu wakeups=%llu seconds=%lld\n",
+		       cell->has_nat ? "nat" : "public", cell->peers, outcome.bytes, bytes,
+		       (unsigned long long)outcome.wakeups, (long long)(WATCH_US / USEC_PER_SEC));
+		if (bytes > cell->bytes_allowed || outcome.wakeups > cell->wakeups_allowed) {
+			printf("FAILED idle-peers SEED=%llu: at most %zu bytes and %llu wake-ups are allowed\n",
+			       (unsigned long long)run->seed, cell->bytes_allowed,
+			       (unsigned long long)cell->wakeups_allowed);
+			ok = false;
 		}
+		(void)fflush(stdout);
 	}
-	return true;
+	return ok;
 }

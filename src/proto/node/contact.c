@@ -342,7 +342,7 @@ static void establish(struct node *node, struct peer *peer, struct time_us now, 
 	punch_stop(node, peer);
 	peer_forget_paths(peer);
 	peer->rekeying = (struct rekeying){0};
-	peer->requests = (struct request_table){0};
+	peer_forget_requests(peer);
 	outbox_forget(&node->outbox, &peer->sending); /* sealed under keys that are gone */
 	peer->session = session_create(node->aead, contact->suite, is_initiator, contact->path_id, keys, now);
 	peer->move_epoch = move_epoch;

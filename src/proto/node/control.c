@@ -28,7 +28,7 @@ static enum err receive_ack(const struct received *m)
 {
 	struct request request;
 
-	(void)request_done(&m->peer->requests, m->transaction, &request);
+	(void)request_done(m->peer->requests, m->transaction, &request);
 	return OK;
 }
 
@@ -162,7 +162,7 @@ static enum err receive_rekey_response(const struct received *m)
 		err = keys_finish(m->node, &m->peer->rekeying, m->peer->session, &response, m->now);
 	if (err != OK)
 		return err;
-	(void)request_done(&m->peer->requests, m->transaction, &request);
+	(void)request_done(m->peer->requests, m->transaction, &request);
 	liveness_tell(m->node, m->peer, m->now); /* the next beat may be too late to show the new keys */
 	node_emit_peer(m->node, m->peer, NODE_EVENT_REKEY);
 	return OK;

@@ -153,6 +153,7 @@ void peer_destroy(struct node *node, struct peer *peer)
 	if (peer->session)
 		map_remove(&node->by_path_id, session_path_id(peer->session));
 	session_destroy(peer->session);
+	peer_forget_requests(peer);
 	wipe(peer, sizeof *peer);
 	mem_free(peer);
 }
@@ -231,8 +232,19 @@ static int64_t request_interval_us(const struct peer *peer)
 void peer_request(struct node *node, struct peer *peer, struct time_us now, uint8_t type, uint32_t transaction,
 		  struct blob plaintext)
 {
-	if (request_add(&peer->requests, type, transaction, plaintext, now, request_interval_us(peer), true) == OK)
+	if (!peer->requests)
+		peer->requests = mem_alloc(1, sizeof *peer->requests);
+	if (request_add(peer->requests, type, transaction, plaintext, now, request_interval_us(peer), true) == OK)
 		peer_plan(node, peer, now);
+}
+
+/* Also what an idle peer does not need. */
+void peer_forget_requests(struct peer *peer)
+{
+	if (peer->requests)
+		wipe(peer->requests, sizeof *peer->requests);
+	mem_free(peer->requests);
+	peer->requests = NULL;
 }
 
 static void run_requests(struct node *node, struct peer *peer, struct time_us now)
@@ -240,13 +252,15 @@ static void run_requests(struct node *node, struct peer *peer, struct time_us no
 	const struct request *due;
 	bool gave_up;
 
-	while ((due = request_due(&peer->requests, now, &gave_up)) || gave_up) {
+	while ((due = request_due(peer->requests, now, &gave_up)) || gave_up) {
 		if (gave_up)
 			peer->rekeying.active = false;
 		if (due)
 			peer_send(node, peer, now, NULL, (struct blob){due->plaintext, due->size});
 	}
-	peer_plan(node, peer, request_deadline(&peer->requests));
+	if (request_is_empty(peer->requests))
+		peer_forget_requests(peer);
+	peer_plan(node, peer, request_deadline(peer->requests));
 }
 
 /* A relay of two families is used over the one that we have. */

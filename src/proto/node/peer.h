@@ -93,7 +93,7 @@ struct peer {
 	struct static_pair known;
 	struct answered answered;
 	struct rekeying rekeying;
-	struct request_table requests;
+	struct request_table *requests; /* NULL: none waits; an idle peer has no room for them */
 
 	bool has_relay, leg_was_bound; /* bound in some generation: the relay knows the pair */
 	struct leg leg;
@@ -163,6 +163,8 @@ bool peer_is_relay(const struct peer *peer, const struct addr *remote);
 bool peer_relay_route(const struct node *node, struct leg *leg, struct route *ret);
 /* What the leg has to say to the relay goes out. */
 void peer_run_leg(struct node *node, struct peer *peer, struct time_us now);
+/* None is repeated any more. */
+void peer_forget_requests(struct peer *peer);
 /* Is there a way for data right now? */
 bool peer_has_path(const struct peer *peer);
 /* "direct" and "relay" separately numbered counter spaces. */

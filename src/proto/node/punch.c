@@ -70,7 +70,7 @@ static void end_try(struct node *node, enum punch_state state)
 
 	for (int i = 0; i < p->socket_count; i++)
 		kept += release_socket(node, peer, p->sockets[i]);
-	(void)request_done(&peer->requests, p->transaction, &asked);
+	(void)request_done(peer->requests, p->transaction, &asked);
 	record->status.state = state;
 	record->status.sockets = kept;
 	node->counters.punches_found += state == PUNCH_STATE_FOUND;
@@ -493,7 +493,7 @@ void punch_received(struct node *node, struct peer *peer, struct time_us now, ui
 		return;
 	}
 	if (p->stage == PUNCH_WAITING) {
-		(void)request_done(&peer->requests, transaction, &asked);
+		(void)request_done(peer->requests, transaction, &asked);
 		take_theirs(p, message);
 		knock_begin(node, now);
 	} else if (p->stage == PUNCH_KNOCKING && node_id_compare(&node->certificate.id, &peer->id) > 0) {

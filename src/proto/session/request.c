@@ -45,9 +45,18 @@ enum err request_add(struct request_table *table, uint8_t type, uint32_t transac
 }
 
 /* Contract in the header. */
+bool request_is_empty(const struct request_table *table)
+{
+	for (size_t i = 0; table && i < REQUESTS_MAX; i++)
+		if (table->slots[i].used)
+			return false;
+	return true;
+}
+
+/* Contract in the header. */
 bool request_done(struct request_table *table, uint32_t transaction, struct request *ret)
 {
-	for (size_t i = 0; i < REQUESTS_MAX; i++) {
+	for (size_t i = 0; table && i < REQUESTS_MAX; i++) {
 		struct request *slot = &table->slots[i];
 
 		if (!slot->used || slot->transaction != transaction)
@@ -74,7 +83,7 @@ static void request_postpone(struct request *request, struct time_us now)
 const struct request *request_due(struct request_table *table, struct time_us now, bool *ret_gave_up)
 {
 	*ret_gave_up = false;
-	for (size_t i = 0; i < REQUESTS_MAX; i++) {
+	for (size_t i = 0; table && i < REQUESTS_MAX; i++) {
 		struct request *slot = &table->slots[i];
 
 		if (!slot->used || !time_reached(now, slot->next))
@@ -95,7 +104,7 @@ struct time_us request_deadline(const struct request_table *table)
 {
 	struct time_us deadline = TIME_NEVER;
 
-	for (size_t i = 0; i < REQUESTS_MAX; i++)
+	for (size_t i = 0; table && i < REQUESTS_MAX; i++)
 		if (table->slots[i].used)
 			deadline = time_min(deadline, table->slots[i].next);
 	return deadline;

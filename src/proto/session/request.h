@@ -25,6 +25,9 @@ struct request_table {
 	struct request slots[REQUESTS_MAX];
 };
 
+/* Does nothing wait? For all but request_add NULL is such a table, so that an owner need not keep one. */
+bool request_is_empty(const struct request_table *table);
+
 /*
  * Enters a message that is to be sent at `now`; first repetition after interval_us, then doubling to
  * HANDSHAKE_RETRY_MAX_US. With the same type already waiting, that one is replaced when `replace` is set (a newer

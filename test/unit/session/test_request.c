@@ -79,6 +79,25 @@ static void test_replacing_and_fullness(void **state)
 	assert_true(request_done(&table, 200, NULL));
 }
 
+/* An owner for whom nothing waits has no table. */
+static void test_no_table(void **state)
+{
+	struct request_table table = {0};
+	bool gave_up = true;
+
+	(void)state;
+	assert_true(request_is_empty(NULL));
+	assert_false(request_done(NULL, 1, NULL));
+	assert_null(request_due(NULL, (struct time_us){1}, &gave_up));
+	assert_false(gave_up);
+	assert_int_equal(request_deadline(NULL).us, TIME_NEVER.us);
+	assert_true(request_is_empty(&table));
+	assert_int_equal(request_add(&table, 1, 7, (struct blob){NULL, 0}, (struct time_us){1}, 1000, false), OK);
+	assert_false(request_is_empty(&table));
+	assert_true(request_done(&table, 7, NULL));
+	assert_true(request_is_empty(&table));
+}
+
 static void test_size_limit(void **state)
 {
 	static const uint8_t big[CONTROL_MAX + 1];
@@ -97,6 +116,7 @@ int main(void)
 		cmocka_unit_test(test_doubles_then_gives_up),
 		cmocka_unit_test(test_answer_ends_it),
 		cmocka_unit_test(test_replacing_and_fullness),
+		cmocka_unit_test(test_no_table),
 		cmocka_unit_test(test_size_limit),
 	};
 
