@@ -258,6 +258,7 @@ static enum err open_node(struct host *host, char error[HOST_ERROR_MAX])
 		.network = &m->network,
 		.is_exit = host->exit != NULL,
 		.join_udp = tun_has_uso(host->tun),
+		.avoid_aes = host->settings.cipher == CIPHER_CHACHA20,
 		.listen_port = udp_port(host->udp),
 		.move_epoch = (uint32_t)clock_wall_s(),
 	};

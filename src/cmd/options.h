@@ -43,6 +43,7 @@ enum program {
 };
 
 enum portmap_mode { PORTMAP_AUTO, PORTMAP_OFF };
+enum cipher_choice { CIPHER_AUTO, CIPHER_CHACHA20 };
 enum dns_mode { DNS_AUTO, DNS_STUB, DNS_OFF };
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
@@ -65,6 +66,7 @@ enum option_id {
 	OPTION_NAME,
 	OPTION_TUN,
 	OPTION_DNS,
+	OPTION_CIPHER,
 	OPTION_PORTMAP,
 	OPTION_MARK,
 	OPTION_TABLE,
@@ -140,6 +142,7 @@ struct settings {
 	/* Node. */
 	char *tun;
 	enum dns_mode dns;
+	enum cipher_choice cipher;
 	enum portmap_mode portmap;
 	uint32_t mark;	/* fwmark of own sockets (T2) */
 	uint32_t table; /* routing table (T1) */

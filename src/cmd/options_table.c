@@ -29,6 +29,7 @@ enum {
 };
 
 static const char *const dns_choices[] = {"auto", "stub", "off", NULL};
+static const char *const cipher_choices[] = {"auto", "chacha20", NULL};
 static const char *const portmap_choices[] = {"auto", "off", NULL};
 static const char *const level_choices[] = {"error", "warning", "info", "debug", NULL};
 static const char *const format_choices[] = {"text", "json", NULL};
@@ -69,6 +70,9 @@ const struct option_row options_table[OPTIONS_MAX] = {
 	[OPTION_DNS] = {"dns", KIND_ENUM, FIELD(dns), "auto", NTM | PROGRAM_NTMD, STARTS_NODE, .argument = "MODE",
 			.choices = dns_choices,
 			.help = "names: through systemd-resolved, only on the node's own address, or not at all"},
+	[OPTION_CIPHER] = {"cipher", KIND_ENUM, FIELD(cipher), "auto", NTM | NODES, STARTS_NODE, .argument = "NAME",
+			   .choices = cipher_choices,
+			   .help = "cipher of tunnels: the faster one, or ChaCha20-Poly1305 always"},
 	[OPTION_PORTMAP] = {"portmap", KIND_ENUM, FIELD(portmap), "auto", NTM | NODES, STARTS_NODE, .argument = "MODE",
 			    .choices = portmap_choices,
 			    .help = "ask the NAT to open our port (PCP, NAT-PMP, UPnP), or do not"},

@@ -89,7 +89,7 @@ enum err node_create(const struct node_config *config, const struct node_env *en
 	node->signatures = signature_cache_create(SIGNATURES_KEPT);
 	node->listen_port = config->listen_port;
 	node->move_epoch = config->move_epoch;
-	node->features = aead_has_fast_aes() ? FEATURE_AES : 0;
+	node->features = aead_has_fast_aes() && !config->avoid_aes ? FEATURE_AES : 0;
 	node->now = node->since = now;
 	node->deadline = TIME_NEVER;
 	node->best_local[0] = node->best_local[1] = -1;

@@ -40,6 +40,7 @@ struct node_config {
 	bool is_exit;		       /* carries packets of general hosts; the certificate must say so too */
 	bool join_udp;		       /* the packet consumer takes UDP superpackets (USO) */
 	bool is_plain;		       /* it takes neither superpackets nor unfinished checksums */
+	bool avoid_aes;		       /* says that AES does not run on instructions here */
 	uint16_t listen_port;	       /* own UDP port, for host candidates */
 	uint32_t move_epoch;	       /* start value: must not fall across restarts; 0 is fine for a new PathID */
 };
