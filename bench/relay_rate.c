@@ -25,7 +25,7 @@
 #include "proto/session/leg.h"
 #include "proto/session/trust.h"
 
-enum { ROUNDS_MAX = 200, WARM_US = 1500000, STRETCH_US = 40000, PATH = 7, TRAIN_MAX = 65000, OUT_BATCH = 64 };
+enum { ROUNDS_MAX = 200, WARM_US = 1500000, STRETCH_US = 40000, PATH = 7, TRAIN_MAX = 65000 };
 enum { ALONE_DATAGRAMS = 1 << 20, ALONE_ROUNDS_MAX = 5 };
 enum { SCATTER = 40503 }; /* so that pairs do not come in the order of their memory; coprime to their numbers */
 
@@ -150,7 +150,7 @@ static void forward(struct relay *relay, struct udp *udp)
 	struct pollfd ready = {.fd = udp_fd(udp, 4), .events = POLLIN};
 	struct udp_batch batch;
 	struct udp_result result;
-	struct datagram out[OUT_BATCH];
+	const struct datagram *out;
 	struct time_us now;
 
 	(void)poll(&ready, 1, 100);
@@ -158,12 +158,11 @@ static void forward(struct relay *relay, struct udp *udp)
 	for (int turn = 0; turn < 8; turn++) {
 		udp_receive(udp, 4, &batch);
 		for (size_t at = 0; at < batch.count;) {
-			size_t count = 0;
+			size_t count;
 
 			at += relay_input_datagrams(relay, now, batch.datagrams + at, batch.count - at);
-			while (count < OUT_BATCH && relay_next_datagram(relay, &out[count]))
-				count++;
-			udp_send(udp, out, count, &result);
+			while ((count = relay_next_datagrams(relay, &out)) > 0)
+				udp_send(udp, out, count, &result);
 		}
 		if (batch.is_last)
 			return;
@@ -249,7 +248,8 @@ static double run_alone(const struct pattern *pattern, size_t memory_bytes, doub
 	struct time_us start = clock_now();
 	size_t batch = pattern->count > 1 ? 8 : UDP_BATCH; /* as udp.h receives them */
 	uint64_t batches = ALONE_DATAGRAMS / pattern->count / batch;
-	struct datagram in[UDP_BATCH], out;
+	const struct datagram *out;
+	struct datagram in[UDP_BATCH];
 	int64_t cpu = 0;
 
 	for (uint64_t i = 0; i < 2 * batches; i++) { /* the first half touches the pages */
@@ -267,7 +267,7 @@ static double run_alone(const struct pattern *pattern, size_t memory_bytes, doub
 			at += relay_input_datagrams(
 				relay, time_add(start, (int64_t)((double)(i * batch) * (double)size * 8 / mbps)),
 				in + at, batch - at);
-			while (relay_next_datagram(relay, &out))
+			while (relay_next_datagrams(relay, &out))
 				;
 		}
 	}

@@ -174,16 +174,11 @@ void server_send_coordinator(struct server *server)
 /* Before the next input. */
 void server_send_relay(struct server *server)
 {
-	struct datagram out[OUT_BATCH];
+	const struct datagram *out;
 	struct udp_result result;
-	size_t count = 0;
+	size_t count;
 
-	while (relay_next_datagram(server->relay, &out[count]))
-		if (++count == OUT_BATCH) {
-			udp_send(server->udp, out, count, &result);
-			count = 0;
-		}
-	if (count)
+	while ((count = relay_next_datagrams(server->relay, &out)) > 0)
 		udp_send(server->udp, out, count, &result);
 }
 

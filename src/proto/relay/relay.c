@@ -83,7 +83,7 @@ struct relay_endpoint relay_endpoint_of(const struct addr *addr)
 {
 	struct relay_endpoint endpoint = {.port = addr->port, .family = addr->ip.family};
 
-	memcpy(endpoint.ip, addr->ip.bytes, ip_size(&addr->ip));
+	memcpy(endpoint.ip, addr->ip.bytes, sizeof endpoint.ip); /* zero behind an IPv4 address */
 	return endpoint;
 }
 
@@ -171,9 +171,11 @@ struct relay_ahead {
 
 static uint64_t path_id_of(const uint8_t *bytes)
 {
-	struct reader r = reader_over(bytes + HEADER_SIZE - 8, 8);
+	uint64_t path_id = 0;
 
-	return read_u64(&r);
+	for (unsigned i = HEADER_SIZE - 8; i < HEADER_SIZE; i++)
+		path_id = path_id << 8 | bytes[i];
+	return path_id;
 }
 
 /* run: packets datagrams of one pair, back to back in the caller's bytes, which leave as they came. */
@@ -341,6 +343,21 @@ bool relay_next_datagram(struct relay *relay, struct datagram *ret)
 		return relay_replay_next(relay, ret);
 	*ret = relay->out[relay->out_at++];
 	return true;
+}
+
+/* As they lie in the queue, which is empty after that; what is sent again fills it once more. */
+size_t relay_next_datagrams(struct relay *relay, const struct datagram **ret)
+{
+	uint32_t at = relay->out_at;
+
+	if (at == relay->out_count) {
+		at = relay->out_count = 0;
+		while (relay->out_count < RELAY_OUT_MAX && relay_replay_next(relay, &relay->out[relay->out_count]))
+			relay->out_count++;
+	}
+	relay->out_at = relay->out_count;
+	*ret = &relay->out[at];
+	return relay->out_count - at;
 }
 
 static void relay_remove_pair(struct relay *relay, struct pair *pair)

@@ -113,6 +113,8 @@ bool relay_knows(const struct relay *relay, uint64_t path_id);
  * next relay_input_*. What is not pulled by then is lost and counted.
  */
 bool relay_next_datagram(struct relay *relay, struct datagram *ret);
+/* The same, as many as there are, until it returns 0; they lie there until the next of either. */
+size_t relay_next_datagrams(struct relay *relay, const struct datagram **ret);
 struct time_us relay_next_deadline(const struct relay *relay);
 
 struct relay_counters {
