@@ -1,6 +1,9 @@
 #include "cmd/server_state.h"
 #include "io/log.h"
 
+/* Room that is taken only as pairs come: 448 bytes each. */
+enum { SERVER_RELAY_PAIRS = 262144 };
+
 static void relay_happened(void *ctx, const struct relay_event *event)
 {
 	static const char *const texts[] = {"leg bound", "leg moved", "leg idle", "pair gone"};
@@ -23,6 +26,7 @@ enum err server_relay_open(struct server *server, char error[SERVER_ERROR_MAX])
 	struct relay_env env = {.random = {NULL, random_kernel}, .ctx = server, .event = relay_happened};
 	struct relay_config config = {.static_keys = server->member_keys[1].dh,
 				      .wall_s = clock_wall_s(),
+				      .pairs_max = SERVER_RELAY_PAIRS,
 				      .memory_bytes = server->settings->relay_memory};
 
 	server->relay = relay_create(&config, &env, loop_now(server->loop));
