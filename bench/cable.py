@@ -78,7 +78,8 @@ class Contender:
     daemons = ()        # the processes whose CPU time counts
     address = None      # of right, through it
     link = None         # its interface on both ends
-    cable = None        # set before start()
+    cable = None        # set before start(), one of
+    cable_type = Cable
 
     def start(self, cable):
         raise NotImplementedError
@@ -104,7 +105,7 @@ def laid(contenders):
             try:
                 for name in contender.programs:
                     peers.obtain(name)
-                contender.cable = stack.enter_context(Cable(contender.name))
+                contender.cable = stack.enter_context(contender.cable_type(contender.name))
                 contender.start(contender.cable)
                 started.append(contender)
             except (LabError, OSError, subprocess.SubprocessError) as error:

@@ -1,14 +1,16 @@
 /*
  * udp_load.c: loads of UDP, and what counts them. IPv4.
  *
- * usage: udp-load sink [-g] LOCAL:PORT
+ * usage: udp-load sink [-g] [-x] LOCAL:PORT
  *            says "ready"; counts until the sender's end mark, a datagram of one byte, or until nothing has come for
  *            1 s (10 s for the first one), then says "received DATAGRAMS BYTES US": US is from the first to the last
- *        udp-load send [-l LOCAL:PORT] [-s SIZE] [-b BURST] [-r RATE] [-t MS] [-g] TO:PORT
+ *        udp-load send [-l LOCAL:PORT] [-s SIZE] [-b BURST] [-r RATE] [-t MS] [-g] [-p HEX] TO:PORT
  *            BURST datagrams a call, RATE a second (0: as fast as it goes) for MS; says "sent DATAGRAMS BYTES US"
  *        udp-load ask [-s SIZE] [-b WINDOW] [-t MS] TO:PORT
  *            keeps up to WINDOW datagrams under way to something that sends them back; says "answered DATAGRAMS BYTES
- * US" -g: trains, that is UDP_SEGMENT out and UDP_GRO in; else sendmmsg and recvmmsg.
+ * US"
+ * -g: trains, that is UDP_SEGMENT out and UDP_GRO in; else sendmmsg and recvmmsg. -x: what comes is counted, not
+ * copied. -p: each datagram begins with these bytes.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -25,7 +27,7 @@
 
 #include "base/addr.h"
 
-enum { BURST_MAX = 64, TRAIN_BYTES_MAX = 65000, SIZE_MAX_BYTES = 9000, BUFFERS = 64 };
+enum { BURST_MAX = 64, TRAIN_BYTES_MAX = 65000, SIZE_MAX_BYTES = 9000, BUFFERS = 64, PREFIX_MAX = 64 };
 enum {
 	FIRST_MS = 10000,
 	QUIET_MS = 1000,
@@ -42,7 +44,9 @@ struct load {
 	size_t size, burst;
 	double rate;
 	long ms;
-	bool trains, ended;
+	bool trains, ended, blind;
+	uint8_t prefix[PREFIX_MAX];
+	size_t prefix_size;
 };
 
 static struct iovec parts[BURST_MAX], parts_in[BUFFERS];
@@ -124,14 +128,14 @@ static uint64_t take(struct load *load, uint64_t *bytes)
 	int count;
 
 	for (int i = 0; i < BUFFERS; i++) {
-		parts_in[i] = (struct iovec){buffers[i], sizeof buffers[i]};
+		parts_in[i] = (struct iovec){buffers[i], load->blind ? 1 : sizeof buffers[i]};
 		messages_in[i].msg_hdr = (struct msghdr){.msg_iov = &parts_in[i], .msg_iovlen = 1};
 		if (load->trains) {
 			messages_in[i].msg_hdr.msg_control = controls[i];
 			messages_in[i].msg_hdr.msg_controllen = sizeof controls[i];
 		}
 	}
-	count = recvmmsg(load->fd, messages_in, BUFFERS, MSG_DONTWAIT, NULL);
+	count = recvmmsg(load->fd, messages_in, BUFFERS, MSG_DONTWAIT | (load->blind ? MSG_TRUNC : 0), NULL);
 	for (int i = 0; i < count; i++) {
 		size_t size = load->trains ? joined_size(&messages_in[i].msg_hdr) : 0;
 
@@ -187,6 +191,7 @@ static void prepare_bursts(struct load *load)
 	if (load->trains && setsockopt(load->fd, SOL_UDP, UDP_SEGMENT, &segment, sizeof segment) != 0)
 		fail("UDP_SEGMENT");
 	for (size_t i = 0; i < load->burst; i++) {
+		memcpy(payload + i * load->size, load->prefix, load->prefix_size);
 		parts[i] = (struct iovec){payload, load->size};
 		messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
 	}
@@ -248,17 +253,27 @@ static void ask(struct load *load)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: udp-load sink [-g] LOCAL:PORT\n"
-			"       udp-load send [-l LOCAL:PORT] [-s SIZE] [-b BURST] [-r RATE] [-t MS] [-g] TO:PORT\n"
-			"       udp-load ask [-s SIZE] [-b WINDOW] [-t MS] TO:PORT\n");
+	fprintf(stderr,
+		"usage: udp-load sink [-g] [-x] LOCAL:PORT\n"
+		"       udp-load send [-l LOCAL:PORT] [-s SIZE] [-b BURST] [-r RATE] [-t MS] [-g] [-p HEX] TO:PORT\n"
+		"       udp-load ask [-s SIZE] [-b WINDOW] [-t MS] TO:PORT\n");
 	return 2;
+}
+
+static bool read_prefix(const char *hex, struct load *load)
+{
+	unsigned byte;
+
+	for (; load->prefix_size < PREFIX_MAX && sscanf(hex, "%2x", &byte) == 1 && hex[1]; hex += 2)
+		load->prefix[load->prefix_size++] = (uint8_t)byte;
+	return *hex == '\0';
 }
 
 static bool read_options(struct load *load, int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "l:s:b:r:t:g")) != -1)
+	while ((option = getopt(argc, argv, "l:s:b:r:t:p:gx")) != -1)
 		switch (option) {
 		case 'l':
 			if (addr_parse(optarg, 0, &load->local) != OK)
@@ -269,10 +284,16 @@ static bool read_options(struct load *load, int argc, char **argv)
 		case 'r': load->rate = strtod(optarg, NULL); break;
 		case 't': load->ms = strtol(optarg, NULL, 10); break;
 		case 'g': load->trains = true; break;
+		case 'x': load->blind = true; break;
+		case 'p':
+			if (!read_prefix(optarg, load))
+				return false;
+			break;
 		default: return false;
 		}
-	return load->size > 1 && load->size <= SIZE_MAX_BYTES && load->burst >= 1 && load->burst <= BURST_MAX &&
-	       load->size * load->burst <= TRAIN_BYTES_MAX && load->rate >= 0 && load->ms >= 1 && load->ms <= MS_MAX;
+	return load->size > 1 && load->size >= load->prefix_size && load->size <= SIZE_MAX_BYTES && load->burst >= 1 &&
+	       load->burst <= BURST_MAX && load->size * load->burst <= TRAIN_BYTES_MAX && load->rate >= 0 &&
+	       load->ms >= 1 && load->ms <= MS_MAX;
 }
 
 int main(int argc, char **argv)
