@@ -15,6 +15,8 @@ def most(bench, cases, metric, share, against=None, **more):
     return Goal(bench, cases.split(), metric, "most", share, against, **more)
 
 
+FORWARDER, MANY_PAIRS = "UDP forwarder R3", "ours, 100,000 pairs"
+
 GOALS = [
     least("throughput", "tcp-1/whole", "rate", 3.8, WIREGUARD),
     least("throughput", "tcp-1/segmented tcp-1/segmented-gro", "rate", 4, WIREGUARD),
@@ -27,6 +29,12 @@ GOALS = [
     least("throughput", "udp-gso", "rate", 7, WIREGUARD),
     least("throughput", "tcp-1", "rate", 2, WIREGUARD, of="ours (OpenSSL)"),
     least("throughput", "tcp-1", "rate", 1.5, WIREGUARD, of="ours (ChaCha20-Poly1305)"),
+    least("relay", "gso-100 gso-1200", "rate", 50, "coturn"),
+    least("relay", "gso-100 gso-1200", "rate", 0.95, FORWARDER),
+    least("relay", "single-100 single-1200", "rate", 0.9, FORWARDER),
+    most("relay", "single-100 single-1200", "cpu", 1, FORWARDER),
+    least("relay", "pairs", "rate", 0.8, "ours", of=MANY_PAIRS),
+    most("relay", "pairs", "memory", 512, of=MANY_PAIRS),
 ]
 
 

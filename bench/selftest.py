@@ -20,10 +20,13 @@ import pages
 import probe
 import report
 import reference
+import relay
+import relays
 import schedule
 import table
 import throughput
 import tunnels
+import turn
 import udp
 from lab import LabError, wait_for
 
@@ -422,6 +425,49 @@ class Rounds(unittest.TestCase):
         document = table.read(path)
         self.assertEqual((document["schema"], document["bench"], document["rows"], document["session"]),
                          ("ntm.bench/1", "throughput", made, {"cores": 2}))
+
+
+class Relaying(unittest.TestCase):
+    def test_turn(self):
+        """The address is that of RFC 5769, 2.2."""
+        self.assertEqual(turn.xor_address("192.0.2.1", 32853).hex(), "0001a147e112a643")
+        self.assertEqual(turn.channel_data(100).hex(), "40000060")
+        asked = turn.message(turn.ALLOCATE, bytes(12), turn.attribute(turn.REQUESTED_TRANSPORT, b"\x11\0\0"))
+        self.assertEqual(asked.hex(), "000300082112a442" + "00" * 12 + "0019000311000000")
+
+    def test_turn_repeats_itself(self):
+        class Socket:
+            asked = []
+
+            def sendto(self, data, _):
+                self.asked.append(data)
+
+            def recv(self, _):
+                if len(self.asked) < 3:
+                    raise TimeoutError
+                return bytes.fromhex("010900002112a442") + self.asked[-1][8:20]
+        sock = Socket()
+        turn.bind_channel(sock, None, ("192.0.2.6", 7702))
+        self.assertEqual(sock.asked, [sock.asked[0]] * 3)
+        with self.assertRaises(LabError):
+            turn.ask(sock, None, turn.ALLOCATE)
+
+    def test_prefixes(self):
+        self.assertEqual(relays.Ours().prefix(100), "8000" + "00" * 6 + "00" * 7 + "01")
+        self.assertEqual(relays.Coturn().prefix(1200), "400004ac")
+
+    def test_loads_fit_a_train(self):
+        for load in relay.CASES.values():
+            self.assertLessEqual(load.size * load.burst, 65000)
+
+    def test_goals(self):
+        """A share of R3 and of coturn; many pairs beside one; bytes by themselves."""
+        results = {"coturn": [{"rate": 100.0}], "UDP forwarder R3": [{"rate": 6000.0}], "ours": [{"rate": 5800.0}]}
+        rows = cable.rows("gso-100", results, {"rate": "kpps"})
+        rows += cable.rows("pairs", {"ours": [{"rate": 1000.0}], "ours, 100,000 pairs": [{"rate": 790.0}]}, {"rate": "kpps"})
+        rows.append(cable.row("pairs", "memory", "B a pair", {"ours, 100,000 pairs": [500]}))
+        limits.judge("relay", rows)
+        self.assertEqual([[goal["met"] for goal in row["goals"]] for row in rows], [[True, True], [False], [True]])
 
 
 if __name__ == "__main__":
