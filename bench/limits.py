@@ -33,7 +33,7 @@ GOALS = [
     least("relay", "gso-100 gso-1200", "rate", 0.95, FORWARDER),
     least("relay", "single-100 single-1200", "rate", 0.9, FORWARDER),
     most("relay", "single-100 single-1200", "cpu", 1, FORWARDER),
-    least("relay", "pairs", "rate", 0.8, "ours", of=MANY_PAIRS),
+    least("relay", "pairs-gso pairs-single", "rate", 0.8, "ours", of=MANY_PAIRS),
     most("relay", "pairs", "memory", 512, of=MANY_PAIRS),
 ]
 

@@ -17,8 +17,8 @@ from relays import FROM_PORT, MANY_LEFT, MIDDLE, PORT, RELAYS, SENDER_CORE, TO_P
 Load = collections.namedtuple("Load", "size burst whole")
 CASES = {"gso-100": Load(100, 64, True), "gso-1200": Load(1200, 54, True), "single-100": Load(100, 64, False),
          "single-1200": Load(1200, 54, False)}
+PAIR_CASES = {"pairs-gso": Load(1200, 54, True), "pairs-single": Load(100, 1, True)}
 UNITS = {"rate": "kpps", "bits": "Gbit/s", "cpu": "ns a datagram"}
-MANY_SIZE = 100
 
 
 def arrived(contender, send, address):
@@ -42,10 +42,12 @@ def measure(contender, load, seconds):
     return arrived(contender, lambda: near.run(*on_core(SENDER_CORE, *words), check=True, timeout=seconds + 30), contender.sink)
 
 
-def measure_pairs(contender, seconds):
-    """By one program for one pair and for many: a datagram for each pair in turn, from and to addresses of its own."""
+def measure_pairs(contender, load, seconds):
+    """By one program for one pair and for many: a train or a datagram of each pair in turn, from and to addresses of its own."""
     contender.settle()
-    words = ("send", f"{MIDDLE}:{PORT}", f"{contender.near}:{FROM_PORT}", str(contender.pairs), str(MANY_SIZE), f"{seconds * 1000:.0f}")
+    contender.cable.set_trains(load.whole)
+    words = ("send", f"{MIDDLE}:{PORT}", f"{contender.near}:{FROM_PORT}", str(contender.pairs), str(load.size), str(load.burst),
+             f"{seconds * 1000:.0f}")
     return arrived(contender, lambda: contender.legs(contender.cable.left, *words), f"0.0.0.0:{TO_PORT}")
 
 
@@ -63,9 +65,11 @@ def body(arguments, contenders):
         print(f"-- {case}", flush=True)
         results = cable.interleaved(single, arguments.rounds, lambda one, load=load: measure(one, load, arguments.seconds))
         made += cable.rows(case, results, UNITS)
-    print("-- pairs", flush=True)
-    results = cable.interleaved(ours, arguments.rounds, lambda one: measure_pairs(one, arguments.seconds))
-    return made + cable.rows("pairs", results, UNITS) + memory_rows(ours)
+    for case, load in PAIR_CASES.items():
+        print(f"-- {case}", flush=True)
+        results = cable.interleaved(ours, arguments.rounds, lambda one, load=load: measure_pairs(one, load, arguments.seconds))
+        made += cable.rows(case, results, UNITS)
+    return made + memory_rows(ours)
 
 
 def main():

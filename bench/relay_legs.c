@@ -4,14 +4,16 @@
  *
  * usage: relay-legs bind RELAY:PORT LOCAL:PORT LEG COUNT COORDINATOR-KEY RELAY-KEY
  *            binds leg LEG (0, 1) of the pairs 1 to COUNT, that of pair N from LOCAL + N - 1; says "bound COUNT"
- *        relay-legs send RELAY:PORT LOCAL:PORT COUNT SIZE MS
- *            datagrams one by one through pairs that are bound, as fast as it goes; says "sent DATAGRAMS US"
+ *        relay-legs send RELAY:PORT LOCAL:PORT COUNT SIZE BURST MS
+ *            trains of BURST datagrams (1: one by one) through pairs that are bound, as fast as it goes; says "sent
+ *            DATAGRAMS US"
  *        relay-legs touch RELAY:PORT LOCAL:PORT COUNT
  *            one datagram through each, so that no leg falls idle; says "sent DATAGRAMS US"
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,8 +28,10 @@
 
 enum {
 	WINDOW = 256,
-	BURST = 64,
+	CALL = 64,
+	CALL_TRAINS = 8,
 	SIZE_LIMIT = 2000,
+	TRAIN_LIMIT = 65000,
 	PAIRS_LIMIT = 1 << 20,
 	PATIENCE_US = 60 * 1000 * 1000,
 	WAIT_MS = 20
@@ -45,14 +49,19 @@ struct legs {
 
 /* A message with its own source address. */
 struct outgoing {
-	uint8_t bytes[SIZE_LIMIT];
+	uint8_t bytes[TRAIN_LIMIT];
 	struct iovec part;
-	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(struct in_pktinfo))];
+	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(struct in_pktinfo)) + CMSG_SPACE(sizeof(uint16_t))];
+};
+
+/* A train to be sent by each pair in turn. */
+struct shape {
+	size_t size, burst;
 };
 
 static struct leg window[WINDOW];
-static struct outgoing outgoing[BURST];
-static struct mmsghdr messages[BURST];
+static struct outgoing outgoing[CALL];
+static struct mmsghdr messages[CALL];
 
 static void fail(const char *what)
 {
@@ -80,7 +89,7 @@ static void open_socket(struct legs *legs)
 		fail("socket");
 	(void)setsockopt(legs->fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes);
 	(void)setsockopt(legs->fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes);
-	for (size_t i = 0; i < BURST; i++) {
+	for (size_t i = 0; i < CALL; i++) {
 		static struct sockaddr_in to;
 
 		to = remote;
@@ -90,7 +99,7 @@ static void open_socket(struct legs *legs)
 						      .msg_iov = &outgoing[i].part,
 						      .msg_iovlen = 1,
 						      .msg_control = outgoing[i].control,
-						      .msg_controllen = sizeof outgoing[i].control};
+						      .msg_controllen = CMSG_SPACE(sizeof(struct in_pktinfo))};
 	}
 }
 
@@ -198,27 +207,44 @@ static void bind_all(struct legs *legs)
 	printf("bound %llu\n", (unsigned long long)bound);
 }
 
-static void put_packet(struct outgoing *out, const struct legs *legs, uint64_t turn, size_t size)
+static void set_segment(size_t i, uint16_t size)
 {
-	uint64_t pair = 1 + turn * SCATTER % legs->count;
-	struct writer w = writer_over(out->bytes, sizeof out->bytes);
+	struct cmsghdr *c = (struct cmsghdr *)(outgoing[i].control + CMSG_SPACE(sizeof(struct in_pktinfo)));
 
-	header_encode(&(struct header){.type = PACKET_SEALED, .counter = turn & UINT32_MAX, .path_id = pair}, &w);
-	out->part.iov_len = size;
-	set_source(out, &legs->local, pair);
+	*c = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof size), .cmsg_level = SOL_UDP, .cmsg_type = UDP_SEGMENT};
+	memcpy(CMSG_DATA(c), &size, sizeof size);
+	messages[i].msg_hdr.msg_controllen = sizeof outgoing[i].control;
 }
 
-/* What the kernel has no room for is lost, as it would be on a wire. us: of every burst; 0: as fast as it goes. */
-static void send_through(struct legs *legs, size_t size, uint64_t most, int64_t ms, int64_t us)
+/* The headers of all of its datagrams; what is behind them does not matter. */
+static void put_train(size_t i, const struct legs *legs, uint64_t turn, const struct shape *shape)
+{
+	uint64_t pair = 1 + turn * SCATTER % legs->count;
+
+	for (size_t k = 0; k < shape->burst; k++) {
+		struct writer w = writer_over(outgoing[i].bytes + k * shape->size, shape->size);
+
+		header_encode(&(struct header){.type = PACKET_SEALED, .counter = turn & UINT32_MAX, .path_id = pair},
+			      &w);
+	}
+	outgoing[i].part.iov_len = shape->size * shape->burst;
+	set_source(&outgoing[i], &legs->local, pair);
+	if (shape->burst > 1)
+		set_segment(i, (uint16_t)shape->size);
+}
+
+/* What the kernel has no room for is lost, as it would be on a wire. us: of every call; 0: as fast as it goes. */
+static void send_through(struct legs *legs, const struct shape *shape, uint64_t most, int64_t ms, int64_t us)
 {
 	struct time_us start = clock_now(), now = start;
+	size_t call = shape->burst > 1 ? CALL_TRAINS : CALL;
 	uint64_t sent = 0;
 
 	while (sent < most && time_since(now, start) < ms * 1000) {
-		size_t count = most - sent < BURST ? (size_t)(most - sent) : BURST;
+		size_t count = most - sent < call ? (size_t)(most - sent) : call;
 
 		for (size_t i = 0; i < count; i++)
-			put_packet(&outgoing[i], legs, sent + i, size);
+			put_train(i, legs, sent + i, shape);
 		for (size_t done = 0; done < count; done++) {
 			int some = sendmmsg(legs->fd, messages + done, (unsigned)(count - done), 0);
 
@@ -229,13 +255,13 @@ static void send_through(struct legs *legs, size_t size, uint64_t most, int64_t 
 			(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){.tv_nsec = us * 1000}, NULL);
 		now = clock_now();
 	}
-	printf("sent %llu %lld\n", (unsigned long long)sent, (long long)time_since(now, start));
+	printf("sent %llu %lld\n", (unsigned long long)(sent * shape->burst), (long long)time_since(now, start));
 }
 
 static int usage(void)
 {
 	fprintf(stderr, "usage: relay-legs bind RELAY:PORT LOCAL:PORT LEG COUNT COORDINATOR-KEY RELAY-KEY\n"
-			"       relay-legs send RELAY:PORT LOCAL:PORT COUNT SIZE MS\n"
+			"       relay-legs send RELAY:PORT LOCAL:PORT COUNT SIZE BURST MS\n"
 			"       relay-legs touch RELAY:PORT LOCAL:PORT COUNT\n");
 	return 2;
 }
@@ -258,24 +284,23 @@ int main(int argc, char *argv[])
 	struct legs legs = {0};
 	const char *verb = argc > 1 ? argv[1] : "";
 	bool is_bind = strcmp(verb, "bind") == 0, is_send = strcmp(verb, "send") == 0;
-	size_t size;
+	struct shape shape = {.size = HEADER_SIZE, .burst = 1};
 
-	if ((!is_bind && !is_send && strcmp(verb, "touch") != 0) ||
-	    argc != (is_bind   ? 8
-		     : is_send ? 7
-			       : 5) ||
+	if ((!is_bind && !is_send && strcmp(verb, "touch") != 0) || argc != (is_bind || is_send ? 8 : 5) ||
 	    addr_parse(argv[2], 0, &legs.relay) != OK || addr_parse(argv[3], 0, &legs.local) != OK || !crypto_init())
 		return usage();
 	legs.count = strtoull(argv[is_bind ? 5 : 4], NULL, 10);
-	size = is_send ? strtoul(argv[5], NULL, 10) : HEADER_SIZE;
-	if (legs.count < 1 || legs.count > PAIRS_LIMIT || size < HEADER_SIZE || size > SIZE_LIMIT)
+	if (is_send)
+		shape = (struct shape){strtoul(argv[5], NULL, 10), strtoul(argv[6], NULL, 10)};
+	if (legs.count < 1 || legs.count > PAIRS_LIMIT || shape.size < HEADER_SIZE || shape.size > SIZE_LIMIT ||
+	    shape.burst < 1 || shape.burst > CALL || shape.size * shape.burst > TRAIN_LIMIT)
 		return usage();
 	open_socket(&legs);
 	if (is_bind)
 		begin_bind(&legs, argv + 4);
 	else if (is_send)
-		send_through(&legs, size, UINT64_MAX, strtol(argv[6], NULL, 10), 0);
+		send_through(&legs, &shape, UINT64_MAX, strtol(argv[7], NULL, 10), 0);
 	else
-		send_through(&legs, size, legs.count, PATIENCE_US / 1000, TOUCH_BURST_US);
+		send_through(&legs, &shape, legs.count, PATIENCE_US / 1000, TOUCH_BURST_US);
 	return 0;
 }
