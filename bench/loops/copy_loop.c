@@ -168,18 +168,20 @@ int main(int argc, char **argv)
 	struct udp_params params = {.no_segment = one_by_one, .no_gro = one_by_one};
 	static struct copy_loop c;
 	char error[TUN_ERROR_MAX];
+	struct tun_abilities abilities;
 
 	if ((argc != 4 && !one_by_one && !one_thread) || addr_parse(argv[2], 0, &params.local) != OK ||
 	    addr_parse(argv[3], 0, &c.route.remote) != OK)
 		fail("usage: copy-loop DEVICE LOCAL:PORT REMOTE:PORT [one-thread | one-by-one]");
-	if (tun_open(argv[1], &c.tun, error) != OK)
+	if (tun_open(&(struct tun_params){.name = argv[1]}, &c.tun, error) != OK)
 		fail(error);
 	c.loop = loop_create();
 	if (!c.loop || udp_open(&params, &c.udp) != OK || loop_signals(c.loop, signals, 2, &c, got_signal) != OK)
 		fail("cannot open the socket or the loop");
 	c.route.local = params.local;
 	outbox_init(&c.outbox);
-	join_init(&c.join, tun_has_uso(c.tun));
+	tun_get_abilities(c.tun, &abilities);
+	join_init(&c.join, abilities.uso);
 	c.tun_source = (struct source){.fd = tun_fd(c.tun), .ready = tun_ready};
 	c.udp_source = (struct source){.fd = udp_fd(c.udp, 4), .ready = udp_ready};
 	if (loop_add(c.loop, &c.udp_source, EPOLLIN) != OK)

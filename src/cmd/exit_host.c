@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd/exit_quota.h"
+#include "cmd/node_abilities.h"
 #include "crypto/hash.h"
 #include "io/clock.h"
 #include "io/gateway.h"
@@ -146,7 +147,7 @@ void exit_host_inner(struct host *host, struct packet *packet)
 	guest.certificate = node_holder(host->node, inner.version, inner.src, &guest.mtu);
 	switch (exit_input_inner(gate->machine, clock_now(), guest.certificate ? &guest : NULL, packet, answer)) {
 	case EXIT_PASSED:
-		(void)!tun_write(host->tun, packet); /* counted there */
+		abilities_write(host, packet);
 		write_kept(host);
 		break;
 	case EXIT_ANSWERED: gate->answer_count += gate->answer_count < ANSWERS_MAX - 1; break;

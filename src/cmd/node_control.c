@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/node_abilities.h"
 #include "cmd/node_host.h"
 #include "cmd/node_task.h"
 #include "cmd/node_why.h"
@@ -232,8 +233,8 @@ static void verb_bugreport(struct host *host, uint64_t client, const json_t *req
 	json_object_set_new(document, "schema", json_string("ntm.bugreport/1"));
 	json_object_set_new(document, "version", json_string(NTM_VERSION));
 	json_object_set_new(document, "tun",
-			    json_pack("{ss sb sb}", "name", tun_name(host->tun), "tso", tun_has_tso(host->tun), "uso",
-				      tun_has_uso(host->tun)));
+			    json_pack("{ss sb sb}", "name", tun_name(host->tun), "tso", abilities_of_tun(host).tso,
+				      "uso", abilities_of_tun(host).uso));
 	task_send(host, client, document);
 	task_send_end(host, client, EXIT_DONE, "");
 }

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "cmd/exit_host.h"
+#include "cmd/node_abilities.h"
 #include "cmd/node_host.h"
 #include "cmd/node_portmap.h"
 #include "io/clock.h"
@@ -185,6 +186,7 @@ json_t *document_status(const struct host *host, struct time_us now)
 		"address", addr_json(&status.coordinator), "state", status.coordinator_ok ? "ok" : "unreachable",
 		"rtt_us", optional_us(status.coordinator_rtt_us), "peers", peers, "counters",
 		counters_json(&status.counters));
+	json_object_set_new(document, "packet_path", abilities_document(host));
 	json_object_set_new(document, "exits", node_exit_list(host));
 	if (host->exit)
 		json_object_set_new(document, "exit", exit_report_document(host));

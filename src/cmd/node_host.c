@@ -9,6 +9,7 @@
 
 #include "cmd/exit_host.h"
 #include "cmd/metrics_http.h"
+#include "cmd/node_abilities.h"
 #include "cmd/node_metrics.h"
 #include "cmd/node_portmap.h"
 #include "crypto/hash.h"
@@ -90,8 +91,7 @@ static void write_packets(struct host *host)
 		return;
 	}
 	while (node_next_packet(host->node, &packet))
-		if (tun_write(host->tun, &packet) != OK)
-			continue; /* counted there: an interface that is down loses packets as any other */
+		abilities_write(host, &packet); /* an interface that is down loses packets as any other */
 }
 
 /* Packets first: they do not outlive the next input. */
@@ -239,25 +239,31 @@ static enum err open_sockets(struct host *host, char error[HOST_ERROR_MAX])
 		.port_is_wish = host->settings.origin[OPTION_LISTEN].source == SOURCE_DEFAULT,
 		.mark = host->settings.mark,
 	};
-	enum err err = udp_open(&params, &host->udp);
+	struct tun_params tun = {.name = host->settings.tun};
+	enum err err;
 	char text[ADDR_TEXT_MAX];
 
+	abilities_limit_udp(&host->settings, &params);
+	abilities_limit_tun(&host->settings, &tun);
+	err = udp_open(&params, &host->udp);
 	if (err != OK)
 		return server_fail(error, err, "UDP %s: %s; choose another with --listen",
 				   addr_format(&params.local, text), err == ERR_IO ? strerror(errno) : err_text(err));
-	return tun_open(host->settings.tun, &host->tun, error);
+	return tun_open(&tun, &host->tun, error);
 }
 
 static enum err open_node(struct host *host, char error[HOST_ERROR_MAX])
 {
 	const struct membership *m = &host->membership;
+	struct tun_abilities abilities = abilities_of_tun(host);
 	struct node_config config = {
 		.static_keys = host->keys.dh,
 		.certificate = {m->certificate, m->certificate_size},
 		.lease = {m->lease, m->lease_size},
 		.network = &m->network,
 		.is_exit = host->exit != NULL,
-		.join_udp = tun_has_uso(host->tun),
+		.join_udp = abilities.uso,
+		.is_plain = !abilities.header,
 		.avoid_aes = host->settings.cipher == CIPHER_CHACHA20,
 		.listen_port = udp_port(host->udp),
 		.move_epoch = (uint32_t)clock_wall_s(),

@@ -6,6 +6,7 @@
 
 #include "cmd/exit_host.h"
 #include "cmd/metrics_http.h"
+#include "cmd/node_abilities.h"
 #include "cmd/node_portmap.h"
 #include "io/clock.h"
 
@@ -189,6 +190,32 @@ static void add_outside(struct page *page, const struct host *host)
 	count(page, "ntm_node_mapped_ports_renewals_total", "Ports opened, or kept open.", renewals);
 }
 
+/* What of the kernel's abilities the packet path uses, and what the kernel said no to. */
+static void add_packet_path(struct page *page, const struct host *host)
+{
+	uint32_t lacking = abilities_lacking(host);
+	uint64_t overruns = 0;
+	struct tun_counters tun;
+	struct udp_counters udp;
+
+	tun_get_counters(host->tun, &tun);
+	udp_get_counters(host->udp, &udp);
+	head(page, "ntm_node_ability", "gauge", "1 for each ability of the kernel that the packet path uses now.");
+	for (unsigned bit = 0; abilities_name(bit); bit++)
+		put(page, "ntm_node_ability{name=\"%s\"} %d\n", abilities_name(bit), !(lacking & UINT32_C(1) << bit));
+	count(page, "ntm_node_udp_send_waits_total", "Times that a full socket was waited for.", udp.send_waits);
+	count(page, "ntm_node_udp_too_big_total", "Trains refused because the interface takes no packet as long.",
+	      udp.send_too_big);
+	count(page, "ntm_node_udp_segment_refusals_total", "Times that a device refused trains of datagrams.",
+	      udp.segment_fallbacks);
+	count(page, "ntm_node_tun_refused_total", "Packets that the TUN device refused.", tun.write_refused);
+	count(page, "ntm_node_tun_dropped_total", "Packets that the TUN device had no room for, or was down.",
+	      tun.write_dropped);
+	if (net_link_overruns(tun_ifindex(host->tun), &overruns) == OK)
+		count(page, "ntm_node_tun_overruns_total", "Packets lost because the daemon did not read fast enough.",
+		      overruns);
+}
+
 static void add_exit(void *ctx, const char *key, const char *help, uint64_t value, bool is_total)
 {
 	char name[64];
@@ -211,6 +238,7 @@ static size_t write_page(void *ctx, char *text, size_t capacity)
 	add_tunnels(&page, &host->tally, &status);
 	add_drops(&page, &status.counters);
 	add_outside(&page, host);
+	add_packet_path(&page, host);
 	if (host->exit)
 		exit_report_each(host, &page, add_exit);
 	return page.size;

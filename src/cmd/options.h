@@ -42,6 +42,17 @@ enum program {
 	PROGRAM_LAST = PROGRAM_EXIT,
 };
 
+/* Abilities of the kernel that a daemon can be told to do without: bits of settings.without, as the table names them.
+ */
+enum without {
+	WITHOUT_SEGMENT = 1 << 0,
+	WITHOUT_LONG_TRAINS = 1 << 1,
+	WITHOUT_GRO = 1 << 2,
+	WITHOUT_HEADER = 1 << 3,
+	WITHOUT_TSO = 1 << 4,
+	WITHOUT_USO = 1 << 5,
+};
+
 enum portmap_mode { PORTMAP_AUTO, PORTMAP_OFF };
 enum cipher_choice { CIPHER_AUTO, CIPHER_CHACHA20 };
 enum dns_mode { DNS_AUTO, DNS_STUB, DNS_OFF };
@@ -68,6 +79,7 @@ enum option_id {
 	OPTION_DNS,
 	OPTION_CIPHER,
 	OPTION_PORTMAP,
+	OPTION_WITHOUT,
 	OPTION_MARK,
 	OPTION_TABLE,
 	OPTION_EXIT,
@@ -136,8 +148,9 @@ struct settings {
 	struct addr advertise[ADVERTISE_MAX]; /* servers: what is told to others; none: the host's own addresses. Port 0
 						 was replaced by listen's */
 	size_t advertise_count;
-	char *join; /* join code: secret, so never in argv of a process we start */
-	char *name; /* wished name of a node or relay; `invite`: name that the code is bound to */
+	uint32_t without; /* bits of enum without */
+	char *join;	  /* join code: secret, so never in argv of a process we start */
+	char *name;	  /* wished name of a node or relay; `invite`: name that the code is bound to */
 
 	/* Node. */
 	char *tun;

@@ -19,6 +19,7 @@ enum option_kind {
 	KIND_RULES, /* list of prefixes, with ports when max is not 0; text */
 	KIND_SIZE,  /* bytes */
 	KIND_TRUST, /* list of other networks; text */
+	KIND_SET,   /* list of choices; one bit each */
 };
 
 enum verb_id {
@@ -50,7 +51,7 @@ struct option_row {
 	char letter;		    /* short form; 0: none */
 	const char *argument;	    /* what help calls the value */
 	int64_t min, max;	    /* number: range; duration: range in us; text: most bytes; prefix: family in min */
-	const char *const *choices; /* enum: NULL-terminated, index is the value */
+	const char *const *choices; /* enum and set: NULL-terminated, index is the value or the bit */
 	const char *host;	    /* address: taken when only a port is given; NULL: not allowed */
 	uint16_t port;		    /* address: taken when none is given */
 	bool secret;		    /* never printed */

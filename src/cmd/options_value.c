@@ -260,6 +260,26 @@ static enum err convert_enum(void *field, const struct option_row *row, const ch
 	return expected(why, "%s", list);
 }
 
+/* Between commas, in any order. */
+static enum err convert_set(void *field, const struct option_row *row, const char *text, char why[160])
+{
+	uint32_t set = 0;
+
+	for (const char *at = text; *at;) {
+		size_t size = strcspn(at, ",");
+		int i = 0;
+
+		while (row->choices[i] && (strlen(row->choices[i]) != size || strncmp(row->choices[i], at, size) != 0))
+			i++;
+		if (!row->choices[i])
+			return expected(why, "a list of names that --help tells, separated by commas");
+		set |= UINT32_C(1) << i;
+		at += size + (at[size] == ',');
+	}
+	*(uint32_t *)field = set;
+	return OK;
+}
+
 static enum err convert_flag(void *field, const struct option_row *row, const char *text, char why[160])
 {
 	static const char *const words[] = {"no", "yes", "0", "1", "false", "true", "off", "on"};
@@ -434,7 +454,7 @@ enum err option_convert(struct settings *settings, const struct option_row *row,
 		[KIND_PATH] = convert_path,	[KIND_ADDR] = convert_addr,	    [KIND_ADDRS] = convert_addrs,
 		[KIND_PREFIX] = convert_prefix, [KIND_DURATION] = convert_duration, [KIND_NUMBER] = convert_number,
 		[KIND_ENUM] = convert_enum,	[KIND_FLAG] = convert_flag,	    [KIND_RULES] = convert_rules,
-		[KIND_SIZE] = convert_size,	[KIND_TRUST] = convert_trust,
+		[KIND_SIZE] = convert_size,	[KIND_TRUST] = convert_trust,	    [KIND_SET] = convert_set,
 	};
 	_Static_assert(sizeof(enum dns_mode) == sizeof(int), "enum fields are written as int");
 	enum err err = converters[row->kind]((char *)settings + row->offset, row, text, why);

@@ -64,7 +64,20 @@ static void print_mapped(const struct render *render, const json_t *mapped)
 			render_clean(document_text(port, "method"), method, sizeof method));
 }
 
-static void print_node(const struct render *render, const json_t *node, const json_t *coordinator)
+/* What makes it slower than it could be; no line where there is nothing. */
+static void print_lacks(const struct render *render, const json_t *packet_path)
+{
+	const json_t *name;
+	char text[32];
+	size_t at;
+
+	json_array_foreach(json_object_get(packet_path, "lacks"), at, name)
+		fprintf(render->out, "%s%s", at == 0 ? "\n  packets      without " : ", ",
+			render_clean(json_is_string(name) ? json_string_value(name) : "", text, sizeof text));
+}
+
+static void print_node(const struct render *render, const json_t *node, const json_t *coordinator,
+		       const json_t *packet_path)
 {
 	char line[256], name[128], age[48], rtt[32];
 	const char *state = document_text(node, "state");
@@ -89,6 +102,7 @@ static void print_node(const struct render *render, const json_t *node, const js
 				render_duration(document_integer(coordinator, "rtt_us"), rtt, sizeof rtt));
 	}
 	print_mapped(render, json_object_get(node, "mapped"));
+	print_lacks(render, packet_path);
 	fputc('\n', render->out);
 }
 
@@ -266,7 +280,8 @@ void render_status(const struct render *render, const json_t *document)
 	struct render_table table;
 	size_t at;
 
-	print_node(render, json_object_get(document, "node"), json_object_get(document, "coordinator"));
+	print_node(render, json_object_get(document, "node"), json_object_get(document, "coordinator"),
+		   json_object_get(document, "packet_path"));
 	print_exits(render, json_object_get(document, "exits"));
 	if (json_array_size(peers) == 0) {
 		fputs("  no peers yet\n", render->out);

@@ -27,9 +27,13 @@ static enum err open_pair(struct server *server, uint16_t port)
 {
 	struct udp_params params = {.local = {.ip = server->settings->listen.ip, .port = port}};
 	struct addr tcp = params.local;
-	enum err err = udp_open(&params, &server->udp);
+	enum err err;
 	int saved;
 
+	params.no_segment = server->settings->without & WITHOUT_SEGMENT;
+	params.short_trains = server->settings->without & WITHOUT_LONG_TRAINS;
+	params.no_gro = server->settings->without & WITHOUT_GRO;
+	err = udp_open(&params, &server->udp);
 	if (err != OK)
 		return err;
 	server->port = udp_port(server->udp);

@@ -53,6 +53,12 @@ int net_watch_fd(const struct net_watch *watch);
 must_use enum err net_watch_ready(struct net_watch *watch);
 const struct net_snapshot *net_watch_snapshot(const struct net_watch *watch);
 
+/* Packets to this interface that the kernel dropped because its queue was full: for a TUN, because nobody read fast
+ * enough. ERR_IO with errno. */
+must_use enum err net_link_overruns(uint32_t ifindex, uint64_t *ret);
+/* How many packets may wait there. ERR_IO with errno. */
+must_use enum err net_set_queue(uint32_t ifindex, uint32_t packets);
+
 /*
  * The kernel's side of one TUN. Two nodes in one network namespace must differ in table, which also gives the rule
  * its priority. Everything made carries route protocol 73, so that what another program made is never touched.

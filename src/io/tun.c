@@ -6,19 +6,24 @@
 #include <linux/virtio_net.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "io/netlink.h"
 #include "io/tun_header.h"
 
 enum {
 	TUN_PACKET_MAX = 65536,
 	TUN_SLOT = PACKET_ROOM + TUN_PACKET_MAX + PACKET_ROOM,
 	TUN_QUEUE_LENGTH = 1024, /* packets; with 500 a burst of UDP superpackets overran it */
+	TUN_WAITS_MAX = 10,	 /* without a successful write in between */
+	TUN_WAIT_STEP_US = 500,
 };
 
 /* Not in the headers of Debian 12. The kernel takes both or none. */
@@ -28,21 +33,43 @@ struct tun {
 	int fd;
 	char name[TUN_NAME_MAX];
 	uint32_t ifindex;
-	bool has_tso, has_uso, is_gone;
+	struct tun_abilities abilities;
+	bool is_gone;
+	size_t header_size; /* before each packet; 0: none */
+	unsigned waits_left;
 	uint8_t *slots;
 	struct tun_counters counters;
 };
 
-static enum err tun_attach(int fd, const char *name, struct ifreq *request, char error[TUN_ERROR_MAX])
+/* With the virtio header where the kernel knows it; *ret_header tells. False with errno. */
+static bool tun_request(int fd, const struct tun_params *params, struct ifreq *request, bool *ret_header)
 {
-	*request = (struct ifreq){.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR};
+	request->ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
+	*ret_header = true;
+	if (!params->no_header) {
+		if (ioctl(fd, TUNSETIFF, request) == 0)
+			return true;
+		if (errno != EINVAL)
+			return false;
+	}
+	request->ifr_flags = IFF_TUN | IFF_NO_PI;
+	*ret_header = false;
+	return ioctl(fd, TUNSETIFF, request) == 0;
+}
+
+static enum err tun_attach(int fd, const struct tun_params *params, struct ifreq *request, bool *ret_header,
+			   char error[TUN_ERROR_MAX])
+{
+	const char *name = params->name;
+
+	*request = (struct ifreq){0};
 	if (strlen(name) >= sizeof(request->ifr_name)) {
 		snprintf(error, TUN_ERROR_MAX, "interface name %.32s... is longer than %d characters", name,
 			 TUN_NAME_MAX - 1);
 		return ERR_USAGE;
 	}
 	memcpy(request->ifr_name, name, strlen(name));
-	if (ioctl(fd, TUNSETIFF, request) == 0)
+	if (tun_request(fd, params, request, ret_header))
 		return OK;
 	if (errno == EBUSY) {
 		snprintf(error, TUN_ERROR_MAX, "interface %s is in use by another program: choose another with --tun",
@@ -57,47 +84,34 @@ static enum err tun_attach(int fd, const char *name, struct ifreq *request, char
 	return errno == EINVAL ? ERR_USAGE : ERR_IO;
 }
 
-/* The best the kernel has: 6.2 and later USO too, earlier ones TSO, odd ones nothing. */
-static void tun_choose_offloads(struct tun *tun)
+/* The best the kernel has: 6.2 and later USO too, earlier ones TSO, odd ones nothing. A device that outlives its
+ * programs may still have what the one before asked for. */
+static void tun_choose_offloads(struct tun *tun, const struct tun_params *params)
 {
 	unsigned long tso = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+	bool wants_tso = tun->abilities.header && !params->no_tso;
 
-	tun->has_uso = ioctl(tun->fd, TUNSETOFFLOAD, tso | TUN_OFFLOAD_USO) == 0;
-	tun->has_tso = tun->has_uso || ioctl(tun->fd, TUNSETOFFLOAD, tso) == 0;
-	if (!tun->has_tso)
+	tun->abilities.uso = wants_tso && !params->no_uso && ioctl(tun->fd, TUNSETOFFLOAD, tso | TUN_OFFLOAD_USO) == 0;
+	tun->abilities.tso = tun->abilities.uso || (wants_tso && ioctl(tun->fd, TUNSETOFFLOAD, tso) == 0);
+	if (!tun->abilities.tso)
 		ioctl(tun->fd, TUNSETOFFLOAD, 0UL);
 }
 
-/* Its number, and a longer queue (which it works without). */
-static bool tun_look_up(struct tun *tun, struct ifreq *request)
-{
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return false;
-	request->ifr_qlen = TUN_QUEUE_LENGTH;
-	ioctl(fd, SIOCSIFTXQLEN, request);
-	tun->ifindex = if_nametoindex(tun->name);
-	close(fd);
-	return tun->ifindex != 0;
-}
-
 /* All buffers are taken here. */
-enum err tun_open(const char *name, struct tun **ret, char error[TUN_ERROR_MAX])
+enum err tun_open(const struct tun_params *params, struct tun **ret, char error[TUN_ERROR_MAX])
 {
 	int header_size = TUN_HEADER_SIZE, fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	struct tun *tun = NULL;
 	struct ifreq request;
 	enum err err;
+	bool has_header;
 
 	if (fd < 0) {
 		snprintf(error, TUN_ERROR_MAX, "/dev/net/tun: %s: load the tun module or give the container the device",
 			 strerror(errno));
 		return errno == EACCES || errno == EPERM ? ERR_DENIED : ERR_UNSUPPORTED;
 	}
-	err = tun_attach(fd, name, &request, error);
+	err = tun_attach(fd, params, &request, &has_header, error);
 	if (err != OK)
 		goto fail;
 	tun = mem_alloc(1, sizeof(*tun));
@@ -105,11 +119,17 @@ enum err tun_open(const char *name, struct tun **ret, char error[TUN_ERROR_MAX])
 	memcpy(tun->name, request.ifr_name, sizeof(tun->name));
 	tun->name[TUN_NAME_MAX - 1] = 0;
 	err = ERR_IO;
-	if (ioctl(fd, TUNSETVNETHDRSZ, &header_size) != 0 || !tun_look_up(tun, &request)) {
+	tun->abilities.header = has_header;
+	tun->header_size = has_header ? TUN_HEADER_SIZE : 0;
+	tun->waits_left = TUN_WAITS_MAX;
+	if ((has_header && ioctl(fd, TUNSETVNETHDRSZ, &header_size) != 0) ||
+	    !(tun->ifindex = if_nametoindex(tun->name))) {
 		snprintf(error, TUN_ERROR_MAX, "cannot set up interface %s: %s", tun->name, strerror(errno));
 		goto fail;
 	}
-	tun_choose_offloads(tun);
+	tun_choose_offloads(tun, params);
+	if (net_set_queue(tun->ifindex, TUN_QUEUE_LENGTH) != OK)
+		errno = 0; /* it works with the shorter one */
 	tun->slots = mem_alloc_aligned((size_t)TUN_BATCH * TUN_SLOT);
 	*ret = tun;
 	return OK;
@@ -147,16 +167,10 @@ uint32_t tun_ifindex(const struct tun *tun)
 	return tun->ifindex;
 }
 
-/* False on kernels without offloads: every read is then one small packet. */
-bool tun_has_tso(const struct tun *tun)
+/* As agreed when it was opened. */
+void tun_get_abilities(const struct tun *tun, struct tun_abilities *ret)
 {
-	return tun->has_tso;
-}
-
-/* False before Linux 6.2: no UDP superpackets may be written then either. */
-bool tun_has_uso(const struct tun *tun)
-{
-	return tun->has_uso;
+	*ret = tun->abilities;
 }
 
 /* Noticed by the first read or write after the deletion. */
@@ -175,7 +189,7 @@ void tun_get_counters(const struct tun *tun, struct tun_counters *ret)
 static size_t tun_read_slot(struct tun *tun, uint8_t *slot)
 {
 	for (;;) {
-		ssize_t size = read(tun->fd, slot + PACKET_ROOM - TUN_HEADER_SIZE, TUN_HEADER_SIZE + TUN_PACKET_MAX);
+		ssize_t size = read(tun->fd, slot + PACKET_ROOM - tun->header_size, tun->header_size + TUN_PACKET_MAX);
 
 		if (size >= 0)
 			return (size_t)size;
@@ -200,8 +214,10 @@ size_t tun_read(struct tun *tun, struct packet *ret, size_t count_max)
 
 		if (size == 0)
 			break;
-		if (size < TUN_HEADER_SIZE ||
-		    tun_header_decode(slot + PACKET_ROOM, size - TUN_HEADER_SIZE, &ret[count]) != OK) {
+		if (tun->header_size == 0)
+			memset(slot + PACKET_ROOM - TUN_HEADER_SIZE, 0, TUN_HEADER_SIZE);
+		if (size < tun->header_size ||
+		    tun_header_decode(slot + PACKET_ROOM, size - tun->header_size, &ret[count]) != OK) {
 			tun->counters.read_malformed++;
 			continue;
 		}
@@ -213,25 +229,49 @@ size_t tun_read(struct tun *tun, struct packet *ret, size_t count_max)
 	return count;
 }
 
+/* Waits a little for room, but not for packet after packet: a device that takes nothing must not hold up the rest. */
+static bool tun_wait(struct tun *tun)
+{
+	/* Only EAGAIN is about the queue that POLLOUT tells of. */
+	struct pollfd poll_fd = {.fd = tun->fd, .events = errno == EAGAIN ? POLLOUT : 0};
+	struct timespec step = {.tv_nsec = TUN_WAIT_STEP_US * 1000};
+
+	if (tun->waits_left == 0)
+		return false;
+	tun->waits_left--;
+	tun->counters.write_waits++;
+	ppoll(&poll_fd, 1, &step, NULL);
+	return true;
+}
+
 /* One system call: the header goes into the room before the packet. */
 enum err tun_write(struct tun *tun, const struct packet *packet)
 {
-	ssize_t written;
+	size_t header = tun->header_size;
 
-	tun_header_encode(packet);
-	do
-		written = write(tun->fd, packet->bytes - TUN_HEADER_SIZE, TUN_HEADER_SIZE + packet->size);
-	while (written < 0 && errno == EINTR);
-	if (written >= 0) {
-		tun->counters.written_packets++;
-		tun->counters.written_bytes += packet->size;
-		return OK;
-	}
-	if (errno == EINVAL) {
+	if (header > 0) {
+		tun_header_encode(packet);
+	} else if (packet->gso != PACKET_GSO_NONE || packet->checksum_partial) {
 		tun->counters.write_refused++;
 		return ERR_MALFORMED;
 	}
-	tun->is_gone = tun->is_gone || errno == EBADFD;
-	tun->counters.write_dropped++;
-	return ERR_FULL;
+	for (;;) {
+		if (write(tun->fd, packet->bytes - header, header + packet->size) >= 0) {
+			tun->counters.written_packets++;
+			tun->counters.written_bytes += packet->size;
+			tun->waits_left = TUN_WAITS_MAX;
+			return OK;
+		}
+		if (errno == EINTR)
+			continue;
+		if (errno == EINVAL) {
+			tun->counters.write_refused++;
+			return ERR_MALFORMED;
+		}
+		if ((errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM) && tun_wait(tun))
+			continue;
+		tun->is_gone = tun->is_gone || errno == EBADFD;
+		tun->counters.write_dropped++;
+		return ERR_FULL;
+	}
 }

@@ -37,6 +37,7 @@ void join_init(struct join *join, bool join_udp)
 void join_set_plain(struct join *join)
 {
 	join->is_plain = true;
+	join->open = false;
 }
 
 /* Plaintext of others' connections: wiping is left to the allocator's reuse, as in every kernel. */
@@ -239,7 +240,7 @@ static void seal_up(struct packet *packet, bool is_plain)
 	}
 	if (inner_parse(bytes, packet->size, &inner) != OK)
 		return;
-	if (is_plain) {
+	if (is_plain && !joined) { /* what was joined before that was known is refused, and cut */
 		inner_complete_checksum(bytes, &inner);
 		packet->checksum_partial = false;
 		return;

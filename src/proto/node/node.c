@@ -180,6 +180,15 @@ void node_input_too_big(struct node *node, struct time_us now, const struct rout
 	}
 }
 
+/* For good: what a kernel lacks it does not learn. */
+void node_input_refused(struct node *node, enum packet_gso gso)
+{
+	if (gso == PACKET_GSO_UDP)
+		node->join.join_udp = false;
+	else
+		join_set_plain(&node->join);
+}
+
 /* Everything that is due; the deadline is made anew from what is left. */
 void node_input_time(struct node *node, struct time_us now)
 {

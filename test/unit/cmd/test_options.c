@@ -75,6 +75,30 @@ static void test_order_of_sources(void **state)
 	}
 }
 
+/* Names in any order make bits; one that is not known is a mistake, and changes nothing. */
+static void test_without(void **state)
+{
+	struct settings settings;
+	char error[SETTINGS_ERROR_MAX];
+
+	(void)state;
+	assert_int_equal(load(&settings, PROGRAM_NTMD, "", NULL, NULL, error), OK);
+	assert_int_equal(settings.without, 0);
+	settings_finish(&settings);
+	assert_int_equal(load(&settings, PROGRAM_RS, "without = tun-uso,udp-gro\n", NULL, NULL, error), OK);
+	assert_int_equal(settings.without, WITHOUT_USO | WITHOUT_GRO);
+	settings_finish(&settings);
+	assert_int_equal(load(&settings, PROGRAM_NTMD, "",
+			      WORDS("NTM_WITHOUT=udp-segment,udp-segment-128,tun-header,tun-tso"), NULL, error),
+			 OK);
+	assert_int_equal(settings.without, WITHOUT_SEGMENT | WITHOUT_LONG_TRAINS | WITHOUT_HEADER | WITHOUT_TSO);
+	settings_finish(&settings);
+	assert_int_equal(load(&settings, PROGRAM_NTMD, "", NULL, WORDS("--without=udp-gr"), error), ERR_USAGE);
+	assert_non_null(strstr(error, "udp-gr"));
+	assert_int_equal(load(&settings, PROGRAM_NTMD, "", NULL, WORDS("--without=udp-gro,,udp-segment"), error),
+			 ERR_USAGE);
+}
+
 static void test_forms_and_places(void **state)
 {
 	struct settings settings;
@@ -362,6 +386,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order_of_sources),
+		cmocka_unit_test(test_without),
 		cmocka_unit_test(test_forms_and_places),
 		cmocka_unit_test(test_defaults_and_values),
 		cmocka_unit_test(test_mistakes),

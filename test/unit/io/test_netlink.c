@@ -203,7 +203,7 @@ static struct tun *open_tun(const char *name)
 	char error[TUN_ERROR_MAX];
 	struct tun *tun;
 
-	if (tun_open(name, &tun, error) != OK)
+	if (tun_open(&(struct tun_params){.name = name}, &tun, error) != OK)
 		fail_msg("%s", error);
 	return tun;
 }

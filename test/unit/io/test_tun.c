@@ -32,6 +32,26 @@ struct end {
 
 static struct end ends[2];
 
+/* What the devices do without: everything has to work all the same. */
+static const struct {
+	const char *name;
+	struct tun_params params;
+} variants[] = {
+	{"all that the kernel has", {.name = "ntm%d"}},
+	{"no UDP superpackets, as before Linux 6.2", {.name = "ntm%d", .no_uso = true}},
+	{"no superpackets from the kernel", {.name = "ntm%d", .no_tso = true}},
+	{"no virtio header", {.name = "ntm%d", .no_header = true}},
+};
+static const struct tun_params *params;
+
+static struct tun_abilities abilities_of(const struct end *end)
+{
+	struct tun_abilities abilities;
+
+	tun_get_abilities(end->tun, &abilities);
+	return abilities;
+}
+
 static struct ip virtual6(uint8_t last)
 {
 	uint8_t bytes[16] = {0xfd, 0x6e, 0x74, 0x6d, [15] = last};
@@ -46,7 +66,7 @@ static void open_end(struct end *end, int space, uint8_t number)
 
 	*end = (struct end){.space = space, .v4 = ip_v4(198, 18, 0, number), .v6 = virtual6(number)};
 	net_space_switch(space);
-	assert_int_equal(tun_open("ntm%d", &end->tun, error), OK);
+	assert_int_equal(tun_open(params, &end->tun, error), OK);
 	assert_string_equal(tun_name(end->tun), "ntm0");
 	setup.ifindex = tun_ifindex(end->tun);
 	setup.v4 = end->v4;
@@ -103,6 +123,21 @@ static void run(int socket, short events, int quiet_ms)
 			return;
 	}
 	fail_msg("nothing happened for %d ms", quiet_ms);
+}
+
+static int full_times; /* writes that the kernel has no room for */
+
+ssize_t __real_write(int fd, const void *bytes, size_t size);
+ssize_t __wrap_write(int fd, const void *bytes, size_t size);
+
+ssize_t __wrap_write(int fd, const void *bytes, size_t size)
+{
+	if (full_times > 0) {
+		full_times--;
+		errno = EAGAIN;
+		return -1;
+	}
+	return __real_write(fd, bytes, size);
 }
 
 static socklen_t name_of(const struct ip *ip, struct sockaddr_storage *ret)
@@ -183,10 +218,12 @@ static void check_tcp(uint8_t family)
 	assert_true(to >= 0);
 	transfer(from, to);
 	tun_get_counters(ends[0].tun, &after);
-	if (tun_has_tso(ends[0].tun)) {
+	if (abilities_of(&ends[0]).tso) {
 		assert_true(after.read_superpackets > before.read_superpackets);
 		assert_true(after.read_packets - before.read_packets < TRANSFER / MTU / 2);
 	}
+	if (params->no_tso || params->no_header)
+		assert_int_equal(after.read_superpackets, 0);
 	assert_int_equal(after.read_malformed, before.read_malformed);
 	assert_int_equal(after.write_refused, 0);
 	close(from);
@@ -227,8 +264,10 @@ static void check_udp(uint8_t family)
 		received += (size_t)n;
 	}
 	tun_get_counters(ends[0].tun, &after);
-	if (tun_has_uso(ends[0].tun))
+	if (abilities_of(&ends[0]).uso)
 		assert_int_equal(after.read_superpackets - before.read_superpackets, 1);
+	else
+		assert_true(after.read_packets - before.read_packets >= 41);
 	close(from);
 	close(to);
 }
@@ -242,19 +281,82 @@ static void test_udp(void **state)
 
 /* While the interface is down packets are lost, nothing else; afterwards it works again. A deleted device is noticed.
  */
+/* What one was asked for, and nothing else, is what it has. */
+static void test_abilities(void **state)
+{
+	struct tun_abilities found = abilities_of(&ends[0]);
+
+	(void)state;
+	assert_int_equal(found.header, !params->no_header);
+	assert_int_equal(found.tso, !params->no_header && !params->no_tso);
+	assert_true(!found.uso || (found.tso && !params->no_uso));
+}
+
+/* A full kernel queue is waited for, but not for ever, and not for each packet anew. */
+static void test_full(void **state)
+{
+	static uint8_t buffer[PACKET_ROOM + 40 + PACKET_ROOM] = {[PACKET_ROOM] = 0x45};
+	struct packet packet = {.bytes = buffer + PACKET_ROOM, .size = 20};
+	struct tun_counters before, after;
+
+	(void)state;
+	tun_get_counters(ends[0].tun, &before);
+	full_times = 3;
+	assert_int_equal(tun_write(ends[0].tun, &packet), OK);
+	full_times = 1 << 30;
+	assert_int_equal(tun_write(ends[0].tun, &packet), ERR_FULL);
+	assert_int_equal(tun_write(ends[0].tun, &packet), ERR_FULL);
+	full_times = 0;
+	assert_int_equal(tun_write(ends[0].tun, &packet), OK);
+	tun_get_counters(ends[0].tun, &after);
+	assert_int_equal(after.write_waits - before.write_waits, 13);
+	assert_int_equal(after.write_dropped - before.write_dropped, 2);
+	assert_int_equal(after.written_packets - before.written_packets, 2);
+}
+
+/* While nobody reads, what exceeds the queue is lost, and the kernel counts it. */
+static void test_overrun(void **state)
+{
+	enum { MORE = 100, LENGTH = 1024, SOCKETS = 4 }; /* one would be held back by its own buffer */
+	static const uint8_t bytes[100];
+	int from[SOCKETS];
+	struct sockaddr_storage name;
+	socklen_t size = name_of(&ends[1].v4, &name);
+	struct packet packets[TUN_BATCH];
+	uint64_t before, after;
+	size_t count = 0, got;
+
+	(void)state;
+	for (int i = 0; i < SOCKETS; i++)
+		from[i] = open_socket(&ends[0], 4, SOCK_DGRAM, false);
+	while (tun_read(ends[0].tun, packets, TUN_BATCH) > 0)
+		continue;
+	assert_int_equal(net_link_overruns(tun_ifindex(ends[0].tun), &before), OK);
+	for (int i = 0; i < LENGTH + MORE; i++)
+		(void)!sendto(from[i % SOCKETS], bytes, sizeof(bytes), 0, (struct sockaddr *)&name, size);
+	while ((got = tun_read(ends[0].tun, packets, TUN_BATCH)) > 0)
+		count += got;
+	assert_int_equal(net_link_overruns(tun_ifindex(ends[0].tun), &after), OK);
+	assert_in_range(count, LENGTH - 24, LENGTH + 1); /* the ring gives slots back in batches */
+	assert_int_equal(count + after - before, LENGTH + MORE);
+	for (int i = 0; i < SOCKETS; i++)
+		close(from[i]);
+}
+
 static void test_down(void **state)
 {
 	static uint8_t buffer[PACKET_ROOM + 40 + PACKET_ROOM] = {[PACKET_ROOM] = 0x45};
 	struct packet packet = {.bytes = buffer + PACKET_ROOM, .size = 20}, got[TUN_BATCH];
-	struct tun_counters counters;
+	struct tun_counters before, after;
 
 	(void)state;
+	tun_get_counters(ends[0].tun, &before);
 	net_space_switch(ends[0].space);
 	assert_true(net_space_run("ip link set dev ntm0 down"));
 	assert_int_equal(tun_read(ends[0].tun, got, TUN_BATCH), 0);
 	assert_int_equal(tun_write(ends[0].tun, &packet), ERR_FULL);
-	tun_get_counters(ends[0].tun, &counters);
-	assert_int_equal(counters.write_dropped, 1);
+	tun_get_counters(ends[0].tun, &after);
+	assert_int_equal(after.write_dropped - before.write_dropped, 1);
 	assert_false(tun_is_gone(ends[0].tun));
 	assert_true(net_space_run("ip link set dev ntm0 up"));
 	assert_int_equal(tun_write(ends[0].tun, &packet), OK);
@@ -274,27 +376,31 @@ static void test_refusals(void **state)
 
 	(void)state;
 	net_space_switch(ends[1].space);
-	assert_int_equal(tun_open("busy0", &first, error), OK);
-	assert_int_equal(tun_open("busy0", &second, error), ERR_EXISTS);
+	assert_int_equal(tun_open(&(struct tun_params){.name = "busy0"}, &first, error), OK);
+	assert_int_equal(tun_open(&(struct tun_params){.name = "busy0"}, &second, error), ERR_EXISTS);
 	assert_null(second);
 	assert_non_null(strstr(error, "busy0"));
 	tun_close(first);
-	assert_int_equal(tun_open("a-name-of-more-than-15", &second, error), ERR_USAGE);
-	assert_int_equal(tun_open("a/b", &second, error), ERR_USAGE);
+	assert_int_equal(tun_open(&(struct tun_params){.name = "a-name-of-more-than-15"}, &second, error), ERR_USAGE);
+	assert_int_equal(tun_open(&(struct tun_params){.name = "a/b"}, &second, error), ERR_USAGE);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tcp),
-		cmocka_unit_test(test_udp),
-		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_tcp),	 cmocka_unit_test(test_udp),  cmocka_unit_test(test_abilities),
+		cmocka_unit_test(test_refusals), cmocka_unit_test(test_full), cmocka_unit_test(test_overrun),
 		cmocka_unit_test(test_down),
 	};
+	int failed = 0;
 
 	if (!net_space_enter() || access("/dev/net/tun", R_OK | W_OK) != 0) {
 		fprintf(stderr, "no user and network namespaces or no /dev/net/tun here: skipped\n");
 		return SKIPPED;
 	}
-	return cmocka_run_group_tests(tests, open_ends, close_ends);
+	for (size_t i = 0; i < sizeof(variants) / sizeof(*variants); i++) {
+		params = &variants[i].params;
+		failed += cmocka_run_group_tests_name(variants[i].name, tests, open_ends, close_ends);
+	}
+	return failed;
 }
