@@ -55,6 +55,7 @@ enum without {
 
 enum portmap_mode { PORTMAP_AUTO, PORTMAP_OFF };
 enum cipher_choice { CIPHER_AUTO, CIPHER_CHACHA20 };
+enum xdp_wish { XDP_WISH_AUTO, XDP_WISH_NATIVE, XDP_WISH_GENERIC, XDP_WISH_OFF };
 enum dns_mode { DNS_AUTO, DNS_STUB, DNS_OFF };
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
@@ -95,6 +96,7 @@ enum option_id {
 	OPTION_POOL6,
 	OPTION_DNS_LISTEN,
 	OPTION_RELAY_MEMORY,
+	OPTION_XDP,
 	OPTION_RESOLVER,
 	OPTION_TRUST,
 	OPTION_JSON,
@@ -175,6 +177,7 @@ struct settings {
 	struct prefix pool4, pool6;
 	struct addr dns_listen; /* port 0: the zone is not served to the public */
 	uint64_t relay_memory;	/* bytes of what was forwarded of late, to be sent again to who moves; 0: none */
+	enum xdp_wish xdp;	/* does the kernel forward for the relay? */
 	struct addr resolver;	/* whom to ask for other networks' zones; port 0: nobody */
 	char *trust;		/* see setting_trust_next */
 

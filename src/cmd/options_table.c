@@ -33,6 +33,7 @@ static const char *const cipher_choices[] = {"auto", "chacha20", NULL};
 static const char *const portmap_choices[] = {"auto", "off", NULL};
 static const char *const without_choices[] = {"udp-segment", "udp-segment-128", "udp-gro", "tun-header",
 					      "tun-tso",     "tun-uso",		NULL};
+static const char *const xdp_choices[] = {"auto", "native", "generic", "off", NULL};
 static const char *const level_choices[] = {"error", "warning", "info", "debug", NULL};
 static const char *const format_choices[] = {"text", "json", NULL};
 static const char *const role_choices[] = {"node", "coordinator", "relay", "exit", NULL};
@@ -118,6 +119,10 @@ const struct option_row options_table[OPTIONS_MAX] = {
 				 NTM | PROGRAM_SERVER | PROGRAM_RS, STARTS_SERVER, .argument = "SIZE",
 				 .max = 4000000000,
 				 .help = "memory of what a relay forwarded last, for nodes that move, 0: none"},
+	[OPTION_XDP] =
+		{"xdp", KIND_ENUM, FIELD(xdp), "auto", NTM | PROGRAM_SERVER | PROGRAM_RS, STARTS_SERVER,
+		 .argument = "MODE", .choices = xdp_choices,
+		 .help = "let the kernel forward for the relay: where a driver can, insist, without one, or not"},
 	[OPTION_RESOLVER] = {"resolver", KIND_ADDR, FIELD(resolver), NULL, NTM | PROGRAM_SERVER | PROGRAM_DC,
 			     STARTS_SERVER, .argument = "ADDR[:PORT]", .port = 53,
 			     .help = "DNS server to ask for the coordinators of trusted networks (default: none)"},

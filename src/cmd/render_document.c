@@ -271,6 +271,28 @@ static void print_exits(const struct render *render, const json_t *exits)
 	}
 }
 
+/* What runs at a server; of a relay, who moves its datagrams and why. */
+static void print_server(const struct render *render, const json_t *server)
+{
+	const json_t *relay = json_object_get(server, "relay"), *role;
+	int64_t bytes = document_integer(relay, "forwarded_bytes");
+	char text[256];
+	size_t at;
+
+	fprintf(render->out, "this server  %s", render_clean(document_text(server, "version"), text, sizeof text));
+	fprintf(render->out, "\n  zone         %s\n  roles       ",
+		render_clean(document_text(server, "zone"), text, sizeof text));
+	json_array_foreach(json_object_get(server, "roles"), at, role) if (json_is_string(role))
+		fprintf(render->out, " %s", render_clean(json_string_value(role), text, sizeof text));
+	fputc('\n', render->out);
+	if (!json_is_object(relay))
+		return;
+	fprintf(render->out, "  relay        %lld pairs, %s forwarded\n", (long long)document_integer(relay, "pairs"),
+		render_bytes(bytes < 0 ? 0 : bytes, text, sizeof text));
+	fprintf(render->out, "  forwarding   %s\n",
+		render_clean(document_text(relay, "forwarding"), text, sizeof text));
+}
+
 /* The node in a block, its peers in a table. */
 void render_status(const struct render *render, const json_t *document)
 {
@@ -280,8 +302,16 @@ void render_status(const struct render *render, const json_t *document)
 	struct render_table table;
 	size_t at;
 
+<<<<<<< HEAD
 	print_node(render, json_object_get(document, "node"), json_object_get(document, "coordinator"),
 		   json_object_get(document, "packet_path"));
+=======
+	if (json_is_object(json_object_get(document, "server"))) {
+		print_server(render, json_object_get(document, "server"));
+		return;
+	}
+	print_node(render, json_object_get(document, "node"), json_object_get(document, "coordinator"));
+>>>>>>> 4e0a14e (io, cmd: the relay in the kernel, by XDP)
 	print_exits(render, json_object_get(document, "exits"));
 	if (json_array_size(peers) == 0) {
 		fputs("  no peers yet\n", render->out);

@@ -201,9 +201,11 @@ json_t *server_status_document(struct server *server)
 		relay_get_counters(server->relay, &c);
 		(void)json_array_append_new(roles, json_string("relay"));
 		(void)json_object_set_new(about, "relay",
-					  json_pack("{s:i, s:I, s:I}", "pairs", (int)c.pairs, "forwarded_bytes",
-						    (json_int_t)c.forwarded_bytes, "replayed_bytes",
-						    (json_int_t)c.replayed_bytes));
+					  json_pack("{s:i, s:I, s:I, s:s, s:i, s:I}", "pairs", (int)c.pairs,
+						    "forwarded_bytes", (json_int_t)c.forwarded_bytes, "replayed_bytes",
+						    (json_int_t)c.replayed_bytes, "forwarding", server->forwarding,
+						    "xdp_pairs", (int)c.express_pairs, "xdp_forwarded_bytes",
+						    (json_int_t)c.express_bytes));
 	}
 	return document;
 }

@@ -195,8 +195,10 @@ enum err server_create(const struct settings *settings, unsigned roles, struct s
 		err = open_sockets(server, error);
 	if (err == OK)
 		err = server_control_open(server, error);
-	if (err == OK)
+	if (err == OK) {
+		server_relay_open_xdp(server);
 		err = drop_privileges(server, error);
+	}
 	if (err == OK)
 		err = open_roles(server, &exit_code, error);
 	if (err == OK)

@@ -202,11 +202,15 @@ static void add_relay(struct page *page, struct server *server)
 			    {"replayed_bytes_total", "Bytes sent again to legs that moved.", c.replayed_bytes},
 			    {"not_remembered_total", "Datagrams and trains that the memory had no room for.",
 			     c.not_remembered},
+			    {"xdp_forwarded_datagrams_total", "Of those forwarded, what the kernel did.",
+			     c.express_forwarded},
+			    {"xdp_forwarded_bytes_total", "Bytes that the kernel forwarded.", c.express_bytes},
+			    {"xdp_pairs", "Pairs that the kernel forwards for now.", c.express_pairs},
 			    {"pairs_expired_total", "Pairs gone after silence.", c.pairs_expired},
 			    {"pairs", "Pairs now.", c.pairs},
 			    {"pairs_max", "Room for pairs.", c.pairs_max},
 		    },
-		    28);
+		    31);
 }
 
 static void add_port(struct page *page, struct server *server)

@@ -12,6 +12,7 @@
 #include "io/stream.h"
 #include "io/tls.h"
 #include "io/udp.h"
+#include "io/xdp/xdp.h"
 #include "proto/account/account.h"
 #include "proto/coordinator/coordinator.h"
 #include "proto/relay/relay.h"
@@ -61,6 +62,8 @@ struct server {
 	struct coordinator *coordinator;
 	struct store *coordinator_store;
 	struct relay *relay;
+	struct xdp *xdp;		    /* NULL: the relay forwards in user space, */
+	char forwarding[XDP_TEXT_MAX + 16]; /* and why; or where the kernel does it */
 
 	/* server_directory.c */
 	struct server_directory *directory; /* NULL: DNS is not asked */
@@ -117,6 +120,8 @@ must_use enum err server_account_put_members(struct server *server, char error[S
 must_use enum err server_coordinator_open(struct server *server, char error[SERVER_ERROR_MAX]);
 void server_coordinator_close(struct server *server);
 must_use bool server_coordinator_settle(struct server *server);
+/* While there are rights. Whatever comes of it is told and is no reason not to start. */
+void server_relay_open_xdp(struct server *server);
 must_use enum err server_relay_open(struct server *server, char error[SERVER_ERROR_MAX]);
 void server_relay_close(struct server *server);
 /* Coordinators are told that the relay here is there; or, at its end, look and find that it is not. */

@@ -94,6 +94,13 @@ static void test_status_tells_the_last_handovers(void **state)
 static void test_status_without_anything(void **state)
 {
 	(void)state;
+	expect(render_status,
+	       "{'server':{'version':'1.2','zone':'z.example','roles':['relay'],'relay':{'pairs':3,"
+	       "'forwarded_bytes':2000000,'forwarding':'xdp native on eth0'}}}",
+	       false,
+	       "this server  1.2\n  zone         z.example\n  roles        relay\n"
+	       "  relay        3 pairs, 2.0 MB forwarded\n  forwarding   xdp native on eth0\n");
+	expect(render_status, "{'server':{'roles':7}}", false, "this server  \n  zone         \n  roles       \n");
 	expect(render_status, "{}", false, "this node  -\n  name         \n  addresses      \n  no peers yet\n");
 	expect(render_status,
 	       "{'node':{'state':'up','mapped':[{'local':'192.168.1.10','external':'203.0.113.11:7367','method':"
