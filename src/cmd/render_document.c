@@ -302,16 +302,12 @@ void render_status(const struct render *render, const json_t *document)
 	struct render_table table;
 	size_t at;
 
-<<<<<<< HEAD
-	print_node(render, json_object_get(document, "node"), json_object_get(document, "coordinator"),
-		   json_object_get(document, "packet_path"));
-=======
 	if (json_is_object(json_object_get(document, "server"))) {
 		print_server(render, json_object_get(document, "server"));
 		return;
 	}
-	print_node(render, json_object_get(document, "node"), json_object_get(document, "coordinator"));
->>>>>>> 4e0a14e (io, cmd: the relay in the kernel, by XDP)
+	print_node(render, json_object_get(document, "node"), json_object_get(document, "coordinator"),
+		   json_object_get(document, "packet_path"));
 	print_exits(render, json_object_get(document, "exits"));
 	if (json_array_size(peers) == 0) {
 		fputs("  no peers yet\n", render->out);
