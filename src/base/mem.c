@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { ALIGNMENT = 64 };
+
 /* Zeroed allocation; out of memory at set-up has no better answer than to stop. */
 void *mem_alloc(size_t count, size_t size)
 {
@@ -14,20 +16,29 @@ void *mem_alloc(size_t count, size_t size)
 	return p;
 }
 
-/* Zeroed, 64-byte aligned. */
+/* Zeroed by calloc, which knows what the kernel has zeroed already: aligned_alloc and memset would touch all of it. */
 void *mem_alloc_aligned(size_t size)
 {
-	size_t rounded = (size + 63) & ~(size_t)63;
-	void *p = aligned_alloc(64, rounded ? rounded : 64);
+	uint8_t *whole = mem_alloc(1, size + ALIGNMENT + sizeof whole);
+	uint8_t *aligned = whole + sizeof whole + ALIGNMENT - 1;
 
-	if (!p)
-		abort();
-	memset(p, 0, rounded);
-	return p;
+	aligned -= (uintptr_t)aligned % ALIGNMENT;
+	memcpy(aligned - sizeof whole, &whole, sizeof whole);
+	return aligned;
 }
 
-/* Counterpart of both. */
+/* Counterpart of mem_alloc. */
 void mem_free(void *p)
 {
 	free(p);
+}
+
+/* Counterpart of mem_alloc_aligned. */
+void mem_free_aligned(void *p)
+{
+	uint8_t *whole = NULL;
+
+	if (p)
+		memcpy(&whole, (uint8_t *)p - sizeof whole, sizeof whole);
+	mem_free(whole);
 }

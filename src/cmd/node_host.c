@@ -14,6 +14,7 @@
 #include "cmd/node_portmap.h"
 #include "crypto/hash.h"
 #include "io/clock.h"
+#include "io/footprint.h"
 #include "io/log.h"
 #include "io/notify.h"
 #include "io/privilege.h"
@@ -480,6 +481,7 @@ static void do_pending(struct host *host)
 	host->announced = true;
 	notify_ready("up");
 	spawn_ready();
+	footprint_release();
 }
 
 /* Until told to stop. */

@@ -54,7 +54,7 @@ static enum err gcm_open(struct aead_key *key, const uint8_t *nonce, const uint8
 static void gcm_key_destroy(struct aead_key *key)
 {
 	wipe(key, sizeof(struct gcm_key));
-	mem_free(key);
+	mem_free_aligned(key);
 }
 
 static struct aead_key *gcm_key_create(IMB_MGR *manager, const uint8_t key[AEAD_KEY_SIZE])
@@ -119,7 +119,7 @@ static enum err chacha_key_open(struct aead_key *key, const uint8_t *nonce, cons
 static void chacha_key_destroy(struct aead_key *key)
 {
 	wipe(key, sizeof(struct chacha_key));
-	mem_free(key);
+	mem_free_aligned(key);
 }
 
 static struct aead_key *chacha_key_create(const struct ipsec_mb_provider *provider, const uint8_t key[AEAD_KEY_SIZE])

@@ -145,7 +145,7 @@ void tun_close(struct tun *tun)
 	if (!tun)
 		return;
 	close(tun->fd);
-	mem_free(tun->slots);
+	mem_free_aligned(tun->slots);
 	mem_free(tun);
 }
 

@@ -43,7 +43,7 @@ void join_set_plain(struct join *join)
 /* Plaintext of others' connections: wiping is left to the allocator's reuse, as in every kernel. */
 void join_finish(struct join *join)
 {
-	mem_free(join->arena);
+	mem_free_aligned(join->arena);
 	mem_free(join->packets);
 	*join = (struct join){0};
 }
