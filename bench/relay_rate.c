@@ -119,7 +119,8 @@ static struct relay *relay_with_pairs(uint64_t pairs, size_t memory_bytes, const
 {
 	uint8_t seed[KEY_SIZE] = {1}, key[KEY_SIZE], sealed[TICKET_SEALED_SIZE], nonce[12] = {0};
 	struct relay_env env = {.random = {NULL, random_kernel}};
-	struct relay_config config = {.memory_bytes = memory_bytes, .pairs_max = (uint32_t)pairs};
+	struct relay_config config = {
+		.tickets_per_s = 1000000, .memory_bytes = memory_bytes, .pairs_max = (uint32_t)pairs};
 	struct dh_keys coordinator;
 	struct time_us now = clock_now();
 	struct relay *relay;

@@ -25,9 +25,20 @@ static size_t udp_slot_of(const struct addr *remote)
 	return (((words[0] ^ words[1]) + remote->port) * UINT64_C(0x9e3779b97f4a7c15)) >> 58;
 }
 
+/* Once for each datagram that is sent: words, and no call. */
+static bool udp_same_addr(const struct addr *a, const struct addr *b)
+{
+	uint64_t ours[2], theirs[2];
+
+	memcpy(ours, a->ip.bytes, sizeof(ours));
+	memcpy(theirs, b->ip.bytes, sizeof(theirs));
+	return ((ours[0] ^ theirs[0]) | (ours[1] ^ theirs[1])) == 0 && a->ip.family == b->ip.family &&
+	       a->port == b->port;
+}
+
 static bool udp_same_route(const struct route *a, const struct route *b)
 {
-	return a->ifindex == b->ifindex && addr_equal(&a->remote, &b->remote) && addr_equal(&a->local, &b->local);
+	return a->ifindex == b->ifindex && udp_same_addr(&a->remote, &b->remote) && udp_same_addr(&a->local, &b->local);
 }
 
 static bool udp_begin(const struct datagram *datagram, uint8_t index, size_t segments_max, struct udp_chain *ret)
