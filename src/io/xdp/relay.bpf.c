@@ -258,4 +258,11 @@ SEC("xdp") int relay(struct xdp_md *ctx)
 						 : forward(ctx, entry, 1, &packet, now_us);
 }
 
+/* Sends back whatever it gets: only the loader runs it, to see whether frames get out that way. */
+SEC("xdp") int reflect(struct xdp_md *ctx)
+{
+	(void)ctx;
+	return XDP_TX;
+}
+
 char terms[] SEC("license") = "Apache-2.0";

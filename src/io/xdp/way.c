@@ -1,6 +1,8 @@
 #include "io/xdp/way.h"
 
+#include <linux/if_link.h>
 #include <linux/neighbour.h>
+#include <stddef.h>
 #include <string.h>
 
 struct route_found {
@@ -72,26 +74,40 @@ static bool find_neighbour(struct nl *nl, uint32_t ifindex, const struct ip *ip,
 
 struct link_found {
 	uint32_t mtu;
+	uint64_t sent;
 };
 
 static int take_link(const struct nlmsghdr *header, void *ctx)
 {
 	struct link_found *found = ctx;
-	const struct nlattr *attributes[IFLA_MTU + 1];
+	const struct nlattr *attributes[IFLA_STATS64 + 1], *stats;
 
-	nl_attributes(header, sizeof(struct ifinfomsg), attributes, IFLA_MTU);
+	nl_attributes(header, sizeof(struct ifinfomsg), attributes, IFLA_STATS64);
+	stats = attributes[IFLA_STATS64];
 	found->mtu = nl_u32(attributes[IFLA_MTU]);
+	if (stats &&
+	    mnl_attr_get_payload_len(stats) >= offsetof(struct rtnl_link_stats64, tx_packets) + sizeof(found->sent))
+		memcpy(&found->sent,
+		       (const uint8_t *)mnl_attr_get_payload(stats) + offsetof(struct rtnl_link_stats64, tx_packets),
+		       sizeof(found->sent));
 	return MNL_CB_OK;
 }
 
-static uint32_t link_mtu(struct nl *nl, uint32_t ifindex)
+static struct link_found find_link(struct nl *nl, uint32_t ifindex)
 {
 	struct nl_request request;
 	struct ifinfomsg *body = nl_begin(&request, RTM_GETLINK, 0, sizeof(*body));
 	struct link_found found = {0};
 
 	body->ifi_index = (int)ifindex;
-	return nl_dump(nl, &request, take_link, &found, true) == 0 ? found.mtu : 0;
+	(void)nl_dump(nl, &request, take_link, &found, true);
+	return found;
+}
+
+/* Contract in way.h. */
+uint64_t xdp_way_sent(struct nl *nl, uint32_t ifindex)
+{
+	return find_link(nl, ifindex).sent;
 }
 
 /* Three questions, each answered out of the kernel's tables. */
@@ -110,7 +126,7 @@ enum err xdp_way_find(struct nl *nl, const struct xdp_interface *interfaces, siz
 			out = &interfaces[i];
 	if (!out || !find_neighbour(nl, out->ifindex, route.gateway.family ? &route.gateway : remote, &neighbour))
 		return ERR_UNKNOWN;
-	mtu = link_mtu(nl, out->ifindex);
+	mtu = find_link(nl, out->ifindex).mtu;
 	if (route.mtu && route.mtu < mtu)
 		mtu = route.mtu;
 	*ret = (struct xdp_way){.ifindex = out->ifindex, .mtu = mtu < UINT16_MAX ? (uint16_t)mtu : UINT16_MAX};

@@ -11,6 +11,7 @@ struct xdp_interface {
 	char name[16];
 	uint8_t mac[6];
 	int link_fd; /* keeps the program there */
+	bool is_veth;
 };
 
 /*
@@ -20,5 +21,7 @@ struct xdp_interface {
 must_use enum err xdp_way_find(struct nl *nl, const struct xdp_interface *interfaces, size_t count,
 			       const struct ip *local, const struct ip *remote, struct xdp_way *ret,
 			       bool *ret_is_stale);
+/* Frames that left by this interface, as far as its driver counts; 0 when nobody says. */
+uint64_t xdp_way_sent(struct nl *nl, uint32_t ifindex);
 /* Without the sums and what is to come. */
 bool xdp_way_equal(const struct xdp_way *a, const struct xdp_way *b);

@@ -11,6 +11,7 @@
 #include <net/if_arp.h>
 #include <netinet/in.h>
 #include <netpacket/packet.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -27,6 +28,7 @@
 #include <relay.skel.h>
 
 enum { RENEWALS_A_LOOK = 4 }; /* ways are looked at with every fourth renewal */
+enum { PROBE_SIZE = 60, PROBE_FRAMES = 16, PROBE_LOOKS = 100 };
 
 struct xdp {
 	struct xdp_relay *program;
@@ -113,7 +115,8 @@ static void find_interfaces(struct xdp *xdp, const struct ip *local, char why[XD
 				 at->ifa_name);
 			continue;
 		}
-		*interface = (struct xdp_interface){.ifindex = (uint32_t)link->sll_ifindex, .link_fd = -1};
+		*interface = (struct xdp_interface){
+			.ifindex = (uint32_t)link->sll_ifindex, .link_fd = -1, .is_veth = strcmp(driver, "veth") == 0};
 		snprintf(interface->name, sizeof(interface->name), "%.15s", at->ifa_name);
 		memcpy(interface->mac, link->sll_addr, sizeof(interface->mac));
 		xdp->count++;
@@ -138,14 +141,50 @@ static bool attach(struct xdp *xdp, struct xdp_interface *interface, char why[XD
 	return false;
 }
 
+/*
+ * The other end of a veth takes such frames only when it joins packets (GRO) or has a program of its own, and nobody
+ * says so: what it does not take is lost without a trace. So a few frames are sent that no bridge lets pass, and
+ * counted.
+ */
+static bool gets_out(struct xdp *xdp, const struct xdp_interface *interface)
+{
+	uint8_t frame[PROBE_SIZE] = {0x01, 0x80, 0xc2, 0, 0, 0x0e, [12] = 0x88, 0xb5};
+	struct xdp_md md = {.data_end = sizeof(frame), .ingress_ifindex = interface->ifindex};
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame, .data_size_in = sizeof(frame), .ctx_in = &md,
+		    .ctx_size_in = sizeof(md), .repeat = PROBE_FRAMES, .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
+	uint64_t before = xdp_way_sent(&xdp->nl, interface->ifindex);
+
+	memcpy(frame + 6, interface->mac, sizeof(interface->mac));
+	if (bpf_prog_test_run_opts(bpf_program__fd(xdp->program->progs.reflect), &options) != 0)
+		return false;
+	for (int i = 0; i < PROBE_LOOKS; i++) {
+		if (xdp_way_sent(&xdp->nl, interface->ifindex) - before >= PROBE_FRAMES)
+			return true;
+		(void)poll(NULL, 0, 1);
+	}
+	return false;
+}
+
+/* Those that can stay in the list; why: the last of the others. */
 static void attach_all(struct xdp *xdp, char why[XDP_TEXT_MAX])
 {
 	size_t count = xdp->count;
 
 	xdp->count = 0;
-	for (size_t i = 0; i < count; i++)
-		if (attach(xdp, &xdp->interfaces[i], why))
-			xdp->interfaces[xdp->count++] = xdp->interfaces[i];
+	for (size_t i = 0; i < count; i++) {
+		struct xdp_interface *interface = &xdp->interfaces[i];
+		bool is_sure = !interface->is_veth || xdp->mode == XDP_MODE_GENERIC;
+
+		if (!attach(xdp, interface, why))
+			continue;
+		if (is_sure || gets_out(xdp, interface)) {
+			xdp->interfaces[xdp->count++] = *interface;
+			continue;
+		}
+		close(interface->link_fd);
+		snprintf(why, XDP_TEXT_MAX, "%s is a veth whose other end takes no such frames (ethtool -K it gro on)",
+			 interface->name);
+	}
 }
 
 static enum err load(struct xdp *xdp, const struct xdp_params *params, char why[XDP_TEXT_MAX])

@@ -16,7 +16,7 @@ enum { XDP_TEXT_MAX = 200, XDP_INTERFACES_MAX = 8 };
 
 enum xdp_mode {
 	XDP_MODE_AUTO,	  /* native, where a driver does it on real hardware */
-	XDP_MODE_NATIVE,  /* wherever a driver does it */
+	XDP_MODE_NATIVE,  /* wherever a driver does it, and the other end takes what is sent that way */
 	XDP_MODE_GENERIC, /* by the kernel, after its own work on each packet */
 	XDP_MODE_OFF,
 };
