@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "flood.h"
 #include "forger.h"
 #include "middle.h"
 #include "story.h"
@@ -468,6 +469,7 @@ const struct scenario scenarios[] = {
 	{"evil-relay", "the relay does so too, and sends packets elsewhere", run_evil_relay},
 	{"forwarder-early", "the forwarder copies what nodes and coordinator say, from the start", run_forwarder_early},
 	{"replayer", "an attacker replays, redirects and damages what he has seen (A1)", run_replayer},
+	{"flooded", "first messages with a valid mac1 from made-up sources while nodes come (T5)", flood_run},
 	{"zones", "two coordinators: contact and moves across, loss between them, the restart of either", zones_run},
 	{"partners", "the same with two networks, each with an account server of its own, found by DNS",
 	 zones_run_partners},

@@ -134,6 +134,8 @@ static void add_coordinator(struct page *page, struct server *server)
 			{"dropped_malformed_total", "Authentic datagrams that make no sense.", c.dropped_malformed},
 			{"dropped_out_total", "Own datagrams dropped: queue full or address unproven.", c.dropped_out},
 			{"limited_handshakes_total", "Handshakes over the rate limit.", c.limited_handshakes},
+			{"cookies_total", "Sources over the rate limit that were asked to prove themselves.",
+			 c.cookies},
 			{"limited_requests_total", "Requests over the rate limit.", c.limited_requests},
 			{"handshakes_total", "Handshakes completed.", c.handshakes},
 			{"registrations_total", "Registrations accepted.", c.registrations},

@@ -19,7 +19,7 @@ enum packet_type {
 	PACKET_REGISTRATION_RESPONSE = 0x02,
 	PACKET_TUNNEL_REQUEST = 0x03, /* node to node */
 	PACKET_TUNNEL_RESPONSE = 0x04,
-	PACKET_COOKIE = 0x05,	     /* reserved: cookie reply */
+	PACKET_COOKIE = 0x05,	     /* of a server under load, in place of a response */
 	PACKET_HOLE_PUNCHING = 0x06, /* node to node: opens NATs, authenticated by NegoKey */
 	/* Node to relay and back; never forwarded. */
 	PACKET_RELAY_BIND = 0x10,

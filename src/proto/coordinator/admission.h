@@ -28,7 +28,8 @@ struct admission_entry {
 
 struct admission {
 	uint8_t hash_key[16];
-	struct bucket all;
+	uint8_t cookie_secret[32];
+	struct bucket all, asked;
 	struct admission_entry entries[ADMISSION_SETS][ADMISSION_WAYS];
 };
 
@@ -37,6 +38,11 @@ struct admission {
  * those that did not, so a flood from forged sources cannot lock out who was here before.
  */
 bool admission_take(struct admission *admission, const struct ip *source, struct time_us now);
+/*
+ * The same for a message over that budget whose source is proved by a cookie: such sources share another one, of which
+ * forged sources can take nothing, neither in common nor in their name.
+ */
+bool admission_take_asked(struct admission *admission, const struct ip *source, struct time_us now);
 /* The same for what has no budget in common: the prefix's own one at this rate. */
 bool admission_take_own(struct admission *admission, const struct ip *source, const struct bucket_rate *rate,
 			struct time_us now);

@@ -92,6 +92,7 @@ struct coordinator *coordinator_create(const struct coordinator_config *config, 
 	handshake_mac1_key(config->static_keys.public, NULL, c->mac1_key);
 	random_fill(&env->random, c->hash_key, sizeof c->hash_key);
 	random_fill(&env->random, c->admission.hash_key, sizeof c->admission.hash_key);
+	random_fill(&env->random, c->admission.cookie_secret, sizeof c->admission.cookie_secret);
 	memcpy(c->questions.hash_key, c->admission.hash_key, sizeof c->questions.hash_key);
 	random_fill(&env->random, seeds, sizeof seeds);
 	c->members = mem_alloc(c->config.nodes_max, sizeof(struct member *));
@@ -215,7 +216,8 @@ static enum err input_one(struct coordinator *c, const struct route *route, cons
 	if (bytes[0] == PACKET_RELAY_PROBED || bytes[0] == PACKET_RELAY_ANNOUNCE)
 		return relays_input(c, route, bytes, size);
 	if (header_decode(&r, &header) != OK ||
-	    (!(header.type & PACKET_SEALED) && header.type != PACKET_REGISTRATION_RESPONSE)) {
+	    (!(header.type & PACKET_SEALED) && header.type != PACKET_REGISTRATION_RESPONSE &&
+	     header.type != PACKET_COOKIE)) {
 		c->counters.dropped_type++;
 		return ERR_UNSUPPORTED;
 	}

@@ -128,7 +128,7 @@ struct coordinator_counters {
 	uint64_t datagrams, bytes; /* received */
 	uint64_t dropped_size, dropped_type, dropped_unknown, dropped_mac1, dropped_replay, dropped_auth,
 		dropped_malformed;
-	uint64_t limited_handshakes, limited_requests;
+	uint64_t limited_handshakes, limited_requests, cookies; /* cookies: sources asked to prove themselves */
 	uint64_t handshakes, handshakes_repeated, registrations, refusals;
 	uint64_t directions, directions_repeated, not_directed;
 	uint64_t updates_pushed, keep_alives, echoes, rekeys, moves;

@@ -122,10 +122,13 @@ enum err foreign_input(struct coordinator *c, const struct route *route, const s
 	struct foreign *f = NULL;
 	struct link_session *s;
 
-	if (header->type == PACKET_REGISTRATION_RESPONSE) {
-		for (uint32_t i = 0; i < c->foreign_count; i++)
+	if (!(header->type & PACKET_SEALED)) {
+		for (uint32_t i = 0; i < c->foreign_count && !f; i++)
 			if (c->foreigns[i]->is_trying && c->foreigns[i]->handshake.path_id == header->path_id)
-				return foreign_input_answer(c, c->foreigns[i], route, bytes, size);
+				f = c->foreigns[i];
+		if (f)
+			return header->type == PACKET_COOKIE ? foreign_input_cookie(c, f, bytes, size)
+							     : foreign_input_answer(c, f, route, bytes, size);
 	} else {
 		s = find_session(c, header->path_id, &f);
 		if (s)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "proto/coordinator/state.h"
+#include "proto/session/cookie.h"
 #include "proto/session/request.h"
 
 enum { INQUIRIES_PER_MEMBER = 32 }; /* the oldest is forgotten */
@@ -63,6 +64,8 @@ struct foreign {
 	int64_t interval_us;
 	size_t first_size;
 	uint8_t first[MESSAGE_MAX];
+	struct cookie cookie; /* of a coordinator under load */
+	bool is_cookied;      /* first has been sent with one */
 
 	struct time_us heard, next_keepalive;
 	struct request_table requests; /* Keep Alive and Rekey */
@@ -102,6 +105,7 @@ struct time_us foreign_deadline(const struct coordinator *c);
 /* foreign_handshake.c */
 /* Our first message, to all of its addresses at once. */
 void foreign_try(struct coordinator *c, struct foreign *f);
+enum err foreign_input_cookie(struct coordinator *c, struct foreign *f, const uint8_t *bytes, size_t size);
 enum err foreign_input_answer(struct coordinator *c, struct foreign *f, const struct route *route, const uint8_t *bytes,
 			      size_t size);
 /* A first message whose sender has proved to hold that static key. */

@@ -44,6 +44,9 @@ static void begin(struct coordinator *c, struct foreign *f)
 		writer_finish(&w, &size) == OK &&
 		handshake_begin(&f->handshake, &setup, (struct blob){payload, size}, f->first, &f->first_size) == OK;
 	f->tried = c->now;
+	f->is_cookied = false;
+	if (f->is_trying)
+		cookie_apply(&f->cookie, c->now, f->first, f->first_size);
 	wipe(seed, sizeof seed);
 }
 
@@ -61,6 +64,22 @@ void foreign_try(struct coordinator *c, struct foreign *f)
 		f->interval_us = HANDSHAKE_RETRY_US;
 	f->next_try = time_add(c->now, f->interval_us);
 	f->interval_us = f->interval_us * 2 > LINK_RETRY_MAX_US ? LINK_RETRY_MAX_US : f->interval_us * 2;
+}
+
+/* The other one has too much to do: the same message once more at once, with the proof of where we are. */
+enum err foreign_input_cookie(struct coordinator *c, struct foreign *f, const uint8_t *bytes, size_t size)
+{
+	enum err err = cookie_take(&f->cookie, f->entry.static_key, c->now, f->first, f->first_size, bytes, size);
+
+	if (err) {
+		c->counters.dropped_auth++;
+		return err;
+	}
+	cookie_apply(&f->cookie, c->now, f->first, f->first_size);
+	if (!f->is_cookied)
+		f->next_try = c->now;
+	f->is_cookied = true;
+	return OK;
 }
 
 /* The answer to our first message. */

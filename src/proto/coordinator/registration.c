@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "crypto/hash.h"
 #include "proto/coordinator/foreign.h"
+#include "proto/session/cookie.h"
 #include "wire/dns.h"
 
 /* What an authenticated first message says. The certificate's bytes live in payload. */
@@ -296,6 +297,24 @@ static enum err input_authenticated(struct coordinator *c, struct arrival *arriv
 	return admit(c, arrival, route, bytes, size, member);
 }
 
+/*
+ * Over the budget of the many: whoever proves its source has another one. The others are told how; a few hashes, and no
+ * more bytes than came.
+ */
+static bool admit_by_cookie(struct coordinator *c, const struct route *route, const uint8_t *bytes, size_t size)
+{
+	const uint8_t *secret = c->admission.cookie_secret;
+	uint8_t nonce[COOKIE_NONCE_SIZE], reply[COOKIE_REPLY_SIZE];
+
+	if (cookie_is_proof(secret, c->now, &route->remote, bytes, size))
+		return admission_take_asked(&c->admission, &route->remote.ip, c->now);
+	random_fill(&c->env.random, nonce, sizeof nonce);
+	cookie_reply_make(secret, c->config.static_keys.public, c->now, &route->remote, bytes, size, nonce, reply);
+	c->counters.cookies++;
+	coordinator_send(c, route, reply, sizeof reply);
+	return false;
+}
+
 /* Everything before the key exchange. *ret_channel is set for a repetition. */
 static enum err check_cheaply(struct coordinator *c, const struct route *route, const uint8_t *bytes, size_t size,
 			      struct channel **ret_channel)
@@ -313,7 +332,7 @@ static enum err check_cheaply(struct coordinator *c, const struct route *route, 
 		return ERR_MALFORMED;
 	}
 	*ret_channel = map_get(&c->by_path, header.path_id);
-	if (handshake_mac1_check(bytes, size, c->mac1_key) != OK) {
+	if (handshake_mac1_holds(bytes, size, c->mac1_key) != OK) {
 		c->counters.dropped_mac1++;
 		return ERR_AUTH;
 	}
@@ -324,7 +343,7 @@ static enum err check_cheaply(struct coordinator *c, const struct route *route, 
 		c->counters.dropped_replay++;
 		return ERR_REPLAY;
 	}
-	if (!admission_take(&c->admission, &route->remote.ip, c->now)) {
+	if (!admission_take(&c->admission, &route->remote.ip, c->now) && !admit_by_cookie(c, route, bytes, size)) {
 		c->counters.limited_handshakes++;
 		return ERR_FULL;
 	}

@@ -95,6 +95,8 @@ void link_register(struct node *node, struct time_us now)
 	if (handshake_begin(&link->handshake, &setup, (struct blob){payload, size}, link->request,
 			    &link->request_size) == OK) {
 		link->registering = true;
+		link->is_cookied = false;
+		cookie_apply(&link->cookie, now, link->request, link->request_size);
 		link->request_at = now;
 		link->interval_us = HANDSHAKE_RETRY_US;
 		link->next_try = now;
@@ -498,6 +500,27 @@ static void receive_aside(struct node *node, struct time_us now, const struct ro
 	}
 }
 
+/*
+ * The coordinator has too much to do: the same request once more, with the proof of where we are. At once only the
+ * first time: over two families it gives two cookies, and whoever copies its replies must not make us send.
+ */
+static void receive_cookie(struct node *node, struct time_us now, const uint8_t *bytes, size_t size)
+{
+	struct link *link = &node->link;
+
+	if (cookie_take(&link->cookie, node->coordinator->static_key, now, link->request, link->request_size, bytes,
+			size) != OK) {
+		node->counters.dropped_stranger++;
+		return;
+	}
+	cookie_apply(&link->cookie, now, link->request, link->request_size);
+	if (!link->is_cookied) {
+		link->next_try = now;
+		node_plan(node, now);
+	}
+	link->is_cookied = true;
+}
+
 /* PathIDs that belong to no peer end here. */
 bool link_input(struct node *node, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size)
 {
@@ -512,6 +535,10 @@ bool link_input(struct node *node, struct time_us now, const struct route *route
 	if (header.type == PACKET_REGISTRATION_RESPONSE && link->registering &&
 	    header.path_id == link->handshake.path_id) {
 		receive_response(node, now, route, bytes, size);
+		return true;
+	}
+	if (header.type == PACKET_COOKIE && link->registering && header.path_id == link->handshake.path_id) {
+		receive_cookie(node, now, bytes, size);
 		return true;
 	}
 	if (!(header.type & PACKET_SEALED) || !link->session || header.path_id != session_path_id(link->session))

@@ -4,6 +4,7 @@
 
 #include "base/datagram.h"
 #include "proto/node/keys.h"
+#include "proto/session/cookie.h"
 #include "proto/session/handshake.h"
 #include "proto/session/request.h"
 #include "proto/session/session.h"
@@ -24,6 +25,8 @@ struct link {
 	struct handshake handshake;
 	uint8_t request[MESSAGE_MAX];
 	size_t request_size;
+	struct cookie cookie; /* of a coordinator under load */
+	bool is_cookied;      /* request has been sent with one */
 	struct time_us request_at, next_try;
 	int64_t interval_us;
 

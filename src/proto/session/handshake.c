@@ -197,10 +197,9 @@ void nego_key_derive(const uint8_t temp_key[KEY_SIZE], uint8_t ret[KEY_SIZE])
 	derive_key(temp_key, "ntm nego", NULL, 0, ret);
 }
 
-/* Two hashes of the datagram: no Diffie-Hellman for a stranger. */
-enum err handshake_mac1_check(const uint8_t *datagram, size_t size, const uint8_t mac1_key[KEY_SIZE])
+/* Two hashes, one of the datagram: no Diffie-Hellman for a stranger. */
+enum err handshake_mac1_holds(const uint8_t *datagram, size_t size, const uint8_t mac1_key[KEY_SIZE])
 {
-	static const uint8_t mac2[MAC_SIZE];
 	uint8_t expected[MAC_SIZE];
 
 	if (size < HANDSHAKE_OVERHEAD_RESPONSE)
@@ -208,9 +207,18 @@ enum err handshake_mac1_check(const uint8_t *datagram, size_t size, const uint8_
 	if (size > MESSAGE_MAX)
 		return ERR_SIZE;
 	mac(mac1_key, datagram, size - MACS_SIZE, expected);
-	if (!equal_secret(expected, datagram + size - MACS_SIZE, MAC_SIZE))
-		return ERR_AUTH;
-	return memcmp(datagram + size - MAC_SIZE, mac2, MAC_SIZE) == 0 ? OK : ERR_MALFORMED;
+	return equal_mac(expected, datagram + size - MACS_SIZE) ? OK : ERR_AUTH;
+}
+
+/* What no cookie was given for has no second encoding. */
+enum err handshake_mac1_check(const uint8_t *datagram, size_t size, const uint8_t mac1_key[KEY_SIZE])
+{
+	static const uint8_t none[MAC_SIZE];
+	enum err err = handshake_mac1_holds(datagram, size, mac1_key);
+
+	if (err)
+		return err;
+	return memcmp(datagram + size - MAC_SIZE, none, MAC_SIZE) == 0 ? OK : ERR_MALFORMED;
 }
 
 /* Everything of the first datagram but its MACs, into datagram. */

@@ -8,9 +8,10 @@
  *
  * Datagram: header(16) e(32) [sealed s(48)] sealed payload mac1(16) mac2(16). Prologue: HANDSHAKE_PROLOGUE || first
  * header. psk: TempKey, 32 zero bytes where there is none. mac1 is under a key that only invited peers know; mac2 is
- * reserved for the cookie and zero. Pure functions; nothing is remembered but what is in the struct. After an error the
- * struct is wiped and dead, except where said otherwise. The outputs of a failed call are untouched. Every sender's
- * datagram is judged by handshake_mac1_check before accept or finish see it.
+ * zero, or the proof of the source that a server under load has asked for (cookie.h). Pure functions; nothing is
+ * remembered but what is in the struct. After an error the struct is wiped and dead, except where said otherwise. The
+ * outputs of a failed call are untouched. Every sender's datagram is judged by handshake_mac1_check before accept or
+ * finish see it.
  */
 #pragma once
 
@@ -68,7 +69,9 @@ struct handshake_setup {
 void handshake_mac1_key(const uint8_t static_key[KEY_SIZE], const uint8_t *nego_key, uint8_t ret[KEY_SIZE]);
 /* NegoKey from TempKey (design 4). */
 void nego_key_derive(const uint8_t temp_key[KEY_SIZE], uint8_t ret[KEY_SIZE]);
-/* Cheapest check first (security 2): length, mac1, and mac2, which must be zero, of a received handshake datagram. */
+/* Cheapest check first (security 2): length and mac1. mac2 is for who gives cookies to judge (cookie.h). */
+must_use enum err handshake_mac1_holds(const uint8_t *datagram, size_t size, const uint8_t mac1_key[KEY_SIZE]);
+/* The same for who gives none: mac2 must be zero. */
 must_use enum err handshake_mac1_check(const uint8_t *datagram, size_t size, const uint8_t mac1_key[KEY_SIZE]);
 
 /* ERR_AUTH for a key of low order. */

@@ -256,6 +256,15 @@ static void receive_answer(struct fake_node *node, struct world *world, const ui
 	node->session = session_create(world->aead, SUITE_CHACHA20_POLY1305, true, node->path_id, &keys, world->now);
 }
 
+static void receive_cookie(struct fake_node *node, const struct world *world, const uint8_t *bytes, size_t size)
+{
+	node->cookies++;
+	assert_true(size <= node->first_size); /* T6 */
+	assert_int_equal(cookie_take(&node->cookie, world->config.static_keys.public, world->now, node->first,
+				     node->first_size, bytes, size),
+			 OK);
+}
+
 /* A sealed message. */
 static void receive_sealed(struct fake_node *node, const uint8_t *bytes, size_t size)
 {
@@ -321,6 +330,8 @@ static void receive(struct world *world, const struct datagram *datagram)
 			continue;
 		if (datagram->bytes[0] == PACKET_REGISTRATION_RESPONSE)
 			receive_answer(node, world, datagram->bytes, datagram->size);
+		else if (datagram->bytes[0] == PACKET_COOKIE)
+			receive_cookie(node, world, datagram->bytes, datagram->size);
 		else
 			receive_sealed(node, datagram->bytes, datagram->size);
 		return;
@@ -461,6 +472,11 @@ void fake_begin(struct world *world, struct fake_node *node, size_t padded_size)
 	assert_int_equal(
 		handshake_begin(&node->handshake, &setup, (struct blob){payload, size}, node->first, &node->first_size),
 		OK);
+}
+
+void fake_prove_source(struct world *world, struct fake_node *node)
+{
+	cookie_apply(&node->cookie, world->now, node->first, node->first_size);
 }
 
 enum err fake_send_first(struct world *world, struct fake_node *node)

@@ -5,6 +5,7 @@
 #include "base/record.h"
 #include "crypto/hash.h"
 #include "proto/coordinator/coordinator.h"
+#include "proto/session/cookie.h"
 #include "proto/session/rekey.h"
 #include "proto/session/session.h"
 #include "proto/session/trust.h"
@@ -39,6 +40,8 @@ struct fake_node {
 	struct session *session;
 	uint8_t refused;  /* reason, once a refusal arrived */
 	unsigned answers; /* registration responses that arrived */
+	unsigned cookies; /* replies of a coordinator under load, the last of them here */
+	struct cookie cookie;
 	struct lease lease;
 	uint8_t lease_bytes[LEASE_MAX_SIZE];
 	size_t lease_size;
@@ -120,6 +123,8 @@ struct fake_node *world_node(struct world *world, const char *name);
 void node_recertify(struct world *world, struct fake_node *node, const char *fqdn, const struct sign_keys *authority);
 /* Makes a fresh first message in node->first. padded_size as of registration_request. */
 void fake_begin(struct world *world, struct fake_node *node, size_t padded_size);
+/* Puts the cookie into the first message that there is. */
+void fake_prove_source(struct world *world, struct fake_node *node);
 enum err fake_send_first(struct world *world, struct fake_node *node);
 /* Whole registration, with a Keep Alive that confirms it. */
 void fake_register(struct world *world, struct fake_node *node);
