@@ -90,18 +90,21 @@ static enum err relay_control(struct relay *relay, const struct route *route, co
  */
 static size_t run_end(const struct datagram *datagram, size_t at, size_t step, uint32_t *ret_packets)
 {
-	const uint8_t *first = datagram->bytes + at;
+	const uint8_t *bytes = datagram->bytes, *first = bytes + at;
+	size_t size = datagram->size;
+	uint64_t path_id, other;
 	uint32_t packets = 1;
 
-	for (at += step; at + HEADER_SIZE <= datagram->size; at += step, packets++) {
-		const uint8_t *segment = datagram->bytes + at;
+	memcpy(&path_id, first + HEADER_SIZE - 8, 8); /* compared, never read: any order of bytes will do */
+	for (at += step; at + HEADER_SIZE <= size; at += step, packets++) {
+		const uint8_t *segment = bytes + at;
 
-		if (memcmp(first + 8, segment + 8, 8) != 0 ||
-		    (segment[0] != first[0] && !packet_is_end_to_end(segment[0])))
+		memcpy(&other, segment + HEADER_SIZE - 8, 8);
+		if (other != path_id || (segment[0] != first[0] && !packet_is_end_to_end(segment[0])))
 			break;
 	}
 	*ret_packets = packets;
-	return at < datagram->size ? at : datagram->size;
+	return at < size ? at : size;
 }
 
 /* Cuts the train into runs of one pair; a train of one pair is one run. */
