@@ -35,6 +35,8 @@ GOALS = [
     most("relay", "single-100 single-1200", "cpu", 1, FORWARDER),
     least("relay", "pairs-gso pairs-single", "rate", 0.8, "ours", of=MANY_PAIRS),
     most("relay", "pairs", "memory", 512, of=MANY_PAIRS),
+    least("relay", "xdp-v4 xdp-v6 xdp-limited", "rate", 0.85, "XDP swap R4"),
+    most("relay", "xdp-v4 xdp-v6 xdp-limited xdp-crossed", "program", 60),
 ]
 
 

@@ -4,15 +4,18 @@ table (R3), through our relay; then our relay with one pair and with 100,000 tha
 One by one means that each datagram comes alone: the kernel cuts the sender's trains on the cable, because a sender that makes a call for
 each would be the limit. The sender sends as fast as it goes, on the core that is not the relay's; what arrives at right counts.
 
+The relay in the kernel is measured by itself (relay_xdp.py), beside R4.
+
 usage: scripts/bench relay [--json FILE] [--rounds N] [--seconds S] [--without NAME ...]
 """
 import collections
 import sys
 
 import cable
+import relay_xdp
 import udp
 from lab import demand
-from relays import FROM_PORT, MANY_LEFT, MIDDLE, PORT, RELAYS, SENDER_CORE, TO_PORT, Ours, on_core
+from relays import FROM_PORT, MANY_LEFT, MIDDLE, PORT, RELAYS, SENDER_CORE, TO_PORT, Ours, Relay, on_core
 
 Load = collections.namedtuple("Load", "size burst whole")
 CASES = {"gso-100": Load(100, 64, True), "gso-1200": Load(1200, 54, True), "single-100": Load(100, 64, False),
@@ -58,7 +61,7 @@ def memory_rows(ours):
 
 
 def body(arguments, contenders):
-    single = [one for one in contenders if getattr(one, "near", None) != MANY_LEFT]
+    single = [one for one in contenders if isinstance(one, Relay) and getattr(one, "near", None) != MANY_LEFT]
     ours = [one for one in contenders if isinstance(one, Ours)]
     made = []
     for case, load in CASES.items():
@@ -69,14 +72,14 @@ def body(arguments, contenders):
         print(f"-- {case}", flush=True)
         results = cable.interleaved(ours, arguments.rounds, lambda one, load=load: measure_pairs(one, load, arguments.seconds))
         made += cable.rows(case, results, UNITS)
-    return made + memory_rows(ours)
+    return made + memory_rows(ours) + relay_xdp.measure(contenders, arguments.rounds)
 
 
 def main():
     parser = cable.options("relay", rounds=7, seconds=2)
     parser.add_argument("--without", metavar="NAME", nargs="*", default=[], help="contenders that are left out")
     arguments = parser.parse_args()
-    contenders = [kind() for kind in RELAYS if kind.name not in arguments.without]
+    contenders = [kind() for kind in (*RELAYS, *relay_xdp.KINDS) if kind.name not in arguments.without]
     return cable.run_bench("relay", arguments, contenders, lambda started: body(arguments, started))
 
 

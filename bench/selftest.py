@@ -21,6 +21,7 @@ import probe
 import report
 import reference
 import relay
+import relay_xdp
 import relays
 import schedule
 import table
@@ -468,6 +469,19 @@ class Relaying(unittest.TestCase):
         rows.append(cable.row("pairs", "memory", "B a pair", {"ours, 100,000 pairs": [500]}))
         limits.judge("relay", rows)
         self.assertEqual([[goal["met"] for goal in row["goals"]] for row in rows], [[True, True], [False], [True]])
+
+    def test_relay_in_the_kernel(self):
+        ours = relay_xdp.read("v4 3900000 40\nv6 3300000 61\nlimited 3700000 50\ncrossed 0 59\n")
+        self.assertEqual((ours["v4 rate"], ours["crossed program"]), (3900, 59))
+        self.assertNotIn("crossed rate", ours)
+        swap = {f"{case} {metric}": value for case in relay_xdp.CASES for metric, value in (("rate", 4000), ("program", 20))}
+        rows = relay_xdp.rows({relay_xdp.REFERENCE: [swap] * 3, relay_xdp.InKernel.name: [ours] * 3})
+        limits.judge("relay", rows)
+        met = {(row["case"], row["metric"]): [goal["met"] for goal in row["goals"]] for row in rows if row.get("goals")}
+        self.assertEqual(met, {("xdp-v4", "rate"): [True], ("xdp-v6", "rate"): [False], ("xdp-limited", "rate"): [True],
+                               ("xdp-v4", "program"): [True], ("xdp-v6", "program"): [False], ("xdp-limited", "program"): [True],
+                               ("xdp-crossed", "program"): [True]})
+        self.assertEqual(relay_xdp.rows({relay_xdp.REFERENCE: [swap]}), [])
 
 
 if __name__ == "__main__":
