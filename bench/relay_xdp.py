@@ -29,16 +29,16 @@ class InKernel(Swap):
     """Our program with one pair in its table."""
 
     name = "ours in XDP"
-    commands = ("xdp-loops xdp_loops.bpf.o hold eth0   # right", f"taskset -c {LAST_CORE} xdp-rate eth0   # left")
+    commands = ("xdp-rate hold eth0   # right", f"taskset -c {LAST_CORE} xdp-rate run eth0   # left")
 
     def start(self, cable):
         self.program = udp.loop(os.path.join("..", "xdp-rate"))
         demand(os.access(self.program, os.X_OK), "xdp-rate is not built: it needs clang, bpftool and libbpf")
-        cable.right.start("xdp-loops", udp.loop("xdp-loops"), udp.loop("xdp_loops.bpf.o"), "hold", "eth0").wait_line("ready")
+        cable.right.start("xdp-rate", self.program, "hold", "eth0").wait_line("ready")
         self.measure_each()
 
     def measure_each(self):
-        done = self.cable.left.run(*on_core(LAST_CORE, self.program, "eth0"), check=True, timeout=30)
+        done = self.cable.left.run(*on_core(LAST_CORE, self.program, "run", "eth0"), check=True, timeout=30)
         return read(done.stdout)
 
 

@@ -4,9 +4,9 @@
  * and the program alone. The flow is such that what is sent is again what came, because the kernel makes each frame
  * once and takes it again: leg 0 is at A and knows us as B, leg 1 is at B and knows us as A.
  *
- * usage: xdp-rate DEVICE [SIZE [COUNT]]     says for each case "v4|v6|limited|crossed FRAMES-A-SECOND PROGRAM-NS"
+ * usage: xdp-rate run DEVICE [SIZE [COUNT]]     says for each case "v4|v6|limited|crossed FRAMES-A-SECOND PROGRAM-NS"
+ *        xdp-rate hold DEVICE                   drops what comes out of DEVICE; says "ready"; until terminated
  * crossed changes the family, from one to the other and back: its frames change their place, so none are sent (0).
- * The other end of a veth needs a program that drops: xdp-loops OBJECT hold DEVICE.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -17,6 +17,7 @@
 #include <linux/udp.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,33 +170,63 @@ static void run(struct xdp_relay *program, struct xdp_table *table, const struct
 	xdp_table_remove(table, entry, (struct time_us){0});
 }
 
-int main(int argc, char **argv)
+static void attach(int fd, unsigned device)
 {
-	size_t size = argc > 2 ? strtoul(argv[2], NULL, 10) : SIZE;
-	long count = argc > 3 ? strtol(argv[3], NULL, 10) : COUNT;
-	unsigned device = argc > 1 ? if_nametoindex(argv[1]) : 0;
 	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = 0);
+
+	if (fd < 0 || bpf_link_create(fd, (int)device, BPF_XDP, &options) < 0)
+		fail("attach");
+}
+
+/* Of both families, unlike R4's own. */
+static int hold(unsigned device)
+{
+	struct bpf_insn drop[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_DROP},
+				  {.code = BPF_JMP | BPF_EXIT}};
+	sigset_t signals;
+	int number;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	attach(bpf_prog_load(BPF_PROG_TYPE_XDP, "hold", "Apache-2.0", drop, 2, NULL), device);
+	printf("ready\n");
+	fflush(stdout);
+	sigwait(&signals, &number);
+	return 0;
+}
+
+static int run_all(unsigned device, size_t size, long count)
+{
 	struct xdp_relay *program;
 	struct xdp_table table;
-	int link;
 
-	if (argc < 2 || argc > 4 || device == 0 || size < FRAME_MIN || size > FRAME_MAX || count < 1 ||
-	    count > COUNT_MAX) {
-		fprintf(stderr, "usage: xdp-rate DEVICE [SIZE [COUNT]]\n");
-		return 2;
-	}
-	libbpf_set_print(NULL);
 	program = xdp_relay__open_and_load();
 	if (!program)
 		fail("the program");
 	xdp_table_init(&table, program->bss->buckets, program->bss->entries, &program->bss->control, 0x9e3779b9);
 	program->bss->control.port = PORT;
-	link = bpf_link_create(bpf_program__fd(program->progs.relay), (int)device, BPF_XDP, &options);
-	if (link < 0)
-		fail("attach");
+	attach(bpf_program__fd(program->progs.relay), device);
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		run(program, &table, &cases[i], device, size, count);
 	xdp_table_finish(&table);
 	xdp_relay__destroy(program);
 	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	size_t size = argc > 3 ? strtoul(argv[3], NULL, 10) : SIZE;
+	long count = argc > 4 ? strtol(argv[4], NULL, 10) : COUNT;
+	unsigned device = argc > 2 ? if_nametoindex(argv[2]) : 0;
+
+	libbpf_set_print(NULL);
+	if (argc == 3 && device && strcmp(argv[1], "hold") == 0)
+		return hold(device);
+	if (argc > 2 && argc < 6 && device && strcmp(argv[1], "run") == 0 && size >= FRAME_MIN && size <= FRAME_MAX &&
+	    count > 0 && count <= COUNT_MAX)
+		return run_all(device, size, count);
+	fprintf(stderr, "usage: xdp-rate run DEVICE [SIZE [COUNT]] | hold DEVICE\n");
+	return 2;
 }
