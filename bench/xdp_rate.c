@@ -118,8 +118,13 @@ static void fill_frame(uint8_t *frame, size_t size, const struct relay_flow *flo
 static double live_rate(int fd, unsigned device, uint8_t *frame, size_t size, long count)
 {
 	struct xdp_md md = {.data_end = (uint32_t)size, .ingress_ifindex = device};
-	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame, .data_size_in = (uint32_t)size, .ctx_in = &md,
-		    .ctx_size_in = sizeof md, .repeat = (int)count, .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
+	struct bpf_test_run_opts options = {.sz = sizeof(options),
+					    .data_in = frame,
+					    .data_size_in = (uint32_t)size,
+					    .ctx_in = &md,
+					    .ctx_size_in = sizeof md,
+					    .repeat = (int)count,
+					    .flags = BPF_F_TEST_XDP_LIVE_FRAMES};
 	double start = seconds_now();
 
 	if (bpf_prog_test_run_opts(fd, &options) != 0)
@@ -130,8 +135,12 @@ static double live_rate(int fd, unsigned device, uint8_t *frame, size_t size, lo
 static unsigned program_ns(int fd, unsigned device, uint8_t *frame, size_t size, long count)
 {
 	struct xdp_md md = {.data_end = (uint32_t)size, .ingress_ifindex = device};
-	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame, .data_size_in = (uint32_t)size, .ctx_in = &md,
-		    .ctx_size_in = sizeof md, .repeat = (int)count);
+	struct bpf_test_run_opts options = {.sz = sizeof(options),
+					    .data_in = frame,
+					    .data_size_in = (uint32_t)size,
+					    .ctx_in = &md,
+					    .ctx_size_in = sizeof md,
+					    .repeat = (int)count};
 
 	if (bpf_prog_test_run_opts(fd, &options) != 0)
 		fail("test run");
@@ -172,7 +181,7 @@ static void run(struct xdp_relay *program, struct xdp_table *table, const struct
 
 static void attach(int fd, unsigned device)
 {
-	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = 0);
+	struct bpf_link_create_opts options = {.sz = sizeof(options), .flags = 0};
 
 	if (fd < 0 || bpf_link_create(fd, (int)device, BPF_XDP, &options) < 0)
 		fail("attach");

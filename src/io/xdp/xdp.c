@@ -128,7 +128,7 @@ static void find_interfaces(struct xdp *xdp, const struct ip *local, char why[XD
 static bool attach(struct xdp *xdp, struct xdp_interface *interface, char why[XDP_TEXT_MAX])
 {
 	uint32_t flags = xdp->mode == XDP_MODE_GENERIC ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
-	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = flags);
+	struct bpf_link_create_opts options = {.sz = sizeof(options), .flags = flags};
 
 	interface->link_fd =
 		bpf_link_create(bpf_program__fd(xdp->program->progs.relay), (int)interface->ifindex, BPF_XDP, &options);
@@ -150,8 +150,13 @@ static bool gets_out(struct xdp *xdp, const struct xdp_interface *interface)
 {
 	uint8_t frame[PROBE_SIZE] = {0x01, 0x80, 0xc2, 0, 0, 0x0e, [12] = 0x88, 0xb5};
 	struct xdp_md md = {.data_end = sizeof(frame), .ingress_ifindex = interface->ifindex};
-	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame, .data_size_in = sizeof(frame), .ctx_in = &md,
-		    .ctx_size_in = sizeof(md), .repeat = PROBE_FRAMES, .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
+	struct bpf_test_run_opts options = {.sz = sizeof(options),
+					    .data_in = frame,
+					    .data_size_in = sizeof(frame),
+					    .ctx_in = &md,
+					    .ctx_size_in = sizeof(md),
+					    .repeat = PROBE_FRAMES,
+					    .flags = BPF_F_TEST_XDP_LIVE_FRAMES};
 	uint64_t before = xdp_way_sent(&xdp->nl, interface->ifindex);
 
 	memcpy(frame + 6, interface->mac, sizeof(interface->mac));

@@ -189,8 +189,12 @@ static struct udphdr *udp_in(uint8_t *frame)
 
 static enum verdict run_kernel(struct world *w)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = w->frame, .data_size_in = (uint32_t)w->frame_size,
-		    .data_out = w->out, .data_size_out = sizeof(w->out), .repeat = 1);
+	struct bpf_test_run_opts options = {.sz = sizeof(options),
+					    .data_in = w->frame,
+					    .data_size_in = (uint32_t)w->frame_size,
+					    .data_out = w->out,
+					    .data_size_out = sizeof(w->out),
+					    .repeat = 1};
 
 	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(w->program->progs.relay), &options), 0);
 	w->out_size = options.data_size_out;
