@@ -60,9 +60,12 @@ static bool udp_append(struct udp_chain *chain, const struct datagram *datagram,
 {
 	size_t segment = chain->segment_size, size = datagram->size;
 	bool is_train = datagram->segment_size && datagram->segment_size < size;
-	size_t segments = (size + segment - 1) / segment;
+	size_t segments;
 
-	if (!chain->is_open || size == 0 || (is_train ? datagram->segment_size != segment : size > segment) ||
+	if (!chain->is_open) /* one that nothing may join has no segments at all */
+		return false;
+	segments = (size + segment - 1) / segment;
+	if (size == 0 || (is_train ? datagram->segment_size != segment : size > segment) ||
 	    chain->bytes + size > UDP_TRAIN_BYTES || chain->segments + segments > segments_max)
 		return false;
 	chain->bytes += (uint32_t)size;
