@@ -120,6 +120,8 @@ static enum err open_control(struct node *node, struct peer *peer, struct time_u
 		return err;
 	}
 	path_heard(node, peer, now, route, size, opened.highest);
+	if (peer_is_idle(peer, now))
+		peer_plan(node, peer, now); /* its session goes to rest again */
 	control_received(node, peer, now, route, plaintext, opened.size);
 	return OK;
 }

@@ -237,7 +237,7 @@ void waiting_forget(struct node *node, const uint8_t *bytes, size_t size);
 void waiting_refuse(struct node *node, const struct ip *destination);
 
 /* rescue.c: what the peer has not acknowledged under a session that it has forgotten waits for the new one. */
-void rescue_sealed(struct node *node, const struct peer *peer, const struct session *old, struct time_us now);
+void rescue_sealed(struct node *node, const struct peer *peer, struct session *old, struct time_us now);
 
 /* inbound.c */
 /* An inner packet that came with a handshake: checked as any other. */

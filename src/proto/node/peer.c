@@ -11,6 +11,7 @@
 #define LOST_DIRECTION_US (1 * USEC_PER_SEC)	/* before the coordinator is asked, and between two times */
 #define LOST_CONTACT_US (2 * USEC_PER_SEC)	/* before a contact that leads nowhere is given up for another one */
 #define LOST_UNREACHABLE_US (10 * USEC_PER_SEC) /* before people are told */
+#define REST_AFTER_US (10 * USEC_PER_SEC)	/* without inner packets */
 #define LOST_PATIENCE_US (30 * USEC_PER_SEC)	/* after the last inner packet */
 
 /* Look-up keys: IPv4 as a number; NodeID and IPv6 through a keyed hash, because their owners choose them. */
@@ -402,6 +403,12 @@ static void run_lost(struct node *node, struct peer *peer, struct time_us now)
 	peer_plan(node, peer, peer->lost_next);
 }
 
+/* Contract in the header. */
+bool peer_is_idle(const struct peer *peer, struct time_us now)
+{
+	return time_since(now, peer->last_data) > REST_AFTER_US;
+}
+
 /* Makes the deadline anew from what is left to do. */
 void peer_run(struct node *node, struct peer *peer, struct time_us now)
 {
@@ -416,5 +423,7 @@ void peer_run(struct node *node, struct peer *peer, struct time_us now)
 	run_lost(node, peer, now);
 	punch_consider(node, peer, now);
 	run_requests(node, peer, now);
+	if (peer->session && peer_is_idle(peer, now))
+		session_rest(peer->session);
 	peer_plan(node, peer, contact_deadline(peer));
 }

@@ -165,6 +165,8 @@ bool peer_relay_route(const struct node *node, struct leg *leg, struct route *re
 void peer_run_leg(struct node *node, struct peer *peer, struct time_us now);
 /* None is repeated any more. */
 void peer_forget_requests(struct peer *peer);
+/* No inner packets for a while: its session needs no room to be fast. */
+bool peer_is_idle(const struct peer *peer, struct time_us now);
 /* Is there a way for data right now? */
 bool peer_has_path(const struct peer *peer);
 /* "direct" and "relay" separately numbered counter spaces. */

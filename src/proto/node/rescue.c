@@ -8,7 +8,7 @@
 
 #define RESCUE_SPAN_US (5 * USEC_PER_SEC) /* nobody waits for older packets */
 
-static void rescue_one(struct node *node, struct time_us now, const struct session *old, struct blob datagram)
+static void rescue_one(struct node *node, struct time_us now, struct session *old, struct blob datagram)
 {
 	uint8_t bytes[PACKET_ROOM + WAITING_PACKET_MAX + PACKET_ROOM], *plaintext = bytes + PACKET_ROOM, flags;
 	struct packet packet = {.bytes = plaintext};
@@ -36,7 +36,7 @@ static struct time_us last_heard(const struct peer *peer, struct time_us now)
 }
 
 /* Contract in machine.h. */
-void rescue_sealed(struct node *node, const struct peer *peer, const struct session *old, struct time_us now)
+void rescue_sealed(struct node *node, const struct peer *peer, struct session *old, struct time_us now)
 {
 	struct time_us since = last_heard(peer, now);
 	struct blob train;

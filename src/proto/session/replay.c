@@ -1,5 +1,7 @@
 #include "proto/session/replay.h"
 
+#include "base/mem.h"
+
 static uint64_t *word_of(struct replay *replay, uint64_t counter)
 {
 	return &replay->words[counter / 64 % REPLAY_WORDS];
@@ -15,7 +17,7 @@ bool replay_is_fresh(const struct replay *replay, uint64_t counter)
 {
 	if (counter >= replay->next)
 		return true;
-	if (replay->next - counter > REPLAY_WINDOW)
+	if (!replay->words || counter < replay->floor || replay->next - counter > REPLAY_WINDOW)
 		return false;
 	return !was_seen(replay, counter);
 }
@@ -26,6 +28,10 @@ uint8_t replay_missing(const struct replay *replay, uint64_t below, struct span 
 	uint64_t floor = replay->next > REPLAY_WINDOW ? replay->next - REPLAY_WINDOW : 0;
 	uint8_t count = 0;
 
+	if (!replay->words)
+		return 0;
+	if (floor < replay->floor)
+		floor = replay->floor;
 	for (uint64_t at = below; at > floor && count < max;) {
 		uint64_t end;
 
@@ -48,6 +54,10 @@ bool replay_mark(struct replay *replay, uint64_t counter)
 {
 	bool highest = counter >= replay->next;
 
+	if (!replay->words) {
+		replay->words = mem_alloc(REPLAY_WORDS, sizeof(*replay->words));
+		replay->floor = replay->next;
+	}
 	if (highest) {
 		uint64_t last = replay->next ? (replay->next - 1) / 64 : 0;
 		uint64_t ahead = counter / 64 - last;
@@ -60,4 +70,11 @@ bool replay_mark(struct replay *replay, uint64_t counter)
 	}
 	*word_of(replay, counter) |= UINT64_C(1) << (counter % 64);
 	return highest;
+}
+
+/* Contract in the header. */
+void replay_rest(struct replay *replay)
+{
+	mem_free(replay->words);
+	replay->words = NULL;
 }

@@ -14,13 +14,19 @@ enum { REPLAY_WORDS = REPLAY_WINDOW / 64 + 1 }; /* one more than the window, as 
 
 /* All zero: nothing seen. */
 struct replay {
-	uint64_t next; /* highest seen + 1, 0 when none was */
-	uint64_t words[REPLAY_WORDS];
+	uint64_t next;	 /* highest seen + 1, 0 when none was */
+	uint64_t floor;	 /* what is below it counts as seen */
+	uint64_t *words; /* NULL: so does everything below next */
 };
 
 /* Neither seen before nor REPLAY_WINDOW or more behind the highest. */
 bool replay_is_fresh(const struct replay *replay, uint64_t counter);
 /* Spans of counters below `below` that were not seen, newest first, as far down as the window tells; at most max. */
 uint8_t replay_missing(const struct replay *replay, uint64_t below, struct span *ret, uint8_t max);
+/*
+ * Gives the ring's memory back: what was late until now comes too late from now on. The next mark makes a new one. Also
+ * the end of a window's life.
+ */
+void replay_rest(struct replay *replay);
 /* Only for a counter that is fresh. True when it is the highest so far. */
 bool replay_mark(struct replay *replay, uint64_t counter);

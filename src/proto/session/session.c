@@ -8,24 +8,39 @@
 #include "crypto/hash.h"
 #include "proto/session/session_state.h"
 
-static void epoch_finish(struct epoch *epoch)
+static void epoch_rest(struct epoch *epoch)
 {
 	aead_key_destroy(epoch->seal);
 	aead_key_destroy(epoch->open);
+	epoch->seal = epoch->open = NULL;
+}
+
+static void epoch_finish(struct epoch *epoch)
+{
+	epoch_rest(epoch);
 	wipe(epoch, sizeof(*epoch));
+}
+
+/* Expands the keys, which AES wants to have done once and not for each packet. */
+static void epoch_wake(struct epoch *epoch, const struct session *session)
+{
+	enum aead_algorithm algorithm = session->suite == SUITE_AES256_GCM ? AEAD_AES256_GCM : AEAD_CHACHA20_POLY1305;
+
+	epoch->seal = aead_key_create(session->provider, algorithm, epoch->seal_bytes);
+	epoch->open = aead_key_create(session->provider, algorithm, epoch->open_bytes);
 }
 
 static void epoch_init(struct epoch *epoch, const struct session *session, uint8_t number,
 		       const struct session_keys *keys, struct time_us now)
 {
-	enum aead_algorithm algorithm = session->suite == SUITE_AES256_GCM ? AEAD_AES256_GCM : AEAD_CHACHA20_POLY1305;
 	const uint8_t *own = session->is_initiator ? keys->to_responder : keys->to_initiator;
 	const uint8_t *others = session->is_initiator ? keys->to_initiator : keys->to_responder;
 
-	*epoch = (struct epoch){.number = number, .since = now};
-	epoch->seal = aead_key_create(session->provider, algorithm, own);
-	epoch->open = aead_key_create(session->provider, algorithm, others);
+	*epoch = (struct epoch){.is_there = true, .number = number, .since = now};
+	memcpy(epoch->seal_bytes, own, KEY_SIZE);
+	memcpy(epoch->open_bytes, others, KEY_SIZE);
 	memcpy(epoch->rekey_psk, keys->rekey_psk, KEY_SIZE);
+	epoch_wake(epoch, session);
 }
 
 /*
@@ -34,7 +49,7 @@ static void epoch_init(struct epoch *epoch, const struct session *session, uint8
  */
 static bool newest_is_shared(const struct session *session)
 {
-	return session->is_initiator || session->newest.heard || !session->previous.seal;
+	return session->is_initiator || session->newest.heard || !session->previous.is_there;
 }
 
 static const struct epoch *sending_epoch(const struct session *session)
@@ -62,6 +77,7 @@ void session_destroy(struct session *session)
 {
 	if (!session)
 		return;
+	session_rest(session);
 	epoch_finish(&session->newest);
 	epoch_finish(&session->previous);
 	wipe(session, sizeof(*session));
@@ -136,6 +152,8 @@ enum err session_seal(struct session *session, uint8_t path, uint8_t flags, cons
 		.counter = session->counters[path]++,
 		.path_id = session->path_id,
 	};
+	if (!epoch->seal)
+		epoch_wake(epoch, session);
 	epoch->sealed++;
 	header_put(&header, out);
 	nonce_make(&header, nonce);
@@ -163,7 +181,7 @@ static enum err packet_check(struct session *session, const uint8_t *datagram, s
 		return ERR_AUTH;
 	if ((ret->type & SEALED_EPOCH) == (session->newest.number & SEALED_EPOCH))
 		epoch = &session->newest;
-	else if (session->previous.open && (ret->type & SEALED_EPOCH) == (session->previous.number & SEALED_EPOCH))
+	else if (session->previous.is_there && (ret->type & SEALED_EPOCH) == (session->previous.number & SEALED_EPOCH))
 		epoch = &session->previous;
 	else
 		return ERR_UNKNOWN;
@@ -183,6 +201,8 @@ enum err session_open(struct session *session, const uint8_t *datagram, size_t s
 
 	if (err)
 		return err;
+	if (!epoch->open)
+		epoch_wake(epoch, session);
 	nonce_make(&header, nonce);
 	err = aead_open(epoch->open, nonce, datagram, HEADER_SIZE, datagram + HEADER_SIZE, size - OVERHEAD_SIZE, out);
 	if (err)
@@ -200,10 +220,9 @@ enum err session_open(struct session *session, const uint8_t *datagram, size_t s
 }
 
 /* Contract in the header. */
-enum err session_reopen(const struct session *session, const uint8_t *datagram, size_t size, uint8_t *out,
-			uint8_t *ret_flags)
+enum err session_reopen(struct session *session, const uint8_t *datagram, size_t size, uint8_t *out, uint8_t *ret_flags)
 {
-	const struct epoch *epochs[] = {&session->newest, &session->previous};
+	struct epoch *epochs[] = {&session->newest, &session->previous};
 	struct reader r = reader_over(datagram, size);
 	uint8_t role = session->is_initiator ? 0 : SEALED_RESPONDER;
 	uint8_t nonce[NONCE_ROOM];
@@ -214,8 +233,11 @@ enum err session_reopen(const struct session *session, const uint8_t *datagram, 
 		return ERR_MALFORMED;
 	nonce_make(&header, nonce);
 	for (int i = 0; i < 2; i++) {
-		if (!epochs[i]->seal || (header.type & SEALED_EPOCH) != (epochs[i]->number & SEALED_EPOCH) ||
-		    aead_open(epochs[i]->seal, nonce, datagram, HEADER_SIZE, datagram + HEADER_SIZE,
+		if (!epochs[i]->is_there || (header.type & SEALED_EPOCH) != (epochs[i]->number & SEALED_EPOCH))
+			continue;
+		if (!epochs[i]->seal)
+			epoch_wake(epochs[i], session);
+		if (aead_open(epochs[i]->seal, nonce, datagram, HEADER_SIZE, datagram + HEADER_SIZE,
 			      size - OVERHEAD_SIZE, out) != OK)
 			continue;
 		*ret_flags = header.type & (SEALED_CONTROL | SEALED_PARTIAL);
@@ -277,9 +299,18 @@ bool session_is_expired(const struct session *session, struct time_us now)
 /* Contract in the header. */
 void session_forget_old(struct session *session, struct time_us now)
 {
-	if (session->previous.open && newest_is_shared(session) &&
+	if (session->previous.is_there && newest_is_shared(session) &&
 	    time_since(now, session->previous.since) >= REJECT_AFTER_US)
 		epoch_finish(&session->previous);
+}
+
+/* Contract in the header. */
+void session_rest(struct session *session)
+{
+	epoch_rest(&session->newest);
+	epoch_rest(&session->previous);
+	for (int i = 0; i < PATHS_MAX; i++)
+		replay_rest(&session->windows[i]);
 }
 
 /*

@@ -1,6 +1,7 @@
 /*
  * session.h: one authenticated link between two ends after its handshake: keys by epoch, counters and replay windows by
- * path, sealing, opening. The packet path: no allocation, no lock. One thread at a time.
+ * path, sealing, opening. The packet path: no lock, and no allocation but for the first packet after a rest and the
+ * first of a counter space. One thread at a time.
  */
 #pragma once
 
@@ -45,7 +46,7 @@ must_use enum err session_open(struct session *session, const uint8_t *datagram,
  * What this end sealed, opened with its own keys as long as it has them: size - OVERHEAD_SIZE bytes into out. Changes
  * nothing; out is clobbered on ERR_AUTH.
  */
-must_use enum err session_reopen(const struct session *session, const uint8_t *datagram, size_t size, uint8_t *out,
+must_use enum err session_reopen(struct session *session, const uint8_t *datagram, size_t size, uint8_t *out,
 				 uint8_t *ret_flags);
 
 uint64_t session_path_id(const struct session *session);
@@ -63,6 +64,12 @@ bool session_wants_rekey(const struct session *session, struct time_us now);
 bool session_is_expired(const struct session *session, struct time_us now);
 /* Wipes the previous epoch's keys once they are REJECT_AFTER_US old. To be called with every input of time. */
 void session_forget_old(struct session *session, struct time_us now);
+
+/*
+ * Nothing is expected soon: gives back what is only there to be fast, most of a session's memory. The next packet makes
+ * it again, in some microseconds; packets that were late by then are taken for seen.
+ */
+void session_rest(struct session *session);
 
 /* The psk for the next handshake, and the epoch number (modulo 256) that it makes. */
 const uint8_t *session_rekey_psk(const struct session *session);

@@ -6,7 +6,9 @@
 
 /* The keys that one handshake left behind. */
 struct epoch {
-	struct aead_key *seal, *open; /* NULL: no such epoch */
+	bool is_there;
+	struct aead_key *seal, *open; /* expanded; NULL while the session rests */
+	uint8_t seal_bytes[KEY_SIZE], open_bytes[KEY_SIZE];
 	uint8_t rekey_psk[KEY_SIZE];
 	uint8_t number; /* modulo 256; the wire has it modulo 4 */
 	bool heard;	/* a packet under it has been opened */

@@ -17,6 +17,30 @@ static bool take(struct replay *replay, uint64_t counter)
 	return true;
 }
 
+static void test_rest_takes_all_for_seen(void **state)
+{
+	struct replay replay = {0};
+	struct span spans[4];
+
+	(void)state;
+	for (uint64_t i = 0; i < 100; i += 2)
+		assert_true(take(&replay, i));
+	assert_int_equal(replay_missing(&replay, 99, spans, 4), 4);
+	replay_rest(&replay);
+	assert_null(replay.words);
+	assert_int_equal(replay_missing(&replay, 99, spans, 4), 0);
+	for (uint64_t i = 0; i < 99; i++)
+		assert_false(replay_is_fresh(&replay, i));
+	assert_true(take(&replay, 101)); /* 99 and 100 were above the highest: they may still come */
+	for (uint64_t i = 0; i < 99; i++)
+		assert_false(take(&replay, i));
+	assert_int_equal(replay_missing(&replay, 102, spans, 4), 1);
+	assert_true(take(&replay, 100));
+	assert_true(take(&replay, 99));
+	assert_false(take(&replay, 99));
+	replay_rest(&replay);
+}
+
 static void test_first_and_duplicate(void **state)
 {
 	struct replay replay = {0};
@@ -27,6 +51,7 @@ static void test_first_and_duplicate(void **state)
 	assert_true(take(&replay, 1));
 	assert_false(take(&replay, 1));
 	assert_false(take(&replay, 0));
+	replay_rest(&replay);
 }
 
 static void test_edges(void **state)
@@ -44,6 +69,7 @@ static void test_edges(void **state)
 		assert_true(take(&replay, highest + 1)); /* the edge moves past it */
 		assert_false(replay_is_fresh(&replay, highest - REPLAY_WINDOW + 1));
 		assert_true(replay_is_fresh(&replay, highest - REPLAY_WINDOW + 2));
+		replay_rest(&replay);
 	}
 }
 
@@ -57,6 +83,7 @@ static void test_highest_is_told(void **state)
 	assert_true(replay_mark(&replay, 6));
 	assert_true(replay_mark(&replay, 100000));
 	assert_false(replay_mark(&replay, 99999));
+	replay_rest(&replay);
 }
 
 static void test_jump_forgets_old_bits(void **state)
@@ -72,6 +99,7 @@ static void test_jump_forgets_old_bits(void **state)
 		assert_true(take(&replay, i));
 	for (uint64_t i = far - REPLAY_WINDOW + 1; i <= far; i++)
 		assert_false(take(&replay, i));
+	replay_rest(&replay);
 }
 
 /* Everything reversed within the window is taken exactly once. */
@@ -86,6 +114,7 @@ static void test_reordered_by_8191(void **state)
 		for (uint64_t i = 0; i < REPLAY_WINDOW; i++)
 			assert_false(take(&replay, block * REPLAY_WINDOW + i));
 	}
+	replay_rest(&replay);
 }
 
 /*
@@ -102,6 +131,7 @@ static void test_edge_holds_at_every_step(void **state)
 		for (uint64_t late = REPLAY_WINDOW - 130; late < REPLAY_WINDOW + 130; late++)
 			assert_true(late > i || !replay_is_fresh(&replay, i - late));
 	}
+	replay_rest(&replay);
 }
 
 /* A late packet at the edge sets a bit that must not stand for one to come. */
@@ -117,6 +147,7 @@ static void test_edge_does_not_shade_the_front(void **state)
 		assert_true(take(&replay, highest + 64));
 		for (uint64_t i = highest + 1; i < highest + 64; i++)
 			assert_true(take(&replay, i));
+		replay_rest(&replay);
 	}
 }
 
@@ -170,12 +201,14 @@ static void test_random_walk_against_model(void **state)
 		if (i % 64 == 0)
 			assert_missing(&replay, seen, i % 128 == 0 ? replay.next : counter);
 	}
+	replay_rest(&replay);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first_and_duplicate),
+		cmocka_unit_test(test_rest_takes_all_for_seen),
 		cmocka_unit_test(test_edges),
 		cmocka_unit_test(test_highest_is_told),
 		cmocka_unit_test(test_jump_forgets_old_bits),

@@ -415,6 +415,38 @@ static void test_three_hundred_epochs(void **state)
  * The answer was lost and the initiator began anew: the responder replaces what it had made, and both meet in the same
  * epoch.
  */
+/* Both ends rest, in the middle of a change of keys: everything goes on, and what came before comes no second time. */
+static void test_rest_is_not_noticed(void **state)
+{
+	static const enum suite SUITES[] = {SUITE_AES256_GCM, SUITE_CHACHA20_POLY1305};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct pair *p = pair_create(SUITES[i]);
+		uint8_t before[SEALED_SIZE], flags;
+
+		pass(p, p->a, p->b);
+		memcpy(before, p->sealed, SEALED_SIZE);
+		session_install(p->a, &p->x.initiator_keys, T0);
+		session_install(p->b, &p->x.responder_keys, T0);
+		pass(p, p->b, p->a); /* under the keys before: b has not heard the new ones */
+		session_rest(p->a);
+		session_rest(p->b);
+		assert_null(p->a->newest.seal);
+		assert_null(p->b->windows[0].words);
+		assert_int_equal(session_reopen(p->a, before, SEALED_SIZE, p->out, &flags), OK);
+		assert_memory_equal(p->out, p->plain, PLAIN_SIZE);
+		session_rest(p->a);
+		pass(p, p->b, p->a);
+		pass(p, p->a, p->b);
+		memcpy(p->sealed, before, SEALED_SIZE);
+		assert_int_equal(open(p, p->b), ERR_REPLAY);
+		session_rest(p->b);
+		assert_int_equal(open(p, p->b), ERR_REPLAY);
+		pair_destroy(p);
+	}
+}
+
 static void test_lost_answer_is_survived(void **state)
 {
 	struct pair *p = pair_create(SUITE_AES256_GCM);
@@ -452,8 +484,9 @@ static void test_old_keys_are_forgotten(void **state)
 	assert_int_equal(open(p, p->a), OK);
 	pass(p, p->a, p->b);
 	session_forget_old(p->b, time_add(T0, REJECT_AFTER_US - 1));
-	assert_non_null(p->b->previous.open);
+	assert_true(p->b->previous.is_there);
 	session_forget_old(p->b, time_add(T0, REJECT_AFTER_US));
+	assert_false(p->b->previous.is_there);
 	assert_null(p->b->previous.open);
 	memcpy(p->sealed, late, SEALED_SIZE);
 	assert_int_equal(open(p, p->b), ERR_UNKNOWN);
@@ -514,6 +547,7 @@ int main(void)
 		cmocka_unit_test(test_old_epochs_close),
 		cmocka_unit_test(test_counters_outlive_epochs),
 		cmocka_unit_test(test_three_hundred_epochs),
+		cmocka_unit_test(test_rest_is_not_noticed),
 		cmocka_unit_test(test_lost_answer_is_survived),
 		cmocka_unit_test(test_old_keys_are_forgotten),
 		cmocka_unit_test(test_rekey_end_to_end),
