@@ -171,6 +171,18 @@ static void add_coordinator(struct page *page, struct server *server)
 	add_relay_choices(page, &c);
 }
 
+static void add_xdp(struct page *page, const struct xdp *xdp)
+{
+	const char *reason;
+	uint64_t count;
+
+	add(page,
+	    "# HELP ntm_rs_xdp_passed_total Datagrams of pairs in the kernel that it did not forward, by reason; it "
+	    "drops those over a rate.\n# TYPE ntm_rs_xdp_passed_total counter\n");
+	for (unsigned i = 0; xdp_next_reason(xdp, i, &reason, &count); i++)
+		add(page, "ntm_rs_xdp_passed_total{reason=\"%s\"} %llu\n", reason, (unsigned long long)count);
+}
+
 static void add_relay(struct page *page, struct server *server)
 {
 	struct relay_counters c;
@@ -208,11 +220,13 @@ static void add_relay(struct page *page, struct server *server)
 			     c.express_forwarded},
 			    {"xdp_forwarded_bytes_total", "Bytes that the kernel forwarded.", c.express_bytes},
 			    {"xdp_pairs", "Pairs that the kernel forwards for now.", c.express_pairs},
+			    {"xdp_lent_total", "Pairs given to the kernel, again and again.", c.express_joined},
+			    {"xdp_refused_total", "Pairs that had no sure way there.", c.express_refused},
 			    {"pairs_expired_total", "Pairs gone after silence.", c.pairs_expired},
 			    {"pairs", "Pairs now.", c.pairs},
 			    {"pairs_max", "Room for pairs.", c.pairs_max},
 		    },
-		    31);
+		    33);
 }
 
 static void add_port(struct page *page, struct server *server)
@@ -251,6 +265,8 @@ static size_t write_page(void *ctx, char *text, size_t capacity)
 		add_coordinator(&page, server);
 	if (server->relay)
 		add_relay(&page, server);
+	if (server->xdp)
+		add_xdp(&page, server->xdp);
 	return page.size;
 }
 

@@ -52,3 +52,13 @@ void xdp_remove(struct xdp *xdp, struct relay_copy *copy, struct time_us now)
 	(void)copy;
 	(void)now;
 }
+
+/* There is none. */
+bool xdp_next_reason(const struct xdp *xdp, unsigned reason, const char **ret_name, uint64_t *ret_count)
+{
+	(void)xdp;
+	(void)reason;
+	(void)ret_name;
+	(void)ret_count;
+	return false;
+}

@@ -337,3 +337,18 @@ void xdp_remove(struct xdp *xdp, struct relay_copy *copy, struct time_us now)
 {
 	xdp_table_remove(&xdp->table, (struct xdp_entry *)(void *)copy, now);
 }
+
+/* Contract in xdp.h. */
+bool xdp_next_reason(const struct xdp *xdp, unsigned reason, const char **ret_name, uint64_t *ret_count)
+{
+	static const char *const names[XDP_REASONS] = {
+		[XDP_REASON_LEASE] = "lease",	    [XDP_REASON_SOURCE] = "source",   [XDP_REASON_WAY] = "way",
+		[XDP_REASON_CHECKSUM] = "checksum", [XDP_REASON_UNBOUND] = "unbound", [XDP_REASON_CAP] = "cap",
+		[XDP_REASON_SIZE] = "size",	    [XDP_REASON_SAMPLE] = "sample",   [XDP_REASON_RATE] = "rate"};
+
+	if (reason >= XDP_REASONS)
+		return false;
+	*ret_name = names[reason];
+	*ret_count = __atomic_load_n(&xdp->program->bss->control.counts[reason], __ATOMIC_RELAXED);
+	return true;
+}

@@ -45,3 +45,5 @@ struct relay_copy *xdp_install(struct xdp *xdp, const struct relay_flow *flow, s
 /* Goes on; false when the way to a leg is another one now: remove it. */
 bool xdp_renew(struct xdp *xdp, struct relay_copy *copy, struct time_us until);
 void xdp_remove(struct xdp *xdp, struct relay_copy *copy, struct time_us now);
+/* Why datagrams of installed flows were not forwarded, reason by reason from 0 on, and how many; false at the end. */
+bool xdp_next_reason(const struct xdp *xdp, unsigned reason, const char **ret_name, uint64_t *ret_count);

@@ -42,7 +42,7 @@ static bool may_join(const struct relay *relay, const struct pair *pair)
 	return flow->bytes_left >= EXPRESS_BYTES_MIN;
 }
 
-/* A refusal holds for about a second: asking for ways is no work for every datagram. */
+/* A refusal holds for up to a second: asking for ways is no work for every datagram. */
 void express_join(struct relay *relay, struct pair *pair)
 {
 	struct express *express = &relay->express;
@@ -51,7 +51,7 @@ void express_join(struct relay *relay, struct pair *pair)
 	struct express_flow *flow;
 	struct relay_copy *copy;
 
-	if (!express->list || pair->express || express->count == EXPRESS_MAX || second == pair->express_refused ||
+	if (!express->list || pair->express || express->count == EXPRESS_MAX || second < pair->express_after ||
 	    !may_join(relay, pair))
 		return;
 	lent.bytes_left = lent_of(&pair->flow);
@@ -60,7 +60,8 @@ void express_join(struct relay *relay, struct pair *pair)
 	copy = relay->env.express.install(relay->env.express.ctx, &lent, relay->now,
 					  time_add(relay->now, EXPRESS_LEASE_US));
 	if (!copy) {
-		pair->express_refused = second;
+		pair->express_after = second + 1;
+		relay->counters.express_refused++;
 		return;
 	}
 	if (!express->count)
@@ -127,18 +128,22 @@ void express_pull(struct relay *relay, struct pair *pair)
 }
 
 /* One bucket for what both forward; and the cap lent anew. */
-void express_push(const struct relay *relay, const struct pair *pair)
+static void write_copy(struct relay_flow *theirs, const struct pair *pair)
 {
-	struct relay_flow *theirs;
-
-	if (!pair->express)
-		return;
-	theirs = &relay->express.list[pair->express - 1].copy->flow;
 	for (unsigned i = 0; i < 2; i++) {
 		__atomic_store_n(&theirs->legs[i].heard_us, pair->flow.legs[i].heard_us, __ATOMIC_RELAXED);
 		__atomic_store_n(&theirs->legs[i].bucket_ns, pair->flow.legs[i].bucket_ns, __ATOMIC_RELAXED);
 	}
 	__atomic_store_n(&theirs->bytes_left, lent_of(&pair->flow), __ATOMIC_RELAXED);
+}
+
+/* Contract in express.h. */
+void express_push(struct relay *relay, const struct pair *pair)
+{
+	struct express_flow *express = &relay->express.list[pair->express - 1];
+
+	express->passed++;
+	write_copy(&express->copy->flow, pair);
 }
 
 /* First removed, then read, so that what it counts meanwhile is charged too. */
@@ -162,7 +167,30 @@ void express_leave(struct relay *relay, struct pair *pair)
 /* Without a memory nothing is gained by taking back a pair that is still in use. */
 static bool is_slow(const struct relay *relay, uint64_t packets, uint64_t room)
 {
-	return relay->memory.bytes ? packets <= room && packets <= EXPRESS_ROOM / MEMORY_SHARE : packets == 0;
+	return packets == 0 || (relay->memory.bytes && packets <= room && packets <= EXPRESS_ROOM / MEMORY_SHARE);
+}
+
+/* A lent pair after a second: on, or back. *room: what the machine can still take back. */
+static void look_after(struct relay *relay, struct express_flow *express, uint64_t *room)
+{
+	struct pair *pair = &relay->table.pairs[express->pair];
+	uint64_t packets, passed = express->passed;
+
+	express_pull(relay, pair);
+	packets = express->since;
+	express->since = express->passed = 0;
+	if (packets == 0 && passed >= EXPRESS_IN_VAIN)
+		pair->express_after = (uint32_t)(relay->now.us >> 20) + EXPRESS_PAUSE;
+	if (is_slow(relay, packets, *room)) {
+		*room -= packets;
+		express_leave(relay, pair);
+	} else if (pair->flow.bytes_left < EXPRESS_BYTES_MIN ||
+		   !relay->env.express.renew(relay->env.express.ctx, express->copy,
+					     time_add(relay->now, EXPRESS_LEASE_US))) {
+		express_leave(relay, pair);
+	} else {
+		write_copy(&express->copy->flow, pair);
+	}
 }
 
 /* From the last on, as one that leaves is replaced by the last. */
@@ -173,24 +201,8 @@ void express_input_time(struct relay *relay)
 
 	if (!express->count || !time_reached(relay->now, express->tick))
 		return;
-	for (uint32_t i = express->count; i-- > 0;) {
-		struct pair *pair = &relay->table.pairs[express->list[i].pair];
-		uint64_t packets;
-
-		express_pull(relay, pair);
-		packets = express->list[i].since;
-		express->list[i].since = 0;
-		if (is_slow(relay, packets, room)) {
-			room -= packets < room ? packets : room;
-			express_leave(relay, pair);
-		} else if (pair->flow.bytes_left < EXPRESS_BYTES_MIN ||
-			   !relay->env.express.renew(relay->env.express.ctx, express->list[i].copy,
-						     time_add(relay->now, EXPRESS_LEASE_US))) {
-			express_leave(relay, pair);
-		} else {
-			express_push(relay, pair);
-		}
-	}
+	for (uint32_t i = express->count; i-- > 0;)
+		look_after(relay, &express->list[i], &room);
 	express->units = 0;
 	express->tick = time_add(relay->now, EXPRESS_TICK_US);
 }

@@ -19,6 +19,8 @@ enum {
 	EXPRESS_UNITS = 512, /* a slice of the memory: datagrams and trains that the machine keeps for itself */
 	EXPRESS_BYTES_MIN = 16 << 20, /* a pair with less left is counted byte by byte by the machine */
 	EXPRESS_LENT = 4,	      /* this part of what is left is lent */
+	EXPRESS_IN_VAIN = 16,	      /* as many passed in a second and nothing forwarded: no use to lend the pair */
+	EXPRESS_PAUSE = 64,	      /* for so long, in units of 2^20 us */
 };
 
 #define EXPRESS_TICK_US (1 * USEC_PER_SEC)
@@ -29,6 +31,7 @@ struct express_flow {
 	uint32_t pair;				     /* number in the table */
 	uint64_t packets[2], bytes[2], dropped_rate; /* of the copy, that were charged */
 	uint64_t since;				     /* packets since the last tick */
+	uint64_t passed;			     /* datagrams and trains that came to the machine since then */
 };
 
 struct express {
@@ -46,6 +49,6 @@ void express_join(struct relay *relay, struct pair *pair);
 void express_leave(struct relay *relay, struct pair *pair);
 /* What the forwarder did becomes the pair's; before the pair is judged. Harmless as above. */
 void express_pull(struct relay *relay, struct pair *pair);
-/* The other way, after the machine itself has forwarded or heard something. */
-void express_push(const struct relay *relay, const struct pair *pair);
+/* The other way, after the machine itself has judged something that the forwarder passed on. */
+void express_push(struct relay *relay, const struct pair *pair);
 void express_input_time(struct relay *relay);

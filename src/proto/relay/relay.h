@@ -136,9 +136,10 @@ struct relay_counters {
 	uint64_t bursts;	  /* of E5, to moved legs that have not answered yet */
 	uint64_t replays;	  /* changes of a leg's address that brought something back */
 	uint64_t replayed, replayed_bytes;
-	uint64_t not_remembered; /* datagrams and trains that there was no room for */
-	uint64_t express_joined; /* pairs given to the forwarder beside the machine; as of its last look: */
-	uint64_t express_forwarded, express_bytes; /* of forwarded, what that one did */
+	uint64_t not_remembered;		   /* datagrams and trains that there was no room for */
+	uint64_t express_joined;		   /* pairs lent to the forwarder beside the machine */
+	uint64_t express_refused;		   /* pairs that it had no room or no way for */
+	uint64_t express_forwarded, express_bytes; /* of forwarded, what that one did, as of the last look */
 	uint64_t challenges, bound, moved, legs_idle, pairs_made, pairs_expired, pairs_evicted;
 	uint32_t pairs, pairs_max, express_pairs;
 };

@@ -25,7 +25,7 @@ struct pair {
 	uint64_t not_before_s;	      /* of the ticket: only a newer one replaces the keys */
 	struct time_us check;	      /* when its list looks at it again */
 	uint32_t express;	      /* its place among those of express.h, + 1 */
-	uint32_t express_refused;     /* when it was last refused there, in units of 2^20 us */
+	uint32_t express_after;	      /* not before then it is offered there again, in units of 2^20 us */
 	uint8_t list;		      /* enum pair_list */
 	bool used;
 	uint8_t places[2];  /* the newest number that an address of the leg was given */

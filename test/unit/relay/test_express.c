@@ -288,6 +288,26 @@ static void test_refusals_and_lost_ways(void **state)
 	fixture_finish(&e.f);
 }
 
+/* A forwarder that passes on everything of a pair is left alone with it for a minute. */
+static void test_what_is_lent_in_vain(void **state)
+{
+	struct express_fixture e;
+
+	(void)state;
+	express_fixture_init(&e, (struct relay_config){0});
+	for (unsigned second = 0; second < 60; second++) {
+		for (unsigned i = 0; i < 2 * EXPRESS_IN_VAIN; i++)
+			assert_int_equal(say(&e, &e.a), OK);
+		fixture_wait(&e.f, USEC_PER_SEC);
+	}
+	assert_int_equal(e.beside.asked, 1);
+	assert_false(is_beside(&e));
+	fixture_wait(&e.f, (EXPRESS_PAUSE - 56) << 20);
+	assert_int_equal(say(&e, &e.a), OK);
+	assert_true(is_beside(&e));
+	fixture_finish(&e.f);
+}
+
 /* Heard there is heard; and a leg that is heard nowhere is gone from there too. */
 static void test_life_and_end_of_a_pair(void **state)
 {
@@ -328,6 +348,7 @@ int main(void)
 		cmocka_unit_test(test_the_cap_is_lent_and_kept),
 		cmocka_unit_test(test_the_rate_holds_for_both_together),
 		cmocka_unit_test(test_refusals_and_lost_ways),
+		cmocka_unit_test(test_what_is_lent_in_vain),
 		cmocka_unit_test(test_life_and_end_of_a_pair),
 	};
 
