@@ -7,7 +7,7 @@
 
 #include "io/udp_socket.h"
 
-enum { UDP_CHAIN_SLOTS = 64 };
+enum { UDP_CHAIN_SLOTS = 64, UDP_CHAIN_PROBES = 4 };
 
 /* A chain while it grows. */
 struct udp_chain {
@@ -74,6 +74,24 @@ static bool udp_append(struct udp_chain *chain, const struct datagram *datagram,
 	return true;
 }
 
+/*
+ * Where a remote's newest chain is noted, or may be: places one after the other, so that two remotes of one hash still
+ * have one each. The last of them is taken from another one, which begins a new chain then.
+ */
+static uint8_t *udp_find_newest(uint8_t newest[UDP_CHAIN_SLOTS], const struct udp_chain *chains,
+				const struct datagram *datagrams, const struct addr *remote)
+{
+	size_t slot = udp_slot_of(remote);
+	uint8_t *at = &newest[slot];
+
+	for (size_t i = 0; i < UDP_CHAIN_PROBES; i++) {
+		at = &newest[(slot + i) % UDP_CHAIN_SLOTS];
+		if (!*at || udp_same_addr(&datagrams[chains[*at - 1].first].route.remote, remote))
+			break;
+	}
+	return at;
+}
+
 /* A remote's newest chain is the only one that may grow, so that nothing overtakes what goes to the same one. */
 void udp_find_chains(const struct datagram *datagrams, size_t count, size_t segments_max, struct udp_chains *ret)
 {
@@ -83,8 +101,8 @@ void udp_find_chains(const struct datagram *datagrams, size_t count, size_t segm
 
 	memset(newest, 0, sizeof(newest));
 	for (size_t i = 0; i < count; i++) {
-		size_t slot = count > 1 ? udp_slot_of(&datagrams[i].route.remote) : 0;
-		struct udp_chain *chain = newest[slot] ? &chains[newest[slot] - 1] : NULL;
+		uint8_t *at = udp_find_newest(newest, chains, datagrams, &datagrams[i].route.remote);
+		struct udp_chain *chain = *at ? &chains[*at - 1] : NULL;
 
 		ret->next[i] = UDP_JOIN_MAX;
 		ret->is_first[i] = !chain || !udp_same_route(&datagrams[chain->first].route, &datagrams[i].route) ||
@@ -95,6 +113,6 @@ void udp_find_chains(const struct datagram *datagrams, size_t count, size_t segm
 			continue;
 		}
 		(void)udp_begin(&datagrams[i], (uint8_t)i, segments_max, &chains[chain_count]);
-		newest[slot] = (uint8_t)++chain_count;
+		*at = (uint8_t)++chain_count;
 	}
 }

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "io/udp.h"
+#include "io/udp_socket.h"
 
 enum { SEGMENT = 1200, UDP_SEGMENT_OPTION = 103, WAIT_MS = 5000 };
 
@@ -306,6 +306,71 @@ static void test_joined(void **state)
 	udp_close(b);
 }
 
+/* Where one of the first `count` remotes is; ports and addresses that often meet in a hash are among them. */
+static struct addr some_remote(size_t number)
+{
+	return (struct addr){ip_v4(10, 0, (uint8_t)(number % 3), (uint8_t)(number / 3)), (uint16_t)(7000 + number % 5)};
+}
+
+/* In the order in which chains leave, each remote's come as they stood, and each chain is one that a kernel can cut. */
+static void check_chains(const struct datagram *list, size_t count)
+{
+	size_t last[64] = {0}, seen = 0;
+	struct udp_chains chains;
+
+	udp_find_chains(list, count, UDP_SEGMENTS, &chains);
+	for (size_t first = 0; first < count; first++) {
+		size_t segment = list[first].segment_size ? list[first].segment_size : list[first].size, segments = 0;
+
+		for (size_t i = first; chains.is_first[first] && i < UDP_JOIN_MAX; i = chains.next[i], seen++) {
+			const uint8_t *ip = list[i].route.remote.ip.bytes;
+			size_t remote = (size_t)ip[3] * 3 + ip[2];
+
+			assert_true(addr_equal(&list[i].route.remote, &list[first].route.remote));
+			assert_true(last[remote] <= i + 1);
+			last[remote] = i + 1;
+			assert_true(i == first || segments * segment <= UDP_TRAIN_BYTES);
+			assert_true(chains.next[i] == UDP_JOIN_MAX || list[i].size % segment == 0);
+			segments += (list[i].size + segment - 1) / (segment ? segment : 1);
+		}
+		assert_true(segments <= UDP_SEGMENTS || chains.next[first] == UDP_JOIN_MAX);
+	}
+	assert_int_equal(seen, count);
+}
+
+static void test_chains(void **state)
+{
+	enum { REMOTES = 60, RUNS = 2000 };
+	static const uint8_t bytes[1];
+	struct datagram list[UDP_JOIN_MAX];
+	struct udp_chains chains;
+	uint64_t random = 3;
+
+	(void)state;
+	for (unsigned run = 0; run < RUNS; run++) {
+		size_t count = 1 + run % UDP_JOIN_MAX, remotes = 1 + run % REMOTES;
+
+		for (size_t i = 0; i < count; i++) {
+			random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+			list[i] = (struct datagram){.route.remote = some_remote((random >> 33) % remotes),
+						    .bytes = bytes};
+			list[i].size = (random >> 50) % 3 ? 100 : (random >> 40) % 70000;
+			list[i].segment_size = (random >> 55) % 2 ? 100 : 0;
+		}
+		check_chains(list, count);
+	}
+	/* Any two that take turns make two chains, whatever their hashes. */
+	for (size_t one = 0; one < REMOTES; one++)
+		for (size_t other = 0; other < one; other++) {
+			for (size_t i = 0; i < 8; i++)
+				list[i] = (struct datagram){
+					.route.remote = some_remote(i % 2 ? one : other), .bytes = bytes, .size = 100};
+			udp_find_chains(list, 8, UDP_SEGMENTS, &chains);
+			for (size_t i = 0; i < 8; i++)
+				assert_int_equal(chains.is_first[i], i < 2);
+		}
+}
+
 /* What must not be joined: behind a short one, longer ones, other routes, more than a message holds. */
 static void test_not_joined(void **state)
 {
@@ -559,6 +624,7 @@ int main(void)
 		cmocka_unit_test(test_families_apart), cmocka_unit_test(test_more_ports),
 		cmocka_unit_test(test_joined),	       cmocka_unit_test(test_not_joined),
 		cmocka_unit_test(test_joined_refused), cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_chains),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
