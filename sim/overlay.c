@@ -227,7 +227,9 @@ void overlay_restart_relay(struct overlay *overlay, uint32_t index)
 	if (overlay->is_partner) /* it serves both */
 		served.coordinators[served.coordinator_count++] = overlay->partner.coordinators[0];
 	overlay->relay_configs[index].wall_s = wall_s(overlay);
-	relay_host_start(overlay->relays[index], &overlay->relay_configs[index], &served);
+	if (overlay->relays_have_kernel)
+		overlay->relay_configs[index].memory_bytes = 0;
+	relay_host_start(overlay->relays[index], &overlay->relay_configs[index], &served, overlay->relays_have_kernel);
 }
 
 /* Contract in the header. */

@@ -45,6 +45,7 @@ struct overlay {
 	uint32_t relay_count;
 	struct host *relays[OVERLAY_RELAYS_MAX];
 	struct relay_config relay_configs[OVERLAY_RELAYS_MAX];
+	bool relays_have_kernel; /* from their next start on, and then remember nothing */
 	uint32_t node_count;
 	struct overlay_node nodes[OVERLAY_NODES_MAX];
 	struct traffic traffic;

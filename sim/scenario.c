@@ -215,6 +215,39 @@ static void run_relays(struct overlay *o)
 	}
 }
 
+/* Who forwards, the machine or the kernel beside it, makes no difference to anybody; and the kernel does most of it. */
+static void run_kernel(struct overlay *o)
+{
+	uint8_t net_a = add_hard_net(o), net_b = add_hard_net(o);
+	struct relay_counters c;
+	struct talk talk;
+
+	o->relays_have_kernel = true;
+	host_kill(o->relays[0]);
+	overlay_restart_relay(o, 0);
+	if (!story_start(o, &talk, net_a, net_b, 4, 200))
+		return;
+	for (unsigned i = 0; i < 6; i++) {
+		uint64_t drawn = stream_below(&o->random, 4);
+
+		story_run(o, stream_range(&o->random, 0, 4 * USEC_PER_SEC));
+		if (drawn == 0)
+			nat_flush(&o->world->nets[talk.a->host->ports[0].net].nat);
+		if (drawn == 1 || drawn == 2)
+			host_move(talk.a->host, 1, add_hard_net(o));
+		if (drawn >= 2)
+			host_move(talk.b->host, 1, add_hard_net(o));
+		if (!story_goes_on(o, &talk,
+				   drawn == 0	? MOVE_REBIND
+				   : drawn == 2 ? MOVE_BOTH
+						: MOVE_ONE,
+				   EXCHANGE_LIMIT_US, "through a relay in the kernel"))
+			return;
+	}
+	relay_get_counters(((struct server_host *)o->relays[0]->machine)->relay, &c);
+	(void)story_expect(o, c.express_forwarded > c.forwarded / 2, "the kernel forwards the smaller part");
+}
+
 /* The access net swallows everything for a while and says nothing. */
 static void run_silence(struct overlay *o)
 {
@@ -461,6 +494,7 @@ const struct scenario scenarios[] = {
 	{"node-restarts", "a node comes back without memory while its peer still has the tunnel", run_node_restarts},
 	{"relay-restarts", "the relay is gone for a while and comes back without memory", run_relay_restarts},
 	{"relays", "relays die, return and join while both ends move; the pair has no other way", run_relays, 2},
+	{"kernel", "the relay's kernel forwards for it, while either end moves or its NAT forgets", run_kernel},
 	{"silence", "an access network swallows everything for up to a minute", run_silence},
 	{"two-interfaces", "make before break, and a silent death of the preferred interface", run_two_interfaces},
 	{"forwarder", "an attacker copies packets to their destination from his own address, faster (A2)",

@@ -190,12 +190,16 @@ static void on_relay_event(void *ctx, const struct relay_event *event)
 }
 
 /* Contract in the header. */
-void relay_host_start(struct host *host, const struct relay_config *config, const struct network *network)
+void relay_host_start(struct host *host, const struct relay_config *config, const struct network *network,
+		      bool has_kernel)
 {
 	uint8_t keys[COORDINATORS_MAX][KEY_SIZE];
 	struct server_host *s = server_create(host, "relay");
 	struct relay_env env = {.random = {&s->random, stream_fill}, .ctx = s, .event = on_relay_event};
 
+	s->has_kernel = has_kernel;
+	if (has_kernel)
+		env.express = kernel_express(&s->kernel);
 	s->relay = relay_create(config, &env, host->world->now);
 	for (uint8_t i = 0; i < network->coordinator_count; i++)
 		memcpy(keys[i], network->coordinators[i].static_key, KEY_SIZE);
@@ -208,7 +212,10 @@ void relay_host_start(struct host *host, const struct relay_config *config, cons
 
 static void relay_datagram(void *m, struct time_us now, const struct datagram *datagram)
 {
-	(void)relay_input_datagram(relay_of(m), now, datagram);
+	struct server_host *s = m;
+
+	if (!s->has_kernel || !kernel_input(&s->kernel, now, datagram))
+		(void)relay_input_datagram(s->relay, now, datagram);
 }
 
 static void relay_time(void *m, struct time_us now)
@@ -218,8 +225,10 @@ static void relay_time(void *m, struct time_us now)
 
 static bool relay_next(void *m, struct time_us now, struct datagram *ret)
 {
+	struct server_host *s = m;
+
 	(void)now;
-	return relay_next_datagram(relay_of(m), ret);
+	return (s->has_kernel && kernel_next(&s->kernel, ret)) || relay_next_datagram(s->relay, ret);
 }
 
 static struct time_us relay_deadline(const void *m)

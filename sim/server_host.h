@@ -6,6 +6,7 @@
 
 #include "disk.h"
 #include "host.h"
+#include "kernel.h"
 #include "proto/coordinator/coordinator.h"
 #include "proto/relay/relay.h"
 #include "proven.h"
@@ -16,6 +17,8 @@ struct server_host {
 	struct proven proven;		 /* where a registered node was seen, or a Challenge answered */
 	struct coordinator *coordinator; /* one of the two */
 	struct relay *relay;
+	struct kernel kernel; /* the relay's, if it has one */
+	bool has_kernel;
 	struct disk *disk; /* the coordinator's */
 	/* DNS, as far as it knows of another network: a question on its way, and whose coordinator answers it. */
 	struct host *directory;
@@ -34,4 +37,5 @@ void coordinator_host_start(struct host *host, const struct coordinator_config *
 void coordinator_host_ask(struct host *host, struct host *directory);
 /* Fills in host->machine; to be called again after host_kill, for a relay that has forgotten everything. It announces
  * itself. */
-void relay_host_start(struct host *host, const struct relay_config *config, const struct network *network);
+void relay_host_start(struct host *host, const struct relay_config *config, const struct network *network,
+		      bool has_kernel);
