@@ -103,7 +103,9 @@ class Ours(Relay):
 
     name, pairs = "ours", 1
     near, far = LEFT, FAR
-    commands = ("ntm serve --listen 192.0.2.5:7368   # middle", f"taskset -c {RELAY_CORE} ntm-rs --listen {MIDDLE}:{PORT}   # middle",
+    words = ("--xdp", "off")    # what is measured here is user space alone
+    commands = ("ntm serve --xdp off --listen 192.0.2.5:7368   # middle",
+                f"taskset -c {RELAY_CORE} ntm-rs --xdp off --listen {MIDDLE}:{PORT}   # middle",
                 "relay-legs bind RELAY LOCAL LEG PAIRS coordinator.key relay.key   # left (0), right (1)")
 
     def start(self, cable):
@@ -116,11 +118,11 @@ class Ours(Relay):
         middle, socket = cable.middle, cable.socket_name(cable.middle.name, "server")
         relay_socket = cable.socket_name(middle.name, "relay")
         server = middle.start("ntm-server", program("ntm"), "serve", "--state", cable.path("server-state"), "--socket", socket,
-                              "--listen", f"{FAR_MIDDLE}:7368", "--advertise", FAR_MIDDLE)
+                              "--listen", f"{FAR_MIDDLE}:7368", "--advertise", FAR_MIDDLE, *self.words)
         wait_for("the server", lambda: os.path.exists(socket) or not server.running(), 15)
         code = middle.run(program("ntm"), "invite", "--role", "relay", "--socket", socket, check=True).stdout.strip()
         relay = self.start_relay(program("ntm-rs"), "--foreground", "--state", cable.path("relay-state"), "--socket", relay_socket,
-                                 "--listen", self.to, "--advertise", MIDDLE, env={"NTM_JOIN": code})
+                                 "--listen", self.to, "--advertise", MIDDLE, *self.words, env={"NTM_JOIN": code})
         wait_for("the relay", lambda: os.path.exists(relay_socket) or not relay.running(), 15)
         demand(relay.running(), f"ntm-rs ended; see {relay.log_path}")
 
