@@ -33,6 +33,7 @@ static void take_away(void *ctx, struct relay_copy *copy, struct time_us now)
 	kernel->used[copy - kernel->copies] = false;
 }
 
+/* Looking for room is linear: worlds have few pairs. */
 struct relay_express kernel_express(struct kernel *kernel)
 {
 	return (struct relay_express){kernel, install, renew, take_away};
@@ -94,6 +95,7 @@ bool kernel_input(struct kernel *kernel, struct time_us now, const struct datagr
 	return verdict == RELAY_FORWARD || verdict == RELAY_DROP_RATE;
 }
 
+/* Before what the machine itself has to say. */
 bool kernel_next(struct kernel *kernel, struct datagram *ret)
 {
 	if (kernel->out_at == kernel->out_count)
