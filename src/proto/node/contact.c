@@ -2,6 +2,7 @@
  * meanwhile, one session at the end. */
 #include <string.h>
 
+#include "base/mem.h"
 #include "crypto/hash.h"
 #include "proto/node/machine.h"
 #include "wire/message.h"
@@ -59,7 +60,7 @@ static void prepare(struct node *node, struct peer *peer)
 	if (!peer->is_known || memcmp(peer->known.remote_static, remote, KEY_SIZE) != 0)
 		peer->is_known = static_pair_make(&node->static_keys, remote, &peer->known) == OK;
 	random_fill(&node->env.random, seed, sizeof seed);
-	contact->is_prepared = handshake_prepare(seed, remote, &contact->prepared) == OK;
+	contact->is_prepared = handshake_prepare(seed, remote, &contact->attempt->prepared) == OK;
 	wipe(seed, sizeof seed);
 }
 
@@ -68,7 +69,7 @@ static void use_prepared(struct node *node, struct peer *peer, struct handshake_
 			 uint8_t ret_seed[KEY_SIZE])
 {
 	setup->known = peer->is_known ? &peer->known : NULL;
-	setup->prepared = peer->contact.is_prepared ? &peer->contact.prepared : NULL;
+	setup->prepared = peer->contact.is_prepared ? &peer->contact.attempt->prepared : NULL;
 	if (!setup->prepared)
 		random_fill(&node->env.random, ret_seed, KEY_SIZE);
 	setup->ephemeral_seed = ret_seed;
@@ -79,7 +80,7 @@ static void forget_prepared(struct contact *contact)
 {
 	contact->prepare_at = TIME_NEVER;
 	contact->is_prepared = false;
-	wipe(&contact->prepared, sizeof contact->prepared);
+	wipe(&contact->attempt->prepared, sizeof contact->attempt->prepared);
 }
 
 /*
@@ -106,14 +107,14 @@ static enum err begin_request(struct node *node, struct peer *peer)
 		return err;
 	handshake_mac1_key(peer->certificate.static_key, contact->nego_key, mac1_key);
 	use_prepared(node, peer, &setup, seed);
-	err = handshake_begin(&contact->handshake, &setup, (struct blob){payload, size}, contact->request,
-			      &contact->request_size);
+	err = handshake_begin(&contact->attempt->handshake, &setup, (struct blob){payload, size},
+			      contact->attempt->request, &contact->attempt->request_size);
 	forget_prepared(contact);
 	wipe(seed, sizeof seed);
 	contact->initiating = err == OK;
-	contact->early_size = (uint16_t)early.size;
+	contact->attempt->early_size = (uint16_t)early.size;
 	if (early.size > 0)
-		memcpy(contact->early, early.data, early.size);
+		memcpy(contact->attempt->early, early.data, early.size);
 	return err;
 }
 
@@ -128,6 +129,7 @@ void contact_start(struct node *node, struct peer *peer, struct time_us now, con
 	contact_stop(node, peer);
 	*contact = (struct contact){
 		.used = true,
+		.attempt = mem_alloc(1, sizeof(struct attempt)),
 		.path_id = direction->path_id,
 		.suite = direction->suite == SUITE_AES256_GCM ? SUITE_AES256_GCM : SUITE_CHACHA20_POLY1305,
 		.started = now,
@@ -177,6 +179,9 @@ void contact_stop(struct node *node, struct peer *peer)
 
 	if (contact->used && !(peer->session && session_path_id(peer->session) == contact->path_id))
 		map_remove(&node->by_path_id, contact->path_id);
+	if (contact->attempt)
+		wipe(contact->attempt, sizeof *contact->attempt);
+	mem_free(contact->attempt);
 	wipe(contact, sizeof *contact);
 }
 
@@ -242,7 +247,8 @@ static void run_contact_leg(struct node *node, struct peer *peer, struct time_us
 		contact->leg_was_bound = true;
 		/* Now the relay carries the request: do not wait for the next repetition. */
 		if (contact->initiating && peer_relay_route(node, &contact->leg, &route))
-			(void)outbox_put(&node->outbox, now, &route, contact->request, contact->request_size);
+			(void)outbox_put(&node->outbox, now, &route, contact->attempt->request,
+					 contact->attempt->request_size);
 	}
 }
 
@@ -264,7 +270,8 @@ void contact_run(struct node *node, struct peer *peer, struct time_us now)
 	if (contact->has_relay)
 		run_contact_leg(node, peer, now);
 	if (time_reached(now, contact->next_try) && (contact->initiating || begin_request(node, peer) == OK)) {
-		send_everywhere(node, peer, now, contact->tries, contact->request, contact->request_size);
+		send_everywhere(node, peer, now, contact->tries, contact->attempt->request,
+				contact->attempt->request_size);
 		contact->tries += contact->tries < UINT8_MAX;
 		contact->next_try = time_add(now, contact->interval_us);
 		contact->interval_us = contact->interval_us * 2 > HANDSHAKE_RETRY_MAX_US ? HANDSHAKE_RETRY_MAX_US
@@ -351,8 +358,8 @@ static void establish(struct node *node, struct peer *peer, struct time_us now, 
 		session_destroy(old);
 	}
 	node->counters.handshakes++;
-	if (is_initiator && contact->early_size > 0)
-		waiting_forget(node, contact->early, contact->early_size);
+	if (is_initiator && contact->attempt->early_size > 0)
+		waiting_forget(node, contact->attempt->early, contact->attempt->early_size);
 	adopt_leg(node, peer, now);
 	contact_stop(node, peer);
 	path = by_relay ? path_find(peer, route) : path_add(node, peer, now, PATH_DIRECT, route);
@@ -378,7 +385,7 @@ static bool answer_again(struct node *node, struct peer *peer, struct time_us no
 	const struct answered *answered = &peer->answered;
 	uint8_t digest[HASH_SIZE];
 
-	if (answered->response_size == 0 || answered->path_id != path_id)
+	if (!answered->response || answered->path_id != path_id)
 		return false;
 	hash(request.data, request.size, digest);
 	if (memcmp(answered->request_hash, digest, sizeof digest) != 0)
@@ -387,15 +394,32 @@ static bool answer_again(struct node *node, struct peer *peer, struct time_us no
 	return true;
 }
 
+/* Nobody will ask for it again, or another one takes its place. */
+void contact_forget_answer(struct peer *peer)
+{
+	mem_free(peer->answered.response);
+	peer->answered = (struct answered){0};
+}
+
+static void keep_answer(struct peer *peer, uint64_t path_id, struct blob request, struct blob response)
+{
+	contact_forget_answer(peer);
+	peer->answered.path_id = path_id;
+	hash(request.data, request.size, peer->answered.request_hash);
+	peer->answered.response = mem_alloc(1, response.size);
+	peer->answered.response_size = response.size;
+	memcpy(peer->answered.response, response.data, response.size);
+}
+
 /* What a request gave. */
 struct accepted {
 	struct session_keys keys;
 	uint32_t move_epoch;
-	size_t early_size;
-	uint8_t early[EARLY_MAX];
+	size_t early_size, response_size;
+	uint8_t early[EARLY_MAX], response[MESSAGE_MAX];
 };
 
-/* Runs the responder's half; the answer is kept. */
+/* Runs the responder's half. */
 static enum err answer_request(struct node *node, struct peer *peer, const uint8_t *bytes, size_t size,
 			       struct accepted *ret)
 {
@@ -428,8 +452,8 @@ static enum err answer_request(struct node *node, struct peer *peer, const uint8
 	}
 	if (err == OK) {
 		handshake_mac1_key(peer->certificate.static_key, contact->nego_key, mac1_key);
-		err = handshake_answer(&h, &setup, (struct blob){payload, payload_size}, peer->answered.response,
-				       &peer->answered.response_size, &ret->keys);
+		err = handshake_answer(&h, &setup, (struct blob){payload, payload_size}, ret->response,
+				       &ret->response_size, &ret->keys);
 		forget_prepared(contact);
 	}
 	wipe(seed, sizeof seed);
@@ -457,17 +481,17 @@ void contact_request_received(struct node *node, struct peer *peer, struct time_
 	}
 	if (contact->initiating && own_request_wins(node, peer)) {
 		/* It got through from there: ours will get through to there. */
-		(void)outbox_put(&node->outbox, now, route, contact->request, contact->request_size);
+		(void)outbox_put(&node->outbox, now, route, contact->attempt->request, contact->attempt->request_size);
 		return;
 	}
 	if (answer_request(node, peer, bytes, size, &accepted) != OK) {
 		node->counters.dropped_auth++;
 		return;
 	}
-	peer->answered.path_id = header.path_id;
-	hash(bytes, size, peer->answered.request_hash);
-	(void)outbox_put(&node->outbox, now, route, peer->answered.response, peer->answered.response_size);
-	went = peer->answered.response_size + CHALLENGE_DATAGRAM_SIZE + OVERHEAD_SIZE;
+	keep_answer(peer, header.path_id, (struct blob){bytes, size},
+		    (struct blob){accepted.response, accepted.response_size});
+	(void)outbox_put(&node->outbox, now, route, accepted.response, accepted.response_size);
+	went = accepted.response_size + CHALLENGE_DATAGRAM_SIZE + OVERHEAD_SIZE;
 	establish(node, peer, now, false, &accepted.keys, accepted.move_epoch, route, size > went ? size - went : 0);
 	inbound_early(node, peer, now, (struct blob){accepted.early, accepted.early_size});
 	wipe(&accepted, sizeof accepted);
@@ -491,8 +515,8 @@ void contact_response_received(struct node *node, struct peer *peer, struct time
 		node->counters.dropped_stranger++;
 		return;
 	}
-	if (handshake_finish(&contact->handshake, &node->static_keys, bytes, size, payload, &payload_size, &keys) !=
-		    OK ||
+	if (handshake_finish(&contact->attempt->handshake, &node->static_keys, bytes, size, payload, &payload_size,
+			     &keys) != OK ||
 	    read_hello(payload, payload_size, MESSAGE_TUNNEL_RESPONSE, &hello) != OK) {
 		node->counters.dropped_auth++;
 		return;

@@ -172,6 +172,8 @@ void contact_response_received(struct node *node, struct peer *peer, struct time
 void contact_probe_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
 			    const uint8_t *bytes, size_t size);
 void contact_stop(struct node *node, struct peer *peer);
+/* The answer to the request that made the session; repetitions of that meet silence from now on. */
+void contact_forget_answer(struct peer *peer);
 /* There is an inner packet for the peer: our request need not wait for one. */
 void contact_data_waits(struct node *node, struct peer *peer, struct time_us now);
 

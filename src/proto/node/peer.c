@@ -151,6 +151,7 @@ void peer_destroy(struct node *node, struct peer *peer)
 	punch_forget(node, peer);
 	outbox_forget(&node->outbox, &peer->sending);
 	contact_stop(node, peer);
+	contact_forget_answer(peer);
 	if (peer->session)
 		map_remove(&node->by_path_id, session_path_id(peer->session));
 	session_destroy(peer->session);
@@ -423,7 +424,9 @@ void peer_run(struct node *node, struct peer *peer, struct time_us now)
 	run_lost(node, peer, now);
 	punch_consider(node, peer, now);
 	run_requests(node, peer, now);
-	if (peer->session && peer_is_idle(peer, now))
+	if (peer->session && peer_is_idle(peer, now)) {
 		session_rest(peer->session);
+		contact_forget_answer(peer);
+	}
 	peer_plan(node, peer, contact_deadline(peer));
 }

@@ -12,6 +12,16 @@
 #include "wire/direction.h"
 #include "wire/tunnel.h"
 
+/* What a contact needs room for while it lasts. */
+struct attempt {
+	struct handshake_prepared prepared; /* for our request or our answer, whichever comes first */
+	struct handshake handshake;	    /* of our request */
+	uint16_t early_size;		    /* of the inner packet that rides in it */
+	uint8_t early[EARLY_MAX];
+	size_t request_size;
+	uint8_t request[MESSAGE_MAX];
+};
+
 /* A Route Direction being carried out: both ends start at once, the lower NodeID's request wins (design 7). */
 struct contact {
 	bool used;
@@ -25,15 +35,9 @@ struct contact {
 	uint64_t probe_number;
 	bool asked;		   /* by us: our request goes out at once, the other end's only when none has come */
 	struct time_us prepare_at; /* TIME_NEVER: done */
-	bool is_prepared;	   /* not used yet */
-	struct handshake_prepared prepared; /* for our request or our answer, whichever comes first */
-	/* As initiator. */
-	bool initiating;
-	uint16_t early_size; /* of the inner packet that rides in the request */
-	uint8_t early[EARLY_MAX];
-	struct handshake handshake;
-	uint8_t request[MESSAGE_MAX];
-	size_t request_size;
+	bool is_prepared;	   /* and not used yet */
+	bool initiating;	   /* there is a request of ours */
+	struct attempt *attempt;   /* not NULL while used */
 	/* The relay leg of the tunnel to be; it becomes the peer's when the handshake ends. */
 	bool has_relay, leg_was_bound;
 	struct leg leg;
@@ -41,11 +45,14 @@ struct contact {
 	uint8_t relay_cause;
 };
 
-/* An answered first message: the same bytes again get the same answer, never a second session (design 4). */
+/*
+ * An answered first message: the same bytes again get the same answer, never a second session (design 4). Forgotten
+ * when the session is idle, as the other end has the answer then.
+ */
 struct answered {
 	uint64_t path_id;
 	uint8_t request_hash[32];
-	uint8_t response[MESSAGE_MAX];
+	uint8_t *response; /* NULL: none */
 	size_t response_size;
 };
 
