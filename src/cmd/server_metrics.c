@@ -244,13 +244,15 @@ static void add_port(struct page *page, struct server *server)
 			    {"udp_received_bytes_total", "Bytes received on the UDP port.", c.received_bytes},
 			    {"udp_sent_datagrams_total", "Datagrams sent from the UDP port.", c.sent},
 			    {"udp_sent_bytes_total", "Bytes sent from the UDP port.", c.sent_bytes},
+			    {"udp_sent_joined_total",
+			     "Datagrams and trains that left in the message of the one before.", c.send_joined},
 			    {"udp_send_dropped_total", "Datagrams given up because the socket was full.",
 			     c.send_dropped_full},
 			    {"udp_send_unreachable_total", "Sends that the kernel refused.", c.send_unreachable},
 			    {"udp_dropped_role_total", "Datagrams for a role that does not run here.",
 			     server->dropped_role},
 		    },
-		    7);
+		    8);
 }
 
 static size_t write_page(void *ctx, char *text, size_t capacity)
