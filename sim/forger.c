@@ -91,6 +91,7 @@ static void see(void *ctx, struct time_us now, const struct addr *src, const str
 		f->last_src = *src;
 		f->last_dst = *dst;
 		world_inject(f->world, &own, dst, bytes, size);
+		f->forwarded += size;
 	}
 	if (stream_chance(&f->random, f->replay_ppm))
 		replay(f);

@@ -26,6 +26,7 @@ struct forger {
 	struct captured memory[FORGER_MEMORY];
 	struct addr last_src, last_dst; /* whose packet he forwarded last */
 	uint64_t received_data;		/* bytes of sealed inner packets that he was sent */
+	uint64_t forwarded;		/* bytes that he sent from his own address */
 };
 
 /* A host in this net, deaf so far. Must outlive the world's run, or be stopped. */

@@ -372,10 +372,18 @@ static uint8_t forger_net(struct overlay *o)
 }
 
 /*
- * Under attack: the exchange goes on, also over moves. Who only copies gains no more than E5 grants per real move. Who
- * also hands on what he gets is a router, and a bad one if he likes: data may flow through him until he stops, and then
- * must find another way.
+ * Under attack: the exchange goes on, also over moves. Who only copies gains no more than E5's burst once at the peer
+ * and once at the relay for each real move, and but for one burst less than he sends. Who also hands on what he gets is
+ * a router, and a bad one if he likes: data may flow through him until he stops, and then must find another way.
  */
+static bool gained_too_much(const struct forger *forger, unsigned moves)
+{
+	uint64_t burst = UNVALIDATED_BURST_BYTES;
+
+	return !forger->relays_back &&
+	       (forger->received_data > 2 * moves * burst || forger->received_data > forger->forwarded + burst);
+}
+
 static void run_attacked(struct overlay *o, struct forger *forger)
 {
 	enum { MOVES = 3 };
@@ -392,7 +400,7 @@ static void run_attacked(struct overlay *o, struct forger *forger)
 			host_move(stream_chance(&o->random, 500000) ? talk.a->host : talk.b->host, 1,
 				  overlay_draw_net(o, 0));
 	}
-	if (!forger->relays_back && forger->received_data > MOVES * (uint64_t)UNVALIDATED_BURST_BYTES)
+	if (gained_too_much(forger, MOVES))
 		world_fail(o->world, "the forger was sent %llu bytes of data",
 			   (unsigned long long)forger->received_data);
 	forger_stop(forger);

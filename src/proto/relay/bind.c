@@ -275,22 +275,23 @@ static uint8_t place_number(struct pair *pair, unsigned number, const struct rel
 /*
  * What the candidate sent is what it may get before it has proved its address (E5), and a burst once for each
  * generation: data for a node that moved must not go where it was for the round trip that the proof takes. As at the
- * nodes themselves one who copies the Bind and is faster gains that much sealed data, once per real move.
- * True when it was given.
+ * nodes themselves one who copies the Bind and is faster gains that much sealed data. A generation is not always a
+ * move: a node that doubts its path binds anew as well, and one who copies gives it reason to doubt. So each
+ * burst is a quarter of the one before, until the leg has proved to be elsewhere. True when it was given.
  */
 static bool leg_set_candidate(struct relay *relay, struct pair *pair, const struct relay_bind *bind,
 			      const struct route *route, size_t size)
 {
 	struct relay_leg *leg = &pair->flow.legs[bind->leg];
+	struct pair_candidate *candidate = &pair->candidates[bind->leg];
 	struct relay_endpoint remote = relay_endpoint_of(&route->remote);
 	bool same = relay_leg_has_candidate(&pair->flow, leg, relay->now.us) &&
 		    relay_endpoint_equal(&leg->candidate, &remote);
 
 	express_leave(relay, pair);
 	if (!same)
-		leg->candidate_budget = pair->asks[bind->leg] = 0;
-	if (pair->asks[bind->leg] < UINT8_MAX)
-		pair->asks[bind->leg]++;
+		leg->candidate_budget = candidate->asks = 0;
+	candidate->asks += candidate->asks < PAIR_COUNT_MAX;
 	remote.place = same ? leg->candidate.place : place_number(pair, bind->leg, &remote);
 	leg->candidate = remote;
 	leg->candidate_local = relay_endpoint_of(&route->local);
@@ -300,7 +301,8 @@ static bool leg_set_candidate(struct relay *relay, struct pair *pair, const stru
 	if (bind->generation <= pair->burst_generation[bind->leg])
 		return false;
 	pair->burst_generation[bind->leg] = bind->generation;
-	leg->candidate_budget += UNVALIDATED_BURST_BYTES;
+	leg->candidate_budget += UNVALIDATED_BURST_BYTES >> 2 * candidate->bursts;
+	candidate->bursts += candidate->bursts < PAIR_COUNT_MAX;
 	relay->counters.bursts++;
 	return true;
 }
@@ -363,7 +365,7 @@ static void leg_measure(const struct relay *relay, struct pair *pair, unsigned n
 {
 	int64_t rtt_4ms = (relay->now.us - pair->flow.legs[number].candidate_us) / (4 * USEC_PER_MSEC) + 1;
 
-	if (pair->asks[number] == 1)
+	if (pair->candidates[number].asks == 1)
 		pair->rtt_4ms[number] = (uint8_t)(rtt_4ms < UINT8_MAX ? rtt_4ms : UINT8_MAX);
 }
 
@@ -379,6 +381,8 @@ static void leg_take_address(struct relay *relay, struct pair *pair, unsigned nu
 	if (was_candidate)
 		leg_measure(relay, pair, number);
 	remote.place = was_candidate ? leg->candidate.place : place_number(pair, number, &remote);
+	if (!relay_endpoint_equal(&leg->remote, &remote))
+		pair->candidates[number].bursts = 0;
 	leg->remote = remote;
 	leg->remote_local = relay_endpoint_of(&route->local);
 	leg->heard_us = relay->now.us;

@@ -12,6 +12,13 @@
 
 enum pair_list { PAIR_UNBOUND, PAIR_BOUND, PAIR_LISTS };
 #define PAIR_NONE UINT32_MAX
+enum { PAIR_COUNT_MAX = 15 }; /* small counts stop there */
+
+/* What is remembered of a leg's candidates. */
+struct pair_candidate {
+	uint8_t asks : 4;   /* Binds of this one: only a single one tells the round trip (Karn) */
+	uint8_t bursts : 4; /* given since the leg proved to be elsewhere */
+};
 
 struct pair {
 	struct relay_flow flow; /* first: the packet path touches nothing else */
@@ -28,8 +35,8 @@ struct pair {
 	uint32_t express_after;	      /* not before then it is offered there again, in units of 2^20 us */
 	uint8_t list;		      /* enum pair_list */
 	bool used;
-	uint8_t places[2];  /* the newest number that an address of the leg was given */
-	uint8_t asks[2];    /* Binds of the candidate: only a single one tells the round trip (Karn) */
+	uint8_t places[2]; /* the newest number that an address of the leg was given */
+	struct pair_candidate candidates[2];
 	uint8_t rtt_4ms[2]; /* to the leg as it was when it was last bound, in 4 ms, rounded up; 0: not known */
 };
 

@@ -267,6 +267,40 @@ static void test_stolen_move_gains_a_burst_once(void **state)
 	fixture_finish(&f);
 }
 
+/* The leg doubts its path, binds anew from where it is, and each time somebody is faster with a copy of that Bind. */
+static void test_stolen_doubts_gain_ever_less(void **state)
+{
+	enum { DOUBTS = 6 };
+	struct fixture f;
+	struct leg legs[2];
+	uint8_t packet[1000], bind[LEG_DATAGRAM_MAX];
+	struct addr a = at(1), b = at(2), x = place_addr(66, 66);
+	uint64_t to_thief = 0;
+	size_t size;
+
+	(void)state;
+	fixture_init(&f, NULL);
+	fixture_bind_both(&f, PATH, legs);
+	make_sealed(packet, sizeof packet, PATH, 1);
+	for (unsigned doubt = 0; doubt < DOUBTS; doubt++) {
+		leg_move(&legs[0], f.now);
+		assert_true(leg_output(&legs[0], f.now, bind, &size));
+		assert_int_equal(fixture_send(&f, &x, bind, size, 0), OK);
+		for (unsigned i = 0; i < 2 * UNVALIDATED_BURST_BYTES / sizeof packet; i++) {
+			(void)fixture_send(&f, &b, packet, sizeof packet, 0);
+			for (unsigned k = 0; k < f.out_count; k++)
+				to_thief += addr_equal(&f.out[k].route.remote, &x) ? f.out[k].size : 0;
+		}
+		assert_int_equal(fixture_send(&f, &a, bind, size, 0), OK);
+		assert_int_equal(leg_input(&legs[0], f.now, f.out[0].bytes, f.out[0].size), OK);
+		fixture_run_leg(&f, &legs[0], &a);
+		assert_true(leg_is_bound(&legs[0]));
+	}
+	assert_true(to_thief >= UNVALIDATED_BURST_BYTES);
+	assert_true(to_thief <= UNVALIDATED_BURST_BYTES * 4 / 3 + DOUBTS * (size - RELAY_CHALLENGE_SIZE));
+	fixture_finish(&f);
+}
+
 static void test_both_move_at_once(void **state)
 {
 	struct fixture f;
@@ -450,6 +484,7 @@ int main(void)
 		cmocka_unit_test(test_hostile_train_is_bounded),
 		cmocka_unit_test(test_move),
 		cmocka_unit_test(test_stolen_move_gains_a_burst_once),
+		cmocka_unit_test(test_stolen_doubts_gain_ever_less),
 		cmocka_unit_test(test_both_move_at_once),
 		cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_rate_of_the_relay_itself),
