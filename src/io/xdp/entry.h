@@ -14,7 +14,7 @@
 enum {
 	XDP_BUCKET_BITS = 12,
 	XDP_BUCKETS = 1 << XDP_BUCKET_BITS,
-	XDP_BUCKET_SLOTS = 8, /* what does not fit stays in user space; with ENTRIES of 4 BUCKETS that is 1 of 100 */
+	XDP_BUCKET_SLOTS = 8, /* what does not fit stays in user space: with all ENTRIES taken 1 of 6,000 */
 	XDP_ENTRY_BITS = 13,
 	XDP_ENTRIES = 1 << XDP_ENTRY_BITS,
 	XDP_SEALED = 0x80,    /* of the first payload byte: wire/header.h */
