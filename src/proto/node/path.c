@@ -219,6 +219,23 @@ static void run_suggestion(struct node *node, struct peer *peer, struct path *pa
 	path_overlap(node, peer, path, now);
 }
 
+enum { SPARE_RELAY_BEATS = 8 };
+#define IDLE_US (60 * USEC_PER_SEC)
+
+/*
+ * With everything else that is due. Through a relay that an idle pair does not use it is asked less often: each end
+ * binds its leg anew with every beat anyway, and what arrives at the other end wakes it up.
+ */
+static struct time_us keep_alive_at(const struct node *node, const struct peer *peer, const struct path *path,
+				    struct time_us now)
+{
+	bool is_spare = path->kind == PATH_RELAY && peer->active >= 0 && peer->active != (int)(path - peer->paths) &&
+			time_since(now, peer->last_data) > IDLE_US;
+	int64_t later_us = is_spare ? (SPARE_RELAY_BEATS - 1) * rhythm_interval_us(node, &path->route.local.ip) : 0;
+
+	return rhythm_next(node, time_add(now, later_us), &path->route.local.ip);
+}
+
 /* Valid from now on: first keep-alive with all others. */
 void path_set_valid(struct node *node, struct peer *peer, struct path *path, struct time_us now, int64_t rtt_us)
 {
@@ -235,7 +252,7 @@ void path_set_valid(struct node *node, struct peer *peer, struct path *path, str
 		path->next_challenge = time_add(now, USEC_PER_SEC);
 	else
 		path->next_challenge =
-			is_new ? time_add(now, CHALLENGE_INTERVAL_US) : rhythm_next(node, now, &path->route.local.ip);
+			is_new ? time_add(now, CHALLENGE_INTERVAL_US) : keep_alive_at(node, peer, path, now);
 	peer_plan(node, peer, now); /* the deadline of the answer must not wake us up later */
 	if (is_new) {
 		peer->lost_since = (struct time_us){0};
