@@ -7,6 +7,7 @@ static uint64_t *word_of(struct replay *replay, uint64_t counter)
 	return &replay->words[counter / 64 % REPLAY_WORDS];
 }
 
+/* Of one with a ring. */
 static bool was_seen(const struct replay *replay, uint64_t counter)
 {
 	return replay->words[counter / 64 % REPLAY_WORDS] >> (counter % 64) & 1;
@@ -17,8 +18,10 @@ bool replay_is_fresh(const struct replay *replay, uint64_t counter)
 {
 	if (counter >= replay->next)
 		return true;
-	if (!replay->words || counter < replay->floor || replay->next - counter > REPLAY_WINDOW)
+	if (counter < replay->floor || replay->next - counter > REPLAY_WINDOW)
 		return false;
+	if (!replay->words)
+		return !(replay->recent >> (replay->next - 1 - counter) & 1);
 	return !was_seen(replay, counter);
 }
 
@@ -49,15 +52,22 @@ uint8_t replay_missing(const struct replay *replay, uint64_t below, struct span 
 	return count;
 }
 
+/* A ring as it was when it went to rest, as far as that is known. */
+static void wake(struct replay *replay)
+{
+	replay->words = mem_alloc(REPLAY_WORDS, sizeof(*replay->words));
+	for (uint64_t at = replay->floor; at < replay->next; at++)
+		if (replay->recent >> (replay->next - 1 - at) & 1)
+			*word_of(replay, at) |= UINT64_C(1) << (at % 64);
+}
+
 /* Words between the old and the new highest hold bits of counters one ring earlier: they are cleared before use. */
 bool replay_mark(struct replay *replay, uint64_t counter)
 {
 	bool highest = counter >= replay->next;
 
-	if (!replay->words) {
-		replay->words = mem_alloc(REPLAY_WORDS, sizeof(*replay->words));
-		replay->floor = replay->next;
-	}
+	if (!replay->words)
+		wake(replay);
 	if (highest) {
 		uint64_t last = replay->next ? (replay->next - 1) / 64 : 0;
 		uint64_t ahead = counter / 64 - last;
@@ -75,6 +85,16 @@ bool replay_mark(struct replay *replay, uint64_t counter)
 /* Contract in the header. */
 void replay_rest(struct replay *replay)
 {
+	uint64_t floor = replay->next > REPLAY_RECENT ? replay->next - REPLAY_RECENT : 0;
+
+	if (!replay->words)
+		return;
+	if (replay->floor < floor)
+		replay->floor = floor;
+	replay->recent = 0;
+	for (uint64_t at = replay->floor; at < replay->next; at++)
+		if (was_seen(replay, at))
+			replay->recent |= UINT64_C(1) << (replay->next - 1 - at);
 	mem_free(replay->words);
 	replay->words = NULL;
 }

@@ -17,27 +17,46 @@ static bool take(struct replay *replay, uint64_t counter)
 	return true;
 }
 
-static void test_rest_takes_all_for_seen(void **state)
+/* What overtakes by REPLAY_RECENT passes once, also around a rest; what is older counts as seen. */
+static void test_rest(void **state)
 {
 	struct replay replay = {0};
 	struct span spans[4];
 
 	(void)state;
-	for (uint64_t i = 0; i < 100; i += 2)
+	for (uint64_t i = 0; i < 200; i += 2)
 		assert_true(take(&replay, i));
-	assert_int_equal(replay_missing(&replay, 99, spans, 4), 4);
+	assert_int_equal(replay_missing(&replay, 199, spans, 4), 4);
 	replay_rest(&replay);
 	assert_null(replay.words);
-	assert_int_equal(replay_missing(&replay, 99, spans, 4), 0);
-	for (uint64_t i = 0; i < 99; i++)
-		assert_false(replay_is_fresh(&replay, i));
-	assert_true(take(&replay, 101)); /* 99 and 100 were above the highest: they may still come */
-	for (uint64_t i = 0; i < 99; i++)
-		assert_false(take(&replay, i));
-	assert_int_equal(replay_missing(&replay, 102, spans, 4), 1);
-	assert_true(take(&replay, 100));
-	assert_true(take(&replay, 99));
-	assert_false(take(&replay, 99));
+	replay_rest(&replay); /* nothing is lost by a second one */
+	assert_int_equal(replay_missing(&replay, 199, spans, 4), 0);
+	for (uint64_t i = 0; i < 199; i++)
+		assert_int_equal(replay_is_fresh(&replay, i), i % 2 == 1 && i >= 199 - REPLAY_RECENT);
+	assert_true(take(&replay, 197)); /* late, and makes the ring anew */
+	assert_true(take(&replay, 202));
+	replay_rest(&replay);
+	assert_true(take(&replay, 203));
+	for (uint64_t i = 0; i < 204; i++)
+		assert_int_equal(take(&replay, i),
+				 (i % 2 == 1 && i != 197 && i != 203 && i >= 203 - REPLAY_RECENT) || i == 200);
+	assert_int_equal(replay_missing(&replay, 204, spans, 4), 0);
+	replay_rest(&replay);
+}
+
+/* Every rest is at another place in the ring's words, the first ones before there are as many counters. */
+static void test_rest_at_every_step(void **state)
+{
+	struct replay replay = {0};
+
+	(void)state;
+	for (uint64_t i = 0; i < 300; i++) {
+		assert_true(take(&replay, i));
+		replay_rest(&replay);
+		for (uint64_t late = 0; late <= i; late++)
+			assert_false(replay_is_fresh(&replay, i - late));
+		assert_true(replay_is_fresh(&replay, i + 1));
+	}
 	replay_rest(&replay);
 }
 
@@ -208,7 +227,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first_and_duplicate),
-		cmocka_unit_test(test_rest_takes_all_for_seen),
+		cmocka_unit_test(test_rest),
+		cmocka_unit_test(test_rest_at_every_step),
 		cmocka_unit_test(test_edges),
 		cmocka_unit_test(test_highest_is_told),
 		cmocka_unit_test(test_jump_forgets_old_bits),
