@@ -433,6 +433,124 @@ static void a_lost_size_is_not_guessed(void **state)
 	close_pair(&pair);
 }
 
+/* xorshift: the same every run. */
+static uint32_t next(uint32_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 17;
+	*state ^= *state << 5;
+	return *state;
+}
+
+enum { PLACES = 3, LIST = 100, LIST_BYTES = 1 << 20 };
+
+/* Where the datagrams of one sender go. Numbers count up for each place, in the first four bytes of each datagram. */
+struct places {
+	struct udp *from, *to[PLACES];
+	uint32_t sent[PLACES], last[PLACES];
+	uint64_t got;
+	uint8_t bytes[LIST_BYTES];
+	size_t used;
+};
+
+/* One datagram or a train of any size to any place. */
+static struct datagram draw(struct places *p, uint32_t *random)
+{
+	size_t place = next(random) % PLACES, segment = 20 + next(random) % 1200 * (next(random) % 4 != 0);
+	size_t segments = next(random) % 3 ? 1 : 1 + next(random) % 150, size = segment * segments;
+	uint8_t *bytes = p->bytes + p->used;
+
+	if (size > 60000)
+		size = 60000 / segment * segment;
+	if (size > segment)
+		size -= next(random) % 2 * (segment - 5);
+	assert_true(p->used + size <= LIST_BYTES);
+	for (size_t at = 0; at < size; at += segment) {
+		uint32_t number = ++p->sent[place];
+
+		memset(bytes + at, (uint8_t)number, size - at < segment ? size - at : segment);
+		memcpy(bytes + at, &number, 4);
+	}
+	p->used += size;
+	return (struct datagram){.route.remote = loopback(4, udp_port(p->to[place])),
+				 .bytes = bytes,
+				 .size = size,
+				 .segment_size = (uint16_t)(size > segment ? segment : next(random) % 2 * size)};
+}
+
+static void collect(struct places *p, size_t place)
+{
+	struct udp_batch batch;
+
+	do {
+		udp_receive(p->to[place], 4, &batch);
+		for (size_t i = 0; i < batch.count; i++) {
+			const struct datagram *datagram = &batch.datagrams[i];
+			size_t step = datagram->segment_size ? datagram->segment_size : datagram->size;
+
+			for (size_t at = 0; at < datagram->size; at += step) {
+				uint32_t number;
+
+				memcpy(&number, datagram->bytes + at, 4);
+				assert_true(number > p->last[place]);
+				p->last[place] = number;
+				p->got++;
+			}
+		}
+	} while (batch.count > 0);
+}
+
+static void misbehave(uint32_t *random)
+{
+	static const int refusals[] = {0, 0, EIO, EINVAL};
+
+	reset(NULL);
+	kernel.trains_errno = refusals[next(random) % 4];
+	kernel.segments_max = next(random) % 2 ? 64 : 0;
+	kernel.memory = next(random) % 4 ? 0 : 3000 + next(random) % 30000;
+	kernel.full_from = next(random) % 60;
+	kernel.full_to = kernel.full_from + next(random) % 30 * (next(random) % 2);
+	kernel.full_errno = next(random) % 2 ? EAGAIN : ENOBUFS;
+}
+
+/* Many destinations, single datagrams and trains that may be joined, while the kernel refuses this and that. */
+static void whatever_is_refused_order_is_kept(void **state)
+{
+	static const struct udp_params plain;
+	static struct places p;
+	uint32_t random = 88675123u;
+
+	(void)state;
+	for (int round = 0; round < 60; round++) {
+		struct datagram list[LIST];
+		struct udp_result result;
+		uint64_t total = 0;
+		size_t count;
+
+		reset(NULL);
+		memset(&p, 0, sizeof(p));
+		assert_int_equal(udp_open(&plain, &p.from), OK);
+		for (size_t i = 0; i < PLACES; i++)
+			assert_int_equal(udp_open(&plain, &p.to[i]), OK);
+		for (int turn = 0; turn < 3; turn++) {
+			p.used = 0;
+			for (count = 0; count < LIST && p.used < LIST_BYTES - 61000; count++)
+				list[count] = draw(&p, &random);
+			misbehave(&random);
+			udp_send(p.from, list, count, &result);
+			for (size_t i = 0; i < PLACES; i++)
+				collect(&p, i);
+		}
+		for (size_t i = 0; i < PLACES; i++)
+			total += p.sent[i];
+		assert_int_equal(counters_of(p.from).sent, p.got);
+		assert_int_equal(p.got + counters_of(p.from).send_dropped_full, total);
+		udp_close(p.from);
+		for (size_t i = 0; i < PLACES; i++)
+			udp_close(p.to[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -444,6 +562,7 @@ int main(void)
 		cmocka_unit_test_setup(full_in_the_middle, reset),
 		cmocka_unit_test_setup(a_gro_that_does_not_say_the_size, reset),
 		cmocka_unit_test_setup(a_lost_size_is_not_guessed, reset),
+		cmocka_unit_test_setup(whatever_is_refused_order_is_kept, reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
