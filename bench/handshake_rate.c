@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "crypto/hash.h"
+#include "proto/session/cookie.h"
 #include "proto/session/handshake.h"
 #include "proto/session/session.h"
 #include "proto/session/trust.h"
@@ -212,6 +213,31 @@ static void run_bad_payload(struct world *w)
 	judge_forged(w);
 }
 
+static const struct addr source = {.ip = {.family = 4, .bytes = {192, 0, 2, 1}}, .port = 7367};
+
+/* Over the budget: what is done instead of a key exchange. */
+static void run_cookie(struct world *w)
+{
+	static const uint8_t nonce[COOKIE_NONCE_SIZE];
+	uint8_t reply[COOKIE_REPLY_SIZE];
+
+	must(handshake_mac1_holds(w->request, w->request_size, w->responder.mac1_key), "mac1");
+	if (cookie_is_proof(w->psk, (struct time_us){1}, &source, w->request, w->request_size))
+		fail("refusing a message without a cookie");
+	cookie_reply_make(w->psk, w->responder.keys.public, (struct time_us){1}, &source, w->request, w->request_size,
+			  nonce, reply);
+}
+
+/* A mac2 that proves nothing costs most: both periods are tried. */
+static void run_false_proof(struct world *w)
+{
+	memcpy(w->forged, w->request, w->request_size);
+	w->forged[w->request_size - 1] = 1;
+	must(handshake_mac1_holds(w->forged, w->request_size, w->responder.mac1_key), "mac1");
+	if (cookie_is_proof(w->psk, (struct time_us){1}, &source, w->forged, w->request_size))
+		fail("refusing a false proof");
+}
+
 static void run_certificate(struct world *w)
 {
 	struct certificate certificate;
@@ -249,6 +275,8 @@ static const struct {
 	{"stranger: mac1 wrong", run_bad_mac1},
 	{"stranger: mac1 right, ephemeral key wrong", run_bad_ephemeral},
 	{"stranger: mac1 right, payload wrong", run_bad_payload},
+	{"over the budget: a cookie instead", run_cookie},
+	{"over the budget: mac2 wrong", run_false_proof},
 	{"certificate", run_certificate},
 	{"certificate seen before", run_certificate_again},
 };
