@@ -441,14 +441,11 @@ static void feed_next(struct world *w, struct flow *flow)
 }
 
 /* The next segment as if something had happened between two superpackets: a push, an acknowledgement, a mark. */
-static void change_next(struct flow *flow, uint8_t what)
+static void change(const struct flow *flow, uint8_t *ip, uint8_t what)
 {
-	struct piece *piece = &flow->pieces[flow->next];
-	uint8_t *ip = piece->bytes, *transport = ip + flow->transport;
+	uint8_t *transport = ip + flow->transport;
 	bool is_tcp = flow->protocol == PROTOCOL_TCP, is_v4 = ip[0] / 16 == 4;
 
-	if (flow->next == flow->count || !piece->partial)
-		return;
 	switch (what % 8) {
 	case 0: transport[is_tcp ? 13 : 1] |= 8; break;
 	case 1: transport[is_tcp ? 11 : 1]++; break;
@@ -490,7 +487,8 @@ static void take_step(struct world *w, struct input *in)
 	case STEP_FLUSH: flush(w); break;
 	case STEP_OTHER_FLOW: feed_next(w, &w->flows[1]); break;
 	case STEP_CHANGED:
-		change_next(flow, byte / STEPS);
+		if (flow->next < flow->count && flow->pieces[flow->next].partial)
+			change(flow, flow->pieces[flow->next].bytes, byte / STEPS);
 		feed_next(w, flow);
 		break;
 	case STEPS: break;
