@@ -277,7 +277,8 @@ static uint8_t place_number(struct pair *pair, unsigned number, const struct rel
  * generation: data for a node that moved must not go where it was for the round trip that the proof takes. As at the
  * nodes themselves one who copies the Bind and is faster gains that much sealed data. A generation is not always a
  * move: a node that doubts its path binds anew as well, and one who copies gives it reason to doubt. So each
- * burst is a quarter of the one before, until the leg has proved to be elsewhere. True when it was given.
+ * burst to where the leg is not known to be is a quarter of the one before, until it has proved to be elsewhere. True
+ * when it was given.
  */
 static bool leg_set_candidate(struct relay *relay, struct pair *pair, const struct relay_bind *bind,
 			      const struct route *route, size_t size)
@@ -301,8 +302,12 @@ static bool leg_set_candidate(struct relay *relay, struct pair *pair, const stru
 	if (bind->generation <= pair->burst_generation[bind->leg])
 		return false;
 	pair->burst_generation[bind->leg] = bind->generation;
-	leg->candidate_budget += UNVALIDATED_BURST_BYTES >> 2 * candidate->bursts;
-	candidate->bursts += candidate->bursts < PAIR_COUNT_MAX;
+	if (relay_endpoint_equal(&leg->remote, &remote)) {
+		leg->candidate_budget += UNVALIDATED_BURST_BYTES; /* it has proved itself before */
+	} else {
+		leg->candidate_budget += UNVALIDATED_BURST_BYTES >> 2 * candidate->bursts;
+		candidate->bursts += candidate->bursts < PAIR_COUNT_MAX;
+	}
 	relay->counters.bursts++;
 	return true;
 }
