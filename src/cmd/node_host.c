@@ -66,6 +66,7 @@ static void send_datagrams(struct host *host)
 
 			node_input_too_big(host->node, now_of(host), &refused->route,
 					   refused->segment_size ? refused->segment_size : refused->size);
+			node_input_refit(host->node, now_of(host), refused);
 		}
 	} while (count == SEND_BATCH);
 }

@@ -191,7 +191,7 @@ static void add_outside(struct page *page, const struct host *host)
 }
 
 /* What of the kernel's abilities the packet path uses, and what the kernel said no to. */
-static void add_packet_path(struct page *page, const struct host *host)
+static void add_packet_path(struct page *page, const struct host *host, const struct node_counters *c)
 {
 	uint32_t lacking = abilities_lacking(host);
 	uint64_t overruns = 0;
@@ -206,6 +206,8 @@ static void add_packet_path(struct page *page, const struct host *host)
 	count(page, "ntm_node_udp_send_waits_total", "Times that a full socket was waited for.", udp.send_waits);
 	count(page, "ntm_node_udp_too_big_total", "Trains refused because the interface takes no packet as long.",
 	      udp.send_too_big);
+	count(page, "ntm_node_refitted_packets_total", "Packets of such trains that went again in smaller pieces.",
+	      c->refitted);
 	count(page, "ntm_node_udp_segment_refusals_total", "Times that a device refused trains of datagrams.",
 	      udp.segment_fallbacks);
 	count(page, "ntm_node_tun_refused_total", "Packets that the TUN device refused.", tun.write_refused);
@@ -238,7 +240,7 @@ static size_t write_page(void *ctx, char *text, size_t capacity)
 	add_tunnels(&page, &host->tally, &status);
 	add_drops(&page, &status.counters);
 	add_outside(&page, host);
-	add_packet_path(&page, host);
+	add_packet_path(&page, host, &status.counters);
 	if (host->exit)
 		exit_report_each(host, &page, add_exit);
 	return page.size;

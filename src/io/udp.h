@@ -12,7 +12,7 @@
 #include "base/datagram.h"
 #include "base/err.h"
 
-enum { UDP_BATCH = 32, UDP_TOO_BIG_MAX = 8, UDP_MORE_MAX = 320 };
+enum { UDP_BATCH = 32, UDP_TOO_BIG_MAX = 64, UDP_MORE_MAX = 320 };
 
 struct udp;
 

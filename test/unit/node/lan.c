@@ -353,6 +353,18 @@ bool lan_take(struct lan *lan, const struct addr *from, const struct addr *to, s
 	return false;
 }
 
+/* As a driver whose kernel refuses what an interface does not take. */
+static bool is_refused(struct lan *lan, struct lan_node *node, const struct datagram *datagram)
+{
+	size_t size = datagram->segment_size ? datagram->segment_size : datagram->size;
+
+	if (!lan->refused_above || size <= lan->refused_above)
+		return false;
+	node_input_too_big(node->node, lan->now, &datagram->route, size);
+	node_input_refit(node->node, lan->now, datagram);
+	return true;
+}
+
 static void drain_node(struct lan *lan, struct lan_node *node)
 {
 	struct datagram datagram;
@@ -368,7 +380,7 @@ static void drain_node(struct lan *lan, struct lan_node *node)
 	while (node_next_datagram(node->node, &datagram)) {
 		struct addr from = node->addr;
 
-		if (!node->plugged ||
+		if (is_refused(lan, node, &datagram) || !node->plugged ||
 		    (addr_is_set(&datagram.route.local) && !ip_equal(&datagram.route.local.ip, &node->addr.ip)))
 			continue;
 		if (node->nat.kind != LAN_NAT_NONE)

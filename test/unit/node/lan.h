@@ -83,6 +83,7 @@ struct lan {
 	size_t queue_size;
 	bool blocks_direct;   /* node to node datagrams vanish */
 	bool may_fragment;    /* lan_send: without DF */
+	size_t refused_above; /* larger ones do not even leave the nodes: EMSGSIZE; 0: none */
 	size_t narrow_above;  /* datagrams larger than this vanish between the nodes; 0: none */
 	bool relay_is_narrow; /* ... and between them and the relay */
 	bool coordinator_is_away;
