@@ -231,28 +231,36 @@ static void add_relay(struct page *page, struct server *server)
 
 static void add_port(struct page *page, struct server *server)
 {
+	struct udp_abilities abilities;
 	struct udp_counters c;
 
 	udp_get_counters(server->udp, &c);
+	udp_get_abilities(server->udp, &abilities);
 	add(page,
 	    "# HELP ntm_server_build_info Version.\n# TYPE ntm_server_build_info "
 	    "gauge\nntm_server_build_info{version=\"%s\"} 1\n",
 	    NTM_VERSION);
-	add_metrics(page, "server",
-		    (struct metric[]){
-			    {"udp_received_datagrams_total", "Datagrams received on the UDP port.", c.received},
-			    {"udp_received_bytes_total", "Bytes received on the UDP port.", c.received_bytes},
-			    {"udp_sent_datagrams_total", "Datagrams sent from the UDP port.", c.sent},
-			    {"udp_sent_bytes_total", "Bytes sent from the UDP port.", c.sent_bytes},
-			    {"udp_sent_joined_total",
-			     "Datagrams and trains that left in the message of the one before.", c.send_joined},
-			    {"udp_send_dropped_total", "Datagrams given up because the socket was full.",
-			     c.send_dropped_full},
-			    {"udp_send_unreachable_total", "Sends that the kernel refused.", c.send_unreachable},
-			    {"udp_dropped_role_total", "Datagrams for a role that does not run here.",
-			     server->dropped_role},
-		    },
-		    8);
+	add_metrics(
+		page, "server",
+		(struct metric[]){
+			{"udp_received_datagrams_total", "Datagrams received on the UDP port.", c.received},
+			{"udp_received_bytes_total", "Bytes received on the UDP port.", c.received_bytes},
+			{"udp_sent_datagrams_total", "Datagrams sent from the UDP port.", c.sent},
+			{"udp_sent_bytes_total", "Bytes sent from the UDP port.", c.sent_bytes},
+			{"udp_sent_joined_total", "Datagrams and trains that left in the message of the one before.",
+			 c.send_joined},
+			{"udp_send_dropped_total", "Datagrams given up because the socket was full.",
+			 c.send_dropped_full},
+			{"udp_send_unreachable_total", "Sends that the kernel refused.", c.send_unreachable},
+			{"udp_segments", "Datagrams that may leave in one call now.",
+			 abilities.segment ? abilities.segments_max : 1},
+			{"udp_gro", "1 when datagrams that belong together are received in one call.", abilities.gro},
+			{"udp_segment_refusals_total", "Times that a device refused trains of datagrams.",
+			 c.segment_fallbacks},
+			{"udp_dropped_role_total", "Datagrams for a role that does not run here.",
+			 server->dropped_role},
+		},
+		11);
 }
 
 static size_t write_page(void *ctx, char *text, size_t capacity)
