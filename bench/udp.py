@@ -8,7 +8,7 @@ import lab as laboratory
 from lab import demand
 
 LOSS_MAX = 0.01
-STEPS = 6           # of the search after the first look: within 4 % between a sixteenth and the whole of what a sender can do
+FLOOR, STEPS = 64, 7    # the search after the first look: within 4 % between this part and the whole of what a sender can do
 PORT = 7600
 FREE_PORTS = itertools.cycle(range(PORT, PORT + 100))   # what comes late of one flow does not count for the next
 # size: payload of a datagram; burst: datagrams in a call; trains: one call is one train (UDP_SEGMENT), else sendmmsg.
@@ -46,11 +46,11 @@ def flow(source, target, address, shape, rate, seconds, *, port=None, to=None, o
 
 def highest(measure, steps=STEPS):
     """Of all that measure(rate) gave, the one with the highest rate at a loss under 1 %, or None: once as fast as the sender can, and where
-    that loses more, between a sixteenth of it and the whole by halves of the ratio."""
+    that loses more, between a FLOORth of it and the whole by halves of the ratio."""
     first = measure(0)
     if first["loss"] < LOSS_MAX:
         return first
-    low, high, best = first["offered"] / 16, first["offered"], None
+    low, high, best = first["offered"] / FLOOR, first["offered"], None
     for _ in range(steps):
         rate = math.sqrt(low * high)
         one = measure(rate)

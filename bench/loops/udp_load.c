@@ -28,6 +28,7 @@
 #include "base/addr.h"
 
 enum { BURST_MAX = 64, TRAIN_BYTES_MAX = 65000, SIZE_MAX_BYTES = 9000, BUFFERS = 64, PREFIX_MAX = 64 };
+enum { TRAINS = 8 }; /* at once: as much as a cache holds */
 enum {
 	FIRST_MS = 10000,
 	QUIET_MS = 1000,
@@ -80,7 +81,7 @@ static struct sockaddr_in name_of(const struct addr *addr)
 static void open_socket(struct load *load)
 {
 	struct sockaddr_in local = name_of(&load->local), remote = name_of(&load->remote);
-	int bytes = 7 << 20;
+	int bytes = 64 << 20; /* whoever reads may be kept from it for some ms: that is not the tunnel's loss */
 
 	load->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (load->fd < 0)
@@ -125,9 +126,9 @@ static bool wait_ms(int fd, int ms)
 static uint64_t take(struct load *load, uint64_t *bytes)
 {
 	uint64_t datagrams = 0;
-	int count;
+	int count, limit = load->trains ? TRAINS : BUFFERS;
 
-	for (int i = 0; i < BUFFERS; i++) {
+	for (int i = 0; i < limit; i++) {
 		parts_in[i] = (struct iovec){buffers[i], load->blind ? 1 : sizeof buffers[i]};
 		messages_in[i].msg_hdr = (struct msghdr){.msg_iov = &parts_in[i], .msg_iovlen = 1};
 		if (load->trains) {
@@ -135,7 +136,7 @@ static uint64_t take(struct load *load, uint64_t *bytes)
 			messages_in[i].msg_hdr.msg_controllen = sizeof controls[i];
 		}
 	}
-	count = recvmmsg(load->fd, messages_in, BUFFERS, MSG_DONTWAIT | (load->blind ? MSG_TRUNC : 0), NULL);
+	count = recvmmsg(load->fd, messages_in, (unsigned)limit, MSG_DONTWAIT | (load->blind ? MSG_TRUNC : 0), NULL);
 	for (int i = 0; i < count; i++) {
 		size_t size = load->trains ? joined_size(&messages_in[i].msg_hdr) : 0;
 
