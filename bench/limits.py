@@ -5,6 +5,7 @@ import collections
 # wire, or without either the value itself. cases are without their wire.
 Goal = collections.namedtuple("Goal", "bench cases metric way share against case_against of", defaults=(None, None, "ours"))
 WIREGUARD, COPY_LOOP, COPY_ONE = "wireguard-go", "copy loop R1", "copy loop R1p"
+BORINGTUN = "boringtun, 1 thread"
 
 
 def least(bench, cases, metric, share, against=None, **more):
@@ -37,6 +38,17 @@ GOALS = [
     most("relay", "pairs", "memory", 512, of=MANY_PAIRS),
     least("relay", "xdp-v4 xdp-v6 xdp-limited", "rate", 0.85, "XDP swap R4"),
     most("relay", "xdp-v4 xdp-v6 xdp-limited xdp-crossed", "program", 60),
+    least("small", "one-way both-ways", "rate", 2.5, WIREGUARD),
+    least("small", "one-way both-ways", "rate", 0.9, COPY_ONE),
+    most("latency", "idle", "added-p50", 1, BORINGTUN),
+    most("latency", "idle", "added-p50", 0.36, WIREGUARD),
+    most("latency", "idle", "added-p99", 0.45, WIREGUARD),
+    most("latency", "stream", "added-p99", 0.25, WIREGUARD),
+    most("memory", "idle daemon-0 daemon-1 daemon-10", "rss", 6 * 1024),
+    most("memory", "idle daemon-0 daemon-1 daemon-10", "wake-ups", 1),
+    most("memory", "machine-public-10 machine-public-50 machine-nat-10 machine-nat-50", "heap-per-peer", 2048),
+    most("memory", "machine-public-0 machine-public-1 machine-public-10 machine-public-50", "wake-ups", 1),
+    most("memory", "machine-nat-0 machine-nat-1 machine-nat-10 machine-nat-50", "wake-ups", 1),
 ]
 
 

@@ -16,6 +16,7 @@ GO_MODULES = {
     "derper": "tailscale.com/cmd/derper@v1.102.5",
 }
 IROH_RELAY = ("iroh-relay", "1.4.1")
+BORINGTUN = ("boringtun-cli", "0.7.1")
 
 
 def tool(name, elsewhere):
@@ -55,15 +56,23 @@ def build_iroh_probe():
     shutil.copy(os.path.join(PEERS, "target", "release", "iroh-probe"), peer("iroh-probe"))
 
 
+def install_crate(crate, *features):
+    """A crate that is a program."""
+    cargo, root = tool("cargo", os.path.expanduser("~/.cargo/bin/cargo")), os.path.join(PEERS, "cargo")
+    say_and_run([cargo, "install", "@".join(crate), *features, "--root", root, "--target-dir", os.path.join(PEERS, "target")])
+    shutil.copy(os.path.join(root, "bin", crate[0]), peer(crate[0]))
+
+
 def build_iroh_relay():
-    cargo = tool("cargo", os.path.expanduser("~/.cargo/bin/cargo"))
-    root = os.path.join(PEERS, "cargo")
-    say_and_run([cargo, "install", f"{IROH_RELAY[0]}@{IROH_RELAY[1]}", "--features", "server", "--root", root, "--target-dir",
-                 os.path.join(PEERS, "target")])
-    shutil.copy(os.path.join(root, "bin", "iroh-relay"), peer("iroh-relay"))
+    install_crate(IROH_RELAY, "--features", "server")
 
 
-BUILDERS = {"tailscale-control": build_control, "iroh-probe": build_iroh_probe, "iroh-relay": build_iroh_relay}
+def build_boringtun():
+    install_crate(BORINGTUN, "--locked")
+
+
+BUILDERS = {"tailscale-control": build_control, "iroh-probe": build_iroh_probe, "iroh-relay": build_iroh_relay,
+            "boringtun-cli": build_boringtun}
 
 
 def obtain(program):

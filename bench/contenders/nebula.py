@@ -10,13 +10,23 @@ PORT = 4242
 LIGHTHOUSE = "10.98.0.254"
 
 
-def settings(folder, name, lighthouse, address):
-    """A configuration file; JSON is YAML."""
-    own = {"am_lighthouse": True} if lighthouse else {"am_lighthouse": False, "interval": 10, "hosts": [LIGHTHOUSE]}
+def make_authority(folder):
+    os.makedirs(folder)
+    sh([peer("nebula-cert"), "ca", "-name", "lab", "-out-crt", f"{folder}/ca.crt", "-out-key", f"{folder}/ca.key"])
+
+
+def make_certificate(folder, name, address):
+    sh([peer("nebula-cert"), "sign", "-ca-crt", f"{folder}/ca.crt", "-ca-key", f"{folder}/ca.key", "-name", name, "-ip", f"{address}/24",
+        "-out-crt", f"{folder}/{name}.crt", "-out-key", f"{folder}/{name}.key"])
+
+
+def settings(folder, name, lighthouse, address, inner=LIGHTHOUSE):
+    """A configuration file; JSON is YAML. The lighthouse is at address, and inner in the overlay."""
+    own = {"am_lighthouse": True} if lighthouse else {"am_lighthouse": False, "interval": 10, "hosts": [inner]}
     anything = [{"port": "any", "proto": "any", "host": "any"}]
     return {
         "pki": {"ca": f"{folder}/ca.crt", "cert": f"{folder}/{name}.crt", "key": f"{folder}/{name}.key"},
-        "static_host_map": {LIGHTHOUSE: [f"{address}:{PORT}"]},
+        "static_host_map": {inner: [f"{address}:{PORT}"]},
         "lighthouse": own,
         "listen": {"host": "0.0.0.0", "port": PORT},
         "punchy": {"punch": True, "respond": True},
@@ -37,15 +47,13 @@ class Nebula(Contender):
     def start(self, world):
         self.processes = {}
         self.folder = world.path("nebula")
-        os.makedirs(self.folder)
-        sh([peer("nebula-cert"), "ca", "-name", "lab", "-out-crt", f"{self.folder}/ca.crt", "-out-key", f"{self.folder}/ca.key"])
+        make_authority(self.folder)
         for host, name, address in ((world.s, "s", LIGHTHOUSE), (world.m, "m", self.m_address), (world.k, "k", self.k_address)):
             self.one(world, host, name, address)
         wait_for("Nebula to answer", lambda: world.m.run("ping", "-c1", "-W1", self.k_address).returncode == 0, 30)
 
     def one(self, world, host, name, address):
-        sh([peer("nebula-cert"), "sign", "-ca-crt", f"{self.folder}/ca.crt", "-ca-key", f"{self.folder}/ca.key", "-name", name,
-            "-ip", f"{address}/24", "-out-crt", f"{self.folder}/{name}.crt", "-out-key", f"{self.folder}/{name}.key"])
+        make_certificate(self.folder, name, address)
         with open(f"{self.folder}/{name}.yml", "w", encoding="utf-8") as file:
             json.dump(settings(self.folder, name, name == "s", world.s.v4), file)
         self.up(host, name, address)

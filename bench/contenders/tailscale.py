@@ -12,6 +12,7 @@ CONTROL_PORT, DERP_PORT, STUN_PORT = 8080, 443, 3478
 class Tailscale(Contender):
     name, fast = "Tailscale", False
     programs = ("tailscaled", "tailscale", "derper", "tailscale-control")
+    environment = None  # of tailscaled
     own_cases = ("a", "a-silent", "b", "c", "c-down", "c-up", "d", "e", "a-relay", "d-relay", "idle")
     commands = ("tailscale-control S 8080 443 3478   # S; bench/contenders/tailscale-control",
                 "derper --hostname=S --certmode=manual --certdir=DIR --a=:443 --http-port=-1   # S",
@@ -45,7 +46,7 @@ class Tailscale(Contender):
         os.makedirs(state, exist_ok=True)
         self.sockets[host] = f"{state}/sock"
         words = [f"--statedir={state}", f"--socket={self.sockets[host]}", "--tun=tailscale0", "--no-logs-no-support"]
-        self.daemons[host] = host.start("tailscaled", peer("tailscaled"), *words)
+        self.daemons[host] = host.start("tailscaled", peer("tailscaled"), *words, env=self.environment)
         wait_for("tailscaled's socket", lambda: os.path.exists(self.sockets[host]), 15)
 
     def forget(self, world):

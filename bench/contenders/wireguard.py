@@ -36,9 +36,13 @@ class End:
         self.private, self.public = key_pair()
         self.link = f"wg{host.name}{os.getpid() % 1000000}"
 
+    def words(self):
+        return [peer("wireguard"), "-f", self.link]
+
     def start(self):
-        self.process = self.host.start("wireguard-go", peer("wireguard"), "-f", self.link, env={"LOG_LEVEL": "error"})
-        wait_for("wireguard-go's socket", lambda: os.path.exists(f"/var/run/wireguard/{self.link}.sock"), 10)
+        words = self.words()
+        self.process = self.host.start(os.path.basename(words[0]), *words, env={"LOG_LEVEL": "error"})
+        wait_for(f"the socket of {words[0]}", lambda: os.path.exists(f"/var/run/wireguard/{self.link}.sock"), 10)
         configure(self.link, f"private_key={self.private}\nlisten_port={PORT}")
         self.host.ip(f"addr add {self.address}/24 dev {self.link}", f"link set {self.link} mtu {INNER_MTU} up")
 
