@@ -47,4 +47,4 @@ def test_xdp_relay(new_lab):
         wait_for("the XDP program to go with its process", lambda: not program_is_on(lab.s), 5)
         lab.s.serve()
         demand(lab.s.relay()["forwarding"].startswith("user space: eth0 is a veth"), f"forwarding: {lab.s.relay()['forwarding']}")
-        lab.a.ntm("ping", "b", "-c", "1", check=True)
+        wait_for("a to reach b again", lambda: lab.a.ntm("ping", "b", "-c", "1").returncode == 0, 40)

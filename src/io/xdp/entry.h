@@ -63,6 +63,7 @@ struct xdp_control {
 	int64_t clock_offset_us; /* from the kernel's coarse clock to ours */
 	uint64_t counts[XDP_REASONS];
 	uint16_t port;
+	uint8_t redirects; /* frames that leave where they came in are redirected there: a veth loses them else */
 };
 
 /* The upper bits of a product with a secret odd number: each bit of the PathID has its say in them. */

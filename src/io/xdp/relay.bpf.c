@@ -230,8 +230,9 @@ static __always_inline int forward(struct xdp_md *ctx, struct xdp_entry *entry, 
 	}
 	if (!write_frame(ctx, packet, &flow->legs[1 - from], &entry->ways[1 - from]))
 		return XDP_DROP;
-	return entry->ways[1 - from].ifindex == ctx->ingress_ifindex ? XDP_TX
-								     : bpf_redirect(entry->ways[1 - from].ifindex, 0);
+	if (entry->ways[1 - from].ifindex == ctx->ingress_ifindex && !control.redirects)
+		return XDP_TX;
+	return bpf_redirect(entry->ways[1 - from].ifindex, 0);
 }
 
 /* Anything that is not surely a datagram of an installed flow is not looked at any further. */

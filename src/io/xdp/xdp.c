@@ -144,7 +144,7 @@ static bool attach(struct xdp *xdp, struct xdp_interface *interface, char why[XD
 /*
  * The other end of a veth takes such frames only when it joins packets (GRO) or has a program of its own, and nobody
  * says so: what it does not take is lost without a trace. So a few frames are sent that no bridge lets pass, and
- * counted.
+ * counted. What comes back by XDP_TX it takes with a program of its own only, so that nothing goes back that way.
  */
 static bool gets_out(struct xdp *xdp, const struct xdp_interface *interface)
 {
@@ -183,6 +183,7 @@ static void attach_all(struct xdp *xdp, char why[XDP_TEXT_MAX])
 		if (!attach(xdp, interface, why))
 			continue;
 		if (is_sure || gets_out(xdp, interface)) {
+			xdp->program->bss->control.redirects |= interface->is_veth;
 			xdp->interfaces[xdp->count++] = *interface;
 			continue;
 		}

@@ -110,6 +110,7 @@ static void world_init(struct world *w, struct xdp_relay *program, const struct 
 	*w = (struct world){.program = program, .places = {place(c->from, 1), place(c->to, 2)}, .size = c->size};
 	xdp_table_init(&w->table, program->bss->buckets, program->bss->entries, &program->bss->control, 0x9e3779b9);
 	program->bss->control.port = relay_addr.port;
+	program->bss->control.redirects = 0;
 	fixture_init_express(&w->f, &config, &express);
 	fixture_bind_at(&w->f, PATH, w->legs, w->places);
 	make_sealed(packet, sizeof(packet), PATH, 0);
@@ -362,6 +363,11 @@ static void edit_leaves_elsewhere(struct world *w)
 	w->entry->ways[1].ifindex = OTHER;
 }
 
+static void edit_redirects(struct world *w)
+{
+	w->program->bss->control.redirects = 1;
+}
+
 static void edit_lease(struct world *w)
 {
 	w->entry->copy.until_us = w->f.now.us;
@@ -459,6 +465,7 @@ static const struct packet_case cases[] = {
 	{"IPv6 to IPv4, odd", 6, 4, 1401, BACK, OK, -1},
 	{"to another interface", 4, 4, 100, ACROSS, OK, -1, edit_leaves_elsewhere},
 	{"to another interface and family", 6, 4, 100, ACROSS, OK, -1, edit_leaves_elsewhere},
+	{"back to where it came from, on a veth", 4, 4, 100, ACROSS, OK, -1, edit_redirects},
 	{"a handshake", 4, 4, 100, PASS, OK, -1, NULL, edit_type},
 	{"of no pair", 4, 4, 100, PASS, ERR_UNKNOWN, -1, NULL, edit_path},
 	{"from elsewhere", 4, 4, 100, PASS, ERR_DENIED, XDP_REASON_SOURCE, edit_source},
