@@ -21,25 +21,31 @@ FIELDS = "sample,pid,comm,dso,sym"
 
 
 def parse_report(text):
-    """(samples, process id, program, kernel or not, function) of each line of a perf report; idle ones are left out."""
+    """(samples, thread, program, kernel or not, function) of each line of a perf report; idle ones are left out."""
     for line in text.splitlines():
         parts = [part.strip() for part in line.split("|")]
         if len(parts) != 5 or not parts[0].isdigit():
             continue
-        samples, process, program, place, function = parts
+        samples, thread, program, place, function = parts
         name = function.removeprefix("[k] ").removeprefix("[.] ")
-        if process.split(":")[0] == "0" and any(word in name for word in IDLE):
+        number = int(thread.split(":")[0])
+        if number == 0 and any(word in name for word in IDLE):
             continue
-        yield int(samples), int(process.split(":")[0]), program, place.startswith("[k") or function.startswith("[k]"), name
+        yield int(samples), number, program, place.startswith("[k") or function.startswith("[k]"), name
 
 
-def whose(process, program, daemons):
+def threads_of(daemons):
+    """What perf calls their processes: all threads."""
+    return {int(thread) for daemon in daemons for thread in os.listdir(f"/proc/{daemon.pid}/task")}
+
+
+def whose(thread, program, daemons):
     """Which part of the work a sample is of: the daemons, the program that sends and receives, what the kernel does on nobody's account."""
-    if process in daemons:
+    if thread in daemons:
         return "daemons"
     if program == "iperf3":
         return program
-    return "kernel threads" if process == 0 or program.startswith(("kworker", "ksoftirqd", "napi")) else "others"
+    return "kernel threads" if thread == 0 or program.startswith(("kworker", "ksoftirqd", "napi")) else "others"
 
 
 def sampled(contender, arguments):
@@ -61,9 +67,9 @@ def sampled(contender, arguments):
 def account(report, daemons, gigabytes):
     """CPU seconds a GB: {(part, "user" or "kernel"): s}, and {(part, function): s}."""
     parts, functions = collections.Counter(), collections.Counter()
-    for samples, process, program, kernel, name in parse_report(report):
+    for samples, thread, program, kernel, name in parse_report(report):
         spent = samples / SAMPLES_PER_SECOND / gigabytes
-        part = whose(process, program, daemons)
+        part = whose(thread, program, daemons)
         parts[part, "kernel" if kernel else "user"] += spent
         functions[part, name] += spent
     return parts, functions
@@ -78,18 +84,19 @@ class Budget:
     def measure(self, contender):
         result, report = sampled(contender, self.arguments)
         gigabytes = result["rate"] / 8 * max(1, round(self.arguments.seconds))
-        parts, functions = account(report, {daemon.pid for daemon in contender.daemons}, gigabytes)
+        parts, functions = account(report, threads_of(contender.daemons), gigabytes)
         self.functions.setdefault(contender.name, []).append(functions)
         return {"rate": result["rate"], **{f"{part} {mode}": spent for (part, mode), spent in sorted(parts.items())}}
 
     def show(self):
-        """The functions that cost most in any contender, beside each other; mean of the rounds that count."""
+        """The functions that cost most in any contender, beside each other; mean of the rounds that count. Other
+        programs are left out."""
         names = list(self.functions)
         means = {}
         for name, rounds in self.functions.items():
             counted = rounds[1:] or rounds
             means[name] = {key: sum(one[key] for one in counted) / len(counted) for key in set().union(*counted)}
-        keys = sorted(set().union(*means.values()), key=lambda key: -max(mean.get(key, 0) for mean in means.values()))
+        keys = sorted((key for key in set().union(*means.values()) if key[0] != "others"), key=lambda key: -max(mean.get(key, 0) for mean in means.values()))
         print(f"\n{'CPU s/GB':16} {'function':40} " + " ".join(f"{name:>14}" for name in names))
         for key in keys[:self.arguments.top]:
             print(f"{key[0]:16} {key[1][:40]:40} " + " ".join(f"{means[name].get(key, 0):14.4f}" for name in names))

@@ -109,6 +109,8 @@ def count(rows):
 
 def verdict(rows):
     met, goals, good, judged = count(rows)
+    if not judged:
+        return "No row of these has a goal that could be judged."
     return f"{good} of {judged} rows meet their goals; of the single goals {met} of {goals}."
 
 
