@@ -21,6 +21,7 @@
 #include "io/spawn.h"
 
 #define REPAIR_INTERVAL_US (200 * USEC_PER_MSEC)
+#define LONG_SLEEP_US (2 * USEC_PER_SEC)
 
 enum { INNER_MTU = 1420, SEND_BATCH = 64, READ_BATCH = 8 };
 
@@ -228,6 +229,8 @@ static void node_event(void *ctx, const struct node_event *event)
 		host->setup_pending = true;
 	if (event->type == NODE_EVENT_ADDRESSED || event->type == NODE_EVENT_LEASE)
 		host->lease_pending = true;
+	if (event->type == NODE_EVENT_PEER_UP)
+		host->is_swollen = true;
 	if (event->type == NODE_EVENT_NETWORK)
 		host->network_pending = true;
 	tally_event(&host->tally, event);
@@ -482,7 +485,16 @@ static void do_pending(struct host *host)
 	host->announced = true;
 	notify_ready("up");
 	spawn_ready();
+	host->is_swollen = true;
+}
+
+/* Before a long sleep, so that no packet waits for it. */
+static void slim(struct host *host, struct time_us now, struct time_us deadline)
+{
+	if (!host->is_swollen || time_since(deadline, now) < LONG_SLEEP_US)
+		return;
 	footprint_release();
+	host->is_swollen = false;
 }
 
 /* Until told to stop. */
@@ -501,6 +513,7 @@ int host_run(struct host *host)
 		if (host->exit)
 			deadline = time_min(deadline, exit_host_run(host, now));
 		deadline = time_min(deadline, node_next_deadline(host->node));
+		slim(host, now, deadline);
 		if (!host->stop && loop_wait(host->loop, now, deadline) != OK) {
 			log_print(LOG_SEVERITY_ERROR, "loop", "event loop: %s", strerror(errno));
 			return EXIT_FAILED;

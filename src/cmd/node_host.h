@@ -78,6 +78,7 @@ struct host {
 	uint64_t watchers[HOST_WATCHERS_MAX];
 	struct time_us repaired_at; /* routes or rules were put back */
 	bool announced;		    /* whoever started us was told that we are up */
+	bool is_swollen;	    /* a start or a contact has used code that moving packets does not need */
 	bool stop, reload;
 	struct time_us joined_at;
 };
