@@ -1,11 +1,11 @@
 /*
  * udp_train.c: what no shell can do to a tunnel. Trains of datagrams, sent in one call with UDP_SEGMENT as QUIC stacks
  * do it, one train at a time: the answering end demands that each datagram is what was sent, in order, none twice, and
- * says so when a train is complete; it goes on behind its caller's back until it is told that there are no more. And a
- * file by HTTP, asked for behind an IPv6 extension header, where the kernel leaves checksums unfinished that few look
- * for there.
+ * says so when a train is complete; it goes on behind its caller's back until it is told that there are no more.
+ * "loose": not in order, because a tunnel doubts its ways on a machine that stands still for long. And a file by HTTP,
+ * asked for behind an IPv6 extension header, where the kernel leaves checksums unfinished that few look for there.
  *
- * usage: udp-train answer PORT
+ * usage: udp-train answer PORT [loose]
  *        udp-train send ADDRESS PORT TRAINS
  *        udp-train get ADDRESS PORT BYTES-AT-LEAST
  */
@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 enum { SEGMENT = 1200, LAST = 777, SEGMENTS = 40, SIZE = (SEGMENTS - 1) * SEGMENT + LAST, OPTION_SEGMENT = 103 };
-enum { ANSWER_MS = 2000, LOSSES_MAX = 5, IDLE_MS = 20000 };
+enum { ANSWER_MS = 2000, LOSSES_MAX = 5, IDLE_MS = 20000, TRAINS_KEPT = 256 };
 
 union name {
 	struct sockaddr any;
@@ -150,35 +150,57 @@ static int send_all(const char *address, uint16_t port, uint32_t trains)
 	return 0;
 }
 
-/* 0 when the datagram is whole and comes behind the last one. */
-static int judge(const uint8_t *bytes, ssize_t size, uint64_t *last)
+/* What has come. */
+struct seen {
+	int is_loose;
+	uint64_t last;		     /* train and index of the newest */
+	uint64_t masks[TRAINS_KEPT]; /* which segments of each train, by its number */
+};
+
+/* Why the datagram is not what has to come; NULL: it is. */
+static const char *judge(struct seen *seen, const uint8_t *bytes, ssize_t size, uint32_t *ret_train)
 {
 	uint32_t train, index;
+	uint64_t place, *mask;
 
 	if (size < 8)
-		return -1;
+		return "is too short";
 	memcpy(&train, bytes, 4);
 	memcpy(&index, bytes + 4, 4);
-	if (index >= SEGMENTS || (size_t)size != size_of(index) || ((uint64_t)train << 32 | index) <= *last)
-		return -1;
+	place = (uint64_t)train << 32 | index;
+	if (train == 0 || train >= TRAINS_KEPT || index >= SEGMENTS || (size_t)size != size_of(index))
+		return "has another size";
 	for (ssize_t at = 8; at < size; at++)
 		if (bytes[at] != pattern(train, index, (size_t)at))
-			return -1;
-	*last = (uint64_t)train << 32 | index;
-	return 0;
+			return "has other bytes";
+	mask = &seen->masks[train];
+	if (*mask >> index & 1)
+		return "came twice";
+	if (place < seen->last && !seen->is_loose)
+		return "came out of order";
+	*mask |= UINT64_C(1) << index;
+	seen->last = place > seen->last ? place : seen->last;
+	*ret_train = train;
+	return NULL;
 }
 
-static int answer_all(uint16_t port)
+static int open_answering(uint16_t port)
 {
 	struct sockaddr_in6 name = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
 	int fd = socket(AF_INET6, SOCK_DGRAM, 0), none = 0, buffer = 4 << 20;
-	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-	uint64_t last = 0;
-	uint32_t count = 0, current = 0;
 
 	setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &none, sizeof(none));
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
-	if (fd < 0 || bind(fd, (struct sockaddr *)&name, sizeof(name)) != 0)
+	return fd >= 0 && bind(fd, (struct sockaddr *)&name, sizeof(name)) == 0 ? fd : -1;
+}
+
+static int answer_all(uint16_t port, int is_loose)
+{
+	static struct seen seen;
+	struct pollfd poll_fd = {.fd = open_answering(port), .events = POLLIN};
+
+	seen.is_loose = is_loose;
+	if (poll_fd.fd < 0)
 		return fail("bind");
 	if (fork() != 0)
 		return 0;
@@ -186,31 +208,32 @@ static int answer_all(uint16_t port)
 		uint8_t bytes[2048];
 		union name from;
 		socklen_t size = sizeof(from);
-		ssize_t got = recvfrom(fd, bytes, sizeof(bytes), 0, &from.any, &size);
+		ssize_t got = recvfrom(poll_fd.fd, bytes, sizeof(bytes), 0, &from.any, &size);
+		uint32_t train = 0;
+		const char *wrong;
 
 		if (got == 0)
 			return 0;
-		if (judge(bytes, got, &last) != 0) {
-			fprintf(stderr, "udp-train: a datagram of %zd bytes is not what was sent, or out of order\n",
-				got);
+		wrong = judge(&seen, bytes, got, &train);
+		if (wrong) {
+			fprintf(stderr, "udp-train: a datagram of %zd bytes %s\n", got, wrong);
 			return 1;
 		}
-		count = (uint32_t)(last >> 32) == current ? count + 1 : 1;
-		current = (uint32_t)(last >> 32);
-		if (count == SEGMENTS)
-			sendto(fd, &current, sizeof(current), 0, &from.any, size);
+		if (seen.masks[train] == (UINT64_C(1) << SEGMENTS) - 1)
+			sendto(poll_fd.fd, &train, sizeof(train), 0, &from.any, size);
 	}
 	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	if (argc == 3 && strcmp(argv[1], "answer") == 0)
-		return answer_all((uint16_t)atol(argv[2]));
+	if (argc >= 3 && strcmp(argv[1], "answer") == 0)
+		return answer_all((uint16_t)atol(argv[2]), argc == 4);
 	if (argc == 5 && strcmp(argv[1], "send") == 0)
 		return send_all(argv[2], (uint16_t)atol(argv[3]), (uint32_t)atol(argv[4]));
 	if (argc == 5 && strcmp(argv[1], "get") == 0)
 		return get(argv[2], (uint16_t)atol(argv[3]), (size_t)atol(argv[4]));
-	fprintf(stderr, "usage: udp-train answer PORT | send ADDRESS PORT TRAINS | get ADDRESS PORT BYTES-AT-LEAST\n");
+	fprintf(stderr,
+		"usage: udp-train answer PORT [loose] | send ADDRESS PORT TRAINS | get ADDRESS PORT BYTES-AT-LEAST\n");
 	return 2;
 }
