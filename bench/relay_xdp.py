@@ -16,9 +16,18 @@ UNITS = {"rate": "kpps", "program": "ns a frame"}
 
 
 class Swap(reference.Xdp):
-    """R4, whose swap is the denominator of every case."""
+    """R4, whose swap is the denominator of every case. The far end is the same for both: it drops."""
 
     name = REFERENCE
+    commands = ("xdp-rate hold eth0   # right", f"taskset -c {LAST_CORE} xdp-loops xdp_loops.bpf.o run eth0   # left")
+
+    def start(self, cable):
+        self.words = (udp.loop("xdp-loops"), udp.loop("xdp_loops.bpf.o"))
+        self.program = udp.loop(os.path.join("..", "xdp-rate"))
+        for program in (self.words[0], self.program):
+            demand(os.access(program, os.X_OK), f"{os.path.basename(program)} is not built: it needs clang, bpftool and libbpf")
+        cable.right.start("xdp-rate", self.program, "hold", "eth0").wait_line("ready")
+        self.measure_each()
 
     def measure_each(self):
         one = self.measure("swap", 0)
@@ -30,12 +39,6 @@ class InKernel(Swap):
 
     name = "ours in XDP"
     commands = ("xdp-rate hold eth0   # right", f"taskset -c {LAST_CORE} xdp-rate run eth0   # left")
-
-    def start(self, cable):
-        self.program = udp.loop(os.path.join("..", "xdp-rate"))
-        demand(os.access(self.program, os.X_OK), "xdp-rate is not built: it needs clang, bpftool and libbpf")
-        cable.right.start("xdp-rate", self.program, "hold", "eth0").wait_line("ready")
-        self.measure_each()
 
     def measure_each(self):
         done = self.cable.left.run(*on_core(LAST_CORE, self.program, "run", "eth0"), check=True, timeout=30)

@@ -44,8 +44,8 @@ enum xdp_reason {
 struct xdp_way {
 	uint32_t ifindex;
 	uint16_t mtu;
-	uint8_t local_mac[6], remote_mac[6];
-	uint8_t sample; /* the next datagram to the leg goes through user space */
+	uint16_t local_mac[3], remote_mac[3]; /* as they lie in a frame, in units that it is aligned to */
+	uint8_t sample;			      /* the next datagram to the leg goes through user space */
 	uint8_t reserved;
 	uint32_t header_sum; /* IPv4: of the header to the leg, without its length */
 	uint32_t pseudo_sum; /* of the pseudo header of what comes from the leg, without the length */

@@ -41,8 +41,7 @@ static __always_inline bool read_udp(const struct udphdr *udp, const void *end, 
 	ret->udp_size_sent = udp->len;
 	ret->udp_size = bpf_ntohs(udp->len);
 	ret->checksum = udp->check;
-	__builtin_memcpy(&ret->path_id, payload + 8, sizeof(ret->path_id));
-	ret->path_id = bpf_be64_to_cpu(ret->path_id);
+	ret->path_id = bpf_be64_to_cpu(*(const uint64_t *)(const void *)(payload + 8));
 	return ret->dst.port == control.port;
 }
 
@@ -113,13 +112,10 @@ static __always_inline int refuse(enum xdp_reason reason)
 static __always_inline bool came_by(const struct xdp_md *ctx, const struct xdp_way *way, const struct relay_leg *leg,
 				    const struct packet *packet)
 {
-	const uint8_t *frame = (const void *)(long)ctx->data;
-	uint16_t mac[3], ours[3];
+	const uint16_t *mac = (const void *)(long)ctx->data, *ours = way->local_mac;
 
-	if ((const void *)(frame + XDP_ETHER_SIZE) > (const void *)(long)ctx->data_end)
+	if ((const void *)(mac + XDP_ETHER_SIZE / 2) > (const void *)(long)ctx->data_end)
 		return false;
-	__builtin_memcpy(mac, frame, sizeof(mac));
-	__builtin_memcpy(ours, way->local_mac, sizeof(ours));
 	return mac[0] == ours[0] && mac[1] == ours[1] && mac[2] == ours[2] && ctx->ingress_ifindex == way->ifindex &&
 	       relay_endpoint_equal(&leg->remote_local, &packet->dst);
 }
@@ -154,6 +150,14 @@ static __always_inline void write_v6(struct ipv6hdr *ip, const struct relay_leg 
 	__builtin_memcpy(&ip->daddr, to->remote.ip, 16);
 }
 
+static __always_inline void write_macs(uint16_t *macs, const struct xdp_way *way)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		macs[i] = way->remote_mac[i];
+		macs[3 + i] = way->local_mac[i];
+	}
+}
+
 /* Ethernet and IP anew, as a socket here would write them; of UDP the ports and what they change in the checksum. */
 static __always_inline bool write_frame(struct xdp_md *ctx, const struct packet *packet, const struct relay_leg *to,
 					const struct xdp_way *way)
@@ -182,8 +186,7 @@ static __always_inline bool write_frame(struct xdp_md *ctx, const struct packet 
 		ether->h_proto = bpf_htons(ETH_P_IPV6);
 		write_v6((struct ipv6hdr *)(ether + 1), to, packet->udp_size);
 	}
-	__builtin_memcpy(ether->h_dest, way->remote_mac, sizeof(ether->h_dest));
-	__builtin_memcpy(ether->h_source, way->local_mac, sizeof(ether->h_source));
+	write_macs((uint16_t *)(void *)frame, way);
 	udp->source = bpf_htons(to->remote_local.port);
 	udp->dest = bpf_htons(to->remote.port);
 	udp->check = xdp_checksum_changed(packet->checksum, way->change);
