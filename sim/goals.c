@@ -16,11 +16,14 @@ enum { ROUNDS = 10, PROBE_US = 2000, WARM_PROBE_US = 20000 };
 #define RTT_US (2 * (M_US + C_US))
 #define MOVE_US (RTT_US * 105 / 100 + 2 * USEC_PER_MSEC)
 #define FILTERED_US (M_US + C_US + M_US + C_US + 5 * USEC_PER_MSEC)
-#define SILENCE_US (250 * USEC_PER_MSEC) /* max(3 RTT, this) */
+#define SILENCE_US (250 * USEC_PER_MSEC)  /* max(3 RTT, this) */
+#define PUNCTUAL_US (110 * USEC_PER_MSEC) /* RTT until a receipt is missed, and half of it the other way */
 #define STALL_EXTRA_US (10 * USEC_PER_MSEC)
 #define WATCH_US (2500 * USEC_PER_MSEC)
 
-enum access { ACCESS_PUBLIC, ACCESS_FILTERED, ACCESS_HARD }; /* steady mapping with strict filter; both strict */
+/* Nobody behind a NAT; both behind one with steady mapping and strict filter; only MN; both behind one strict in both.
+ */
+enum access { ACCESS_PUBLIC, ACCESS_FILTERED, ACCESS_MOBILE_FILTERED, ACCESS_HARD };
 
 struct goal_run {
 	struct overlay o;
@@ -47,7 +50,8 @@ struct goal {
 
 static uint8_t add_net(struct goal_run *g, const char *name, int64_t delay_us)
 {
-	struct net_config config = {.has_v4 = true, .has_nat = g->access != ACCESS_PUBLIC};
+	bool is_public = g->access == ACCESS_PUBLIC || (g->access == ACCESS_MOBILE_FILTERED && name[0] == 'c');
+	struct net_config config = {.has_v4 = true, .has_nat = !is_public};
 
 	(void)snprintf(config.name, sizeof config.name, "%s%u", name, g->o.world->net_count);
 	config.nat.filtering = NAT_ADDRESS_PORT_DEPENDENT;
@@ -191,6 +195,31 @@ static void run_silent_death(struct goal_run *g)
 	fall_silent(g, true, true);
 }
 
+static void silence(struct goal_run *g, int port, bool is_silent)
+{
+	struct net *net = &g->o.world->nets[g->talk.a->host->ports[port].net];
+
+	net->mute = net->deaf = is_silent;
+}
+
+/* To and fro: what a path was like when it died does not make us patient with it later. */
+static void run_third_death(struct goal_run *g)
+{
+	for (int port = 0; port < 2; port++) {
+		if (port == 0)
+			fall_silent(g, true, true);
+		else
+			silence(g, port, true);
+		story_run(&g->o, USEC_PER_SEC);
+		silence(g, port, false);
+		story_run(&g->o, 2 * USEC_PER_SEC);
+	}
+	g->gap_us = g->stall_us = 0;
+	mark(g);
+	silence(g, 0, true);
+	measure(g);
+}
+
 static void run_mute_death(struct goal_run *g)
 {
 	fall_silent(g, true, false);
@@ -216,6 +245,18 @@ static void run_rebind_of_listener(struct goal_run *g)
 	only_listen(g);
 	nat_flush(&g->o.world->nets[g->talk.a->host->ports[0].net].nat);
 	measure(g);
+}
+
+/* Once more and once more: what the first one leaves behind costs the next ones nothing. */
+static void run_rebind_of_listener_again(struct goal_run *g)
+{
+	run_rebind_of_listener(g);
+	for (int i = 0; i < 4; i++) {
+		story_run(&g->o, stream_range(&g->o.random, 0, 2 * USEC_PER_SEC));
+		mark(g);
+		nat_flush(&g->o.world->nets[g->talk.a->host->ports[0].net].nat);
+		measure(g);
+	}
 }
 
 static bool pipe_waits(void *ctx)
@@ -333,11 +374,19 @@ static const struct goal goals[] = {
 	{"fall-back", "the network in use goes, a second one was there", ACCESS_PUBLIC, run_fall_back, MOVE_US, 0, 0},
 	{"silent-death", "MN's net swallows all, a second one is up", ACCESS_PUBLIC, run_silent_death, SILENCE_US, 0,
 	 0},
+	{"silent-death-third", "there, back, and there again within some seconds", ACCESS_PUBLIC, run_third_death,
+	 PUNCTUAL_US, 0, 0},
 	{"silent-death-out", "the same, only what MN sends", ACCESS_PUBLIC, run_mute_death, SILENCE_US, 0, 0},
 	{"silent-death-in", "the same, only what MN should get", ACCESS_PUBLIC, run_deaf_death, SILENCE_US, 0, 0},
 	{"rebind", "MN's NAT forgets everything", ACCESS_FILTERED, run_rebind, MOVE_US + PROBE_US, 0, 0},
 	{"rebind-listener", "the same, MN has nothing to send", ACCESS_FILTERED, run_rebind_of_listener,
 	 MOVE_US + PROBE_US, 0, 0},
+	{"rebind-to-public", "MN's NAT forgets everything, CN is public", ACCESS_MOBILE_FILTERED, run_rebind,
+	 MOVE_US + PROBE_US, 0, 0},
+	{"rebind-heard-by-public", "the same, MN has nothing to send", ACCESS_MOBILE_FILTERED, run_rebind_of_listener,
+	 MOVE_US + PROBE_US, 0, 0},
+	{"rebind-heard-again", "the same five times, some seconds apart", ACCESS_MOBILE_FILTERED,
+	 run_rebind_of_listener_again, MOVE_US + 2 * PROBE_US, 0, 0},
 	{"relay-dies", "the relay that the pair is on dies, another one is there", ACCESS_HARD, run_relay_dies,
 	 SILENCE_US + M_US + C_US, 0, 232 * MS, 2, 0},
 	{"relay-better", "a better relay joins: make before break, nothing lost", ACCESS_HARD, run_relay_better,

@@ -44,10 +44,16 @@ int64_t path_patience_us(const struct path *path)
 	return smaller(patience, silence);
 }
 
-/* The longest counts, and fades: jitter of seconds ago comes again. */
+/*
+ * The longest counts, and fades: jitter of seconds ago comes again. What ends a doubt was asked for when it began: the
+ * round trip since then is none of the wait.
+ */
 static void note_waited(struct path *path, struct time_us now)
 {
 	int64_t waited_us = time_since(now, path->awaiting_since), pause_us = time_since(now, path->waited_at);
+
+	if (path->doubtful && time_since(now, path->doubtful_since) >= path->rtt_us)
+		waited_us -= path->rtt_us;
 
 	if (waited_us > path->waited_us || path->waited_count < WAITED_SETTLES)
 		path->waited_us = waited_us;
@@ -184,6 +190,13 @@ void liveness_heard(struct node *node, struct peer *peer, struct time_us now, co
 	}
 }
 
+/* Sooner after a doubt than what it sent another way can have been told of: the path was only late. */
+static bool is_of_before(const struct peer *peer, const struct path *path, struct time_us now)
+{
+	return path->doubtful &&
+	       2 * time_since(now, path->doubtful_since) < path->rtt_us + peer->paths[peer->second].rtt_us;
+}
+
 /* More than was sent is nonsense, less than was known is old. While data goes two ways it does not tell which works. */
 void liveness_receipt(struct node *node, struct peer *peer, struct time_us now, const struct receipt *receipt)
 {
@@ -199,7 +212,7 @@ void liveness_receipt(struct node *node, struct peer *peer, struct time_us now, 
 		else if (told->next >= known->next)
 			*known = *told;
 	}
-	if (!path || !path->awaiting || peer->second >= 0)
+	if (!path || !path->awaiting || (peer->second >= 0 && !is_of_before(peer, path, now)))
 		return;
 	oldest = outbox_oldest(&node->outbox, &peer->sending, path->awaiting_since);
 	if (oldest.us != path->awaiting_since.us)

@@ -135,6 +135,7 @@ void path_use(struct node *node, struct peer *peer, struct time_us now, struct p
 		peer->second = -1;
 	peer->route_tag++;
 	peer->held_until = (struct time_us){0};
+	path->waited_count = 0; /* how it was when it was left is no guide */
 	node_emit_selected(node, peer, path, cause);
 	move_replay(node, peer, now, path, time_add(now, -REPLAY_SPAN_MAX_US), true);
 }
