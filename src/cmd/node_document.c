@@ -139,14 +139,14 @@ static json_t *peer_json(const struct node_peer_status *peer)
 
 static json_t *counters_json(const struct node_counters *c)
 {
-	return json_pack("{sI sI sI sI sI sI sI sI sI sI sI}", "dropped_stranger", (json_int_t)c->dropped_stranger,
+	return json_pack("{sI sI sI sI sI sI sI sI sI sI sI sI}", "dropped_stranger", (json_int_t)c->dropped_stranger,
 			 "dropped_malformed", (json_int_t)c->dropped_malformed, "dropped_auth",
 			 (json_int_t)c->dropped_auth, "dropped_replay", (json_int_t)c->dropped_replay,
 			 "dropped_inner_source", (json_int_t)c->dropped_inner_source, "dropped_no_peer",
 			 (json_int_t)c->dropped_no_peer, "dropped_no_path", (json_int_t)c->dropped_no_path,
 			 "dropped_queue_full", (json_int_t)c->dropped_queue_full, "dropped_too_big",
 			 (json_int_t)c->dropped_too_big, "handovers", (json_int_t)c->handovers, "replayed",
-			 (json_int_t)c->replayed);
+			 (json_int_t)c->replayed, "oversized", (json_int_t)c->oversized);
 }
 
 static json_t *mapped_json(const struct host *host)

@@ -48,30 +48,6 @@ static void attend_ports(struct host *host)
 	}
 }
 
-/* What the node wants to say, and what the kernel thinks of it. */
-static void send_datagrams(struct host *host)
-{
-	struct datagram batch[SEND_BATCH];
-	struct udp_result result;
-	size_t count;
-
-	do {
-		count = 0;
-		while (count < SEND_BATCH && node_next_datagram(host->node, &batch[count]))
-			count++;
-		if (count == 0)
-			return;
-		udp_send(host->udp, batch, count, &result);
-		for (size_t i = 0; i < result.too_big && i < UDP_TOO_BIG_MAX; i++) {
-			const struct datagram *refused = &batch[result.too_big_index[i]];
-
-			node_input_too_big(host->node, now_of(host), &refused->route,
-					   refused->segment_size ? refused->segment_size : refused->size);
-			node_input_refit(host->node, now_of(host), refused);
-		}
-	} while (count == SEND_BATCH);
-}
-
 /* A refusal that goes back through its tunnel may itself be answered, but not without end. */
 static void exit_packets(struct host *host)
 {
@@ -95,6 +71,31 @@ static void write_packets(struct host *host)
 	}
 	while (node_next_packet(host->node, &packet))
 		abilities_write(host, &packet); /* an interface that is down loses packets as any other */
+}
+
+/* What the node wants to say, and what the kernel thinks of it. */
+static void send_datagrams(struct host *host)
+{
+	struct datagram batch[SEND_BATCH];
+	struct udp_result result;
+	size_t count;
+
+	do {
+		count = 0;
+		while (count < SEND_BATCH && node_next_datagram(host->node, &batch[count]))
+			count++;
+		if (count == 0)
+			return;
+		udp_send(host->udp, batch, count, &result);
+		for (size_t i = 0; i < result.too_big && i < UDP_TOO_BIG_MAX; i++) {
+			const struct datagram *refused = &batch[result.too_big_index[i]];
+
+			node_input_too_big(host->node, now_of(host), &refused->route,
+					   refused->segment_size ? refused->segment_size : refused->size);
+			node_input_oversized(host->node, now_of(host), refused);
+			write_packets(host);
+		}
+	} while (count == SEND_BATCH);
 }
 
 /* Packets first: they do not outlive the next input. */

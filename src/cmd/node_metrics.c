@@ -206,8 +206,7 @@ static void add_packet_path(struct page *page, const struct host *host, const st
 	count(page, "ntm_node_udp_send_waits_total", "Times that a full socket was waited for.", udp.send_waits);
 	count(page, "ntm_node_udp_too_big_total", "Trains refused because the interface takes no packet as long.",
 	      udp.send_too_big);
-	count(page, "ntm_node_refitted_packets_total", "Packets of such trains that went again in smaller pieces.",
-	      c->refitted);
+	count(page, "ntm_node_oversized_total", "Of these, those whose sender was told at once.", c->oversized);
 	count(page, "ntm_node_udp_segment_refusals_total", "Times that a device refused trains of datagrams.",
 	      udp.segment_fallbacks);
 	count(page, "ntm_node_tun_refused_total", "Packets that the TUN device refused.", tun.write_refused);

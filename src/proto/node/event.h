@@ -103,7 +103,7 @@ struct node_counters {
 	uint64_t tx_packets, tx_bytes, rx_packets, rx_bytes; /* inner, after cutting and before joining */
 	uint64_t tx_superpackets, rx_superpackets;
 	uint64_t handovers, replayed, rescued, relay_tx_packets; /* rescued: sealed anew for a peer that came back */
-	uint64_t refitted; /* packets sealed anew because the interface took no longer ones any more */
+	uint64_t oversized; /* trains refused for their size whose sender was told */
 	uint64_t challenges_tx, challenges_rx, receipts_tx, handshakes;
 	uint64_t doubts, silent_deaths; /* data not acknowledged for longer than usual; for so long that it is dead */
 	uint64_t relay_measurements, relay_complaints, relay_changes;

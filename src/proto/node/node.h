@@ -86,8 +86,8 @@ void node_input_time(struct node *node, struct time_us now);
 void node_input_ports(struct node *node, struct time_us now, const uint16_t *ports, size_t count);
 /* The kernel refused a datagram of this size on this route (EMSGSIZE). */
 void node_input_too_big(struct node *node, struct time_us now, const struct route *route, size_t size);
-/* That datagram or train itself, after the former: what can go in smaller pieces, goes. Its bytes are ours. */
-void node_input_refit(struct node *node, struct time_us now, const struct datagram *refused);
+/* That datagram or train itself, after the former: who sent what is in it is told. Its bytes are ours. */
+void node_input_oversized(struct node *node, struct time_us now, const struct datagram *refused);
 /* The kernel refuses superpackets of this kind: no more of them are made. */
 void node_input_refused(struct node *node, enum packet_gso gso);
 /* A DNS query to the stub resolver; token comes back with the answer. At most 512 wait, the oldest is dropped. */

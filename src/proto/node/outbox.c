@@ -302,16 +302,6 @@ void outbox_forget(struct outbox *box, const struct outbox_owner *owner)
 			entry_at(box, i)->owner = NULL;
 }
 
-/* Rare, so a look at all of them will do. */
-void outbox_forget_train(struct outbox *box, const uint8_t *bytes)
-{
-	size_t offset = (size_t)(bytes - box->memory);
-
-	for (uint64_t i = box->first; i < box->end; i++)
-		if (entry_at(box, i)->offset == offset && i >= chunk_of(box, offset)->first)
-			entry_at(box, i)->owner = NULL;
-}
-
 /* Each train leaves once per route. */
 bool outbox_next(struct outbox *box, struct datagram *ret)
 {

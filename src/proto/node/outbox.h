@@ -92,8 +92,6 @@ struct time_us outbox_oldest(const struct outbox *box, const struct outbox_owner
  * still there; false: no more. Borrowed until something is reserved. */
 bool outbox_pending(const struct outbox *box, const struct outbox_owner *owner, struct time_us since, uint64_t *cursor,
 		    struct blob *ret_train, uint16_t *ret_segment_size);
-/* What begins at these bytes went another way: it is not replayed. */
-void outbox_forget_train(struct outbox *box, const uint8_t *bytes);
 /* The owner is going away: nothing of it is replayed. */
 void outbox_forget(struct outbox *box, const struct outbox_owner *owner);
 /* The next datagram to send, or false. */

@@ -353,21 +353,8 @@ bool lan_take(struct lan *lan, const struct addr *from, const struct addr *to, s
 	return false;
 }
 
-/* As a driver whose kernel refuses what an interface does not take. */
-static bool is_refused(struct lan *lan, struct lan_node *node, const struct datagram *datagram)
+static void take_packets(struct lan_node *node)
 {
-	size_t size = datagram->segment_size ? datagram->segment_size : datagram->size;
-
-	if (!lan->refused_above || size <= lan->refused_above)
-		return false;
-	node_input_too_big(node->node, lan->now, &datagram->route, size);
-	node_input_refit(node->node, lan->now, datagram);
-	return true;
-}
-
-static void drain_node(struct lan *lan, struct lan_node *node)
-{
-	struct datagram datagram;
 	struct packet packet;
 
 	while (node_next_packet(node->node, &packet)) {
@@ -376,6 +363,26 @@ static void drain_node(struct lan *lan, struct lan_node *node)
 		node->last_size = packet.size < sizeof node->last ? packet.size : sizeof node->last;
 		memcpy(node->last, packet.bytes, node->last_size);
 	}
+}
+
+/* As a driver whose kernel refuses what an interface does not take. */
+static bool is_refused(struct lan *lan, struct lan_node *node, const struct datagram *datagram)
+{
+	size_t size = datagram->segment_size ? datagram->segment_size : datagram->size;
+
+	if (!lan->refused_above || size <= lan->refused_above)
+		return false;
+	node_input_too_big(node->node, lan->now, &datagram->route, size);
+	node_input_oversized(node->node, lan->now, datagram);
+	take_packets(node);
+	return true;
+}
+
+static void drain_node(struct lan *lan, struct lan_node *node)
+{
+	struct datagram datagram;
+
+	take_packets(node);
 	attend_ports(lan, node);
 	while (node_next_datagram(node->node, &datagram)) {
 		struct addr from = node->addr;
