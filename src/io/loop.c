@@ -12,10 +12,12 @@
 #include "io/clock.h"
 
 enum { LOOP_EVENTS = 32 };
+#define ALARM_EARLY_US (20 * USEC_PER_MSEC) /* so much before its time it may ring */
 
 struct loop {
 	struct source clock; /* first: see loop_clock_ready */
-	struct source signals;
+	struct source signals, alarm;
+	struct time_us alarm_at; /* TIME_NEVER: it is off */
 	int fd;
 	struct time_us now;
 	struct epoll_event events[LOOP_EVENTS];
@@ -46,6 +48,35 @@ static void loop_clock_ready(struct source *source, uint32_t events)
 	loop_arm_clock(source->fd);
 }
 
+static void loop_alarm_ready(struct source *source, uint32_t events)
+{
+	struct loop *loop = (struct loop *)((char *)source - offsetof(struct loop, alarm));
+	uint64_t expirations;
+
+	(void)events;
+	if (read(source->fd, &expirations, sizeof(expirations)) > 0)
+		loop->alarm_at = TIME_NEVER;
+}
+
+/*
+ * While packets flow, deadlines are some milliseconds ahead and move with every packet. One that would ring a little
+ * too early stays as it is: setting a timer anew, as epoll's own timeout does each time, costs a virtual machine an
+ * exit to its host, twice for every packet.
+ */
+static enum err loop_set_alarm(struct loop *loop, struct time_us at)
+{
+	struct itimerspec when = {.it_value = {.tv_sec = at.us / USEC_PER_SEC, .tv_nsec = at.us % USEC_PER_SEC * 1000}};
+
+	if (loop->alarm_at.us <= at.us && time_since(at, loop->alarm_at) <= ALARM_EARLY_US)
+		return OK;
+	if (at.us == TIME_NEVER.us)
+		when = (struct itimerspec){0};
+	if (timerfd_settime(loop->alarm.fd, TFD_TIMER_ABSTIME, &when, NULL) != 0)
+		return ERR_IO;
+	loop->alarm_at = at;
+	return OK;
+}
+
 static void loop_signals_ready(struct source *source, uint32_t events)
 {
 	struct loop *loop = (struct loop *)((char *)source - offsetof(struct loop, signals));
@@ -62,12 +93,15 @@ struct loop *loop_create(void)
 	struct loop *loop = mem_alloc(1, sizeof(*loop));
 
 	loop->signals.fd = -1;
+	loop->alarm_at = TIME_NEVER;
+	loop->alarm = (struct source){.fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC),
+				      .ready = loop_alarm_ready};
 	loop->clock = (struct source){.fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC),
 				      .ready = loop_clock_ready};
 	loop->fd = epoll_create1(EPOLL_CLOEXEC);
 	loop->now = clock_now();
-	if (loop->fd >= 0 && loop->clock.fd >= 0 && loop_arm_clock(loop->clock.fd) == 0 &&
-	    loop_add(loop, &loop->clock, EPOLLIN) == OK)
+	if (loop->fd >= 0 && loop->clock.fd >= 0 && loop->alarm.fd >= 0 && loop_arm_clock(loop->clock.fd) == 0 &&
+	    loop_add(loop, &loop->clock, EPOLLIN) == OK && loop_add(loop, &loop->alarm, EPOLLIN) == OK)
 		return loop;
 	loop_destroy(loop);
 	return NULL;
@@ -84,6 +118,8 @@ void loop_destroy(struct loop *loop)
 		close(loop->signals.fd);
 	if (loop->clock.fd >= 0)
 		close(loop->clock.fd);
+	if (loop->alarm.fd >= 0)
+		close(loop->alarm.fd);
 	if (loop->fd >= 0)
 		close(loop->fd);
 	mem_free(loop);
@@ -120,16 +156,28 @@ void loop_remove(struct loop *loop, struct source *source)
 			loop->events[i].data.ptr = NULL;
 }
 
+/* Nothing but the alarm, and before its time. */
+static bool loop_rang_early(const struct loop *loop, int count, struct time_us deadline)
+{
+	return count == 1 && loop->events[0].data.ptr == &loop->alarm && !time_reached(loop->now, deadline);
+}
+
 /* One batch, each source once; a level-triggered source that was not emptied comes again. */
 enum err loop_wait(struct loop *loop, struct time_us now, struct time_us deadline)
 {
-	int64_t wait_us = time_reached(now, deadline) ? 0 : time_since(deadline, now);
-	struct timespec timeout = {.tv_sec = wait_us / USEC_PER_SEC, .tv_nsec = wait_us % USEC_PER_SEC * 1000};
+	bool is_due = time_reached(now, deadline);
 	int count;
 
 	assert(loop->event_count == 0); /* not from inside a callback */
-	count = epoll_pwait2(loop->fd, loop->events, LOOP_EVENTS, deadline.us == TIME_NEVER.us ? NULL : &timeout, NULL);
-	loop->now = clock_now();
+	for (;;) {
+		if (!is_due && loop_set_alarm(loop, deadline) != OK)
+			return ERR_IO;
+		count = epoll_wait(loop->fd, loop->events, LOOP_EVENTS, is_due ? 0 : -1);
+		loop->now = clock_now();
+		if (is_due || !loop_rang_early(loop, count, deadline))
+			break;
+		loop_alarm_ready(&loop->alarm, EPOLLIN);
+	}
 	if (count < 0)
 		return errno == EINTR ? OK : ERR_IO;
 	loop->event_count = count;

@@ -43,6 +43,35 @@ static void test_deadline(void **state)
 	loop_destroy(NULL);
 }
 
+/* The alarm of an earlier deadline is still set, a little or much too early: neither ends the wait. */
+static void test_deadline_moves(void **state)
+{
+	static const int64_t moves_us[] = {1000, 19000, 40000, -1000};
+	struct counted counted = {.source.ready = count_ready};
+	int ends[2];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof moves_us / sizeof *moves_us; i++) {
+		struct loop *loop = loop_create();
+		struct time_us first = time_add(clock_now(), 3000), then = time_add(first, moves_us[i]);
+
+		assert_int_equal(pipe(ends), 0);
+		counted.source.fd = ends[0];
+		assert_int_equal(loop_add(loop, &counted.source, EPOLLIN), OK);
+		assert_int_equal(write(ends[1], "x", 1), 1);
+		assert_int_equal(loop_wait(loop, clock_now(), first), OK);
+		loop_remove(loop, &counted.source);
+		assert_int_equal(loop_wait(loop, loop_now(loop), then), OK);
+		assert_true(time_reached(loop_now(loop), then));
+		assert_int_equal(loop_wait(loop, loop_now(loop), time_add(then, 50000)), OK);
+		assert_true(time_reached(loop_now(loop), time_add(then, 50000)));
+		loop_destroy(loop);
+		close(ends[0]);
+		close(ends[1]);
+	}
+	assert_int_equal(counted.calls, 4);
+}
+
 static void test_ready(void **state)
 {
 	struct loop *loop = loop_create();
@@ -129,7 +158,8 @@ static void test_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_deadline), cmocka_unit_test(test_ready),	cmocka_unit_test(test_remove_pending),
+		cmocka_unit_test(test_deadline), cmocka_unit_test(test_deadline_moves),
+		cmocka_unit_test(test_ready),	 cmocka_unit_test(test_remove_pending),
 		cmocka_unit_test(test_signals),	 cmocka_unit_test(test_random),
 	};
 
