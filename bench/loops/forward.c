@@ -20,6 +20,7 @@ static void turn(struct udp *udp, const struct addr *a, const struct addr *b)
 		struct datagram *d = &batch.datagrams[i];
 
 		d->route.remote = addr_equal(&d->route.remote, a) ? *b : *a;
+		d->route.ifindex = 0; /* the other one may be behind another interface */
 	}
 	udp_send(udp, batch.datagrams, batch.count, &result);
 }
