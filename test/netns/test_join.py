@@ -4,7 +4,7 @@ import re
 import signal
 
 from lab import Process, demand, program, wait_for
-from services import Web
+from services import Web, make_file, sha256_of
 
 
 def two_joined(lab, *options):
@@ -44,6 +44,22 @@ def test_join_and_names(new_lab):
             demand(page == f"I am {there.name}\n", "the short name does not work")
         lab.a.wait_path(lab.b, "direct")
         demand(lab.everywhere("clear") == 0, "a virtual address was seen in clear")
+
+
+def test_join_other_cipher(new_lab):
+    """A node that says chacha20 has its tunnel so, whatever the other end can do; a file comes through it whole."""
+    with new_lab() as lab:
+        lab.s.serve()
+        lab.a.join(lab.s.invite("--name", "a"))
+        lab.b.join(lab.s.invite("--name", "b"), "--cipher", "chacha20")
+        folder, copy = lab.path("files"), lab.path("copy")
+        os.makedirs(folder)
+        digest = make_file(os.path.join(folder, "file"), 4 << 20)
+        Web(lab.b, folder)
+        lab.a.run("curl", "-sSf", "--max-time", "20", "-o", copy, f"http://{lab.b.fqdn.rstrip('.')}/file", check=True)
+        demand(sha256_of(copy) == digest, "the file is damaged")
+        for here, there in ((lab.a, lab.b), (lab.b, lab.a)):
+            demand(here.peer(there)["suite"] == "ChaCha20-Poly1305", f"{here.name}: {here.peer(there)['suite']}")
 
 
 def test_join_code_once(new_lab):
