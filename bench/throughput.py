@@ -12,7 +12,8 @@ import udp
 from lab import demand
 from tunnels import all_tunnels, chosen
 
-CONTENDERS = ("bare veth", "copy loop R1", "wireguard-go", "ours")
+CONTENDERS = ("bare veth", "copy loop R1", "wireguard-go", "ours", "ours (OpenSSL)",
+              "ours (ChaCha20-Poly1305)")
 # What iperf3 is told beside the address, by case; the JSON's sums of each direction.
 TCP_CASES = {"tcp-1": (), "tcp-4": ("-P", "4"), "tcp-both": ("--bidir",)}
 SUMS = ("", "_bidir_reverse")
@@ -94,7 +95,8 @@ def body(contenders, arguments):
             contender.settle()
         for case in arguments.case:
             print(f"-- {case} on the {wire} wire: {cable.WIRES[wire]}", flush=True)
-            results = cable.interleaved(contenders, arguments.rounds, lambda one, name=case: measure(one, name, arguments.seconds))
+            measured = [one for one in contenders if case in getattr(one, "cases", CASES)]
+            results = cable.interleaved(measured, arguments.rounds, lambda one, name=case: measure(one, name, arguments.seconds))
             made += cable.rows(f"{case}/{wire}", results, CPU_UNITS if arguments.cpu else UNITS)
     return made
 

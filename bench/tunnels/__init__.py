@@ -1,7 +1,7 @@
 """What is laid over a cable and measured. Each module has classes with one interface, that of cable.Contender."""
 import importlib
 
-MODULES = ("reference", "wireguard", "boringtun", "tailscale", "nebula", "tinc", "openvpn", "ours")
+MODULES = ("reference", "wireguard", "boringtun", "tailscale", "nebula", "tinc", "openvpn", "ours", "ciphers")
 
 
 def all_tunnels():
