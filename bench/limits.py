@@ -30,6 +30,8 @@ GOALS = [
     least("throughput", "udp-gso", "rate", 7, WIREGUARD),
     least("throughput", "tcp-1", "rate", 2, WIREGUARD, of="ours (OpenSSL)"),
     least("throughput", "tcp-1", "rate", 1.5, WIREGUARD, of="ours (ChaCha20-Poly1305)"),
+    least("handshake", "fresh known", "share", 0.85),
+    most("handshake", "lan", "first-data-p50", 250),
     least("relay", "gso-100 gso-1200", "rate", 50, "coturn"),
     least("relay", "gso-100 gso-1200", "rate", 0.95, FORWARDER),
     least("relay", "single-100 single-1200", "rate", 0.9, FORWARDER),

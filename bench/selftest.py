@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
 import unittest.mock
 
@@ -15,6 +16,7 @@ import cable
 import all as all_benches
 import budget
 import goals
+import handshake
 import limits
 import pages
 import probe
@@ -75,6 +77,23 @@ class Reading(unittest.TestCase):
     def test_story(self):
         flow = self.flow([0, 2, 4], [(0, 30), (2, 64)])
         self.assertEqual(flow.story(1002 * MS), [[-2.0, 30.0], [0.0, None], [2.0, 60.0]])
+
+
+class Handshakes(unittest.TestCase):
+    LINES = ["tcpdump: listening on any", "1795285558.000000000 ntm0  In  IP 198.18.0.1 > 198.18.0.2: ICMP echo request, id 1, seq 1, length 64",
+             "1795285559.000100000 eth0  Out IP 192.0.2.1.7368 > 192.0.2.2.7367: UDP, length 860",
+             "1795285559.000300500 ntm0  In  IP 198.18.0.2 > 198.18.0.1: ICMP echo reply, id 1, seq 1, length 64", None]
+
+    def test_lines(self):
+        watch = handshake.Watch.__new__(handshake.Watch)
+        watch.process, watch.since = types.SimpleNamespace(lines=self.LINES), 2
+        self.assertIsNone(watch.seen("ntm0", "In", "echo request"), "that was before")
+        self.assertAlmostEqual(watch.seen("ntm0", "In", "echo reply") - watch.seen("eth0", "Out", "UDP"), 200.5, delta=1)
+
+    def test_share(self):
+        one = {"X25519 (R5)": 40, "handshake, both ends": 500, "handshake, both ends, peers known": 400, "x25519_fresh": 10, "x25519_known": 8}
+        shares = {row["case"]: row["ours"] for row in handshake.rate_rows([one]) if row["metric"] == "share"}
+        self.assertEqual(shares, {"fresh": 0.8, "known": 0.8})
 
 
 class Loopback(unittest.TestCase):
