@@ -11,6 +11,7 @@ import sys
 import tempfile
 
 import cable
+import lab as laboratory
 import limits
 import pages
 
@@ -26,15 +27,18 @@ def present(names):
 
 
 def run(name, rounds, seconds, folder):
-    """One bench in a process of its own: its rows, or None and a line."""
+    """One bench in a process of its own: its rows, or none and a line."""
     path = os.path.join(folder, f"{name}.json")
     words = [sys.executable, os.path.join(HERE, f"{name}.py"), "--json", path, "--rounds", str(rounds), "--seconds", f"{seconds:g}",
              *MORE_WORDS.get(name, ())]
     print(f"==== {name}", flush=True)
-    try:
-        code = subprocess.run(words, check=False, timeout=SECONDS_MAX).returncode
-    except subprocess.TimeoutExpired:
-        code = f"it took more than {SECONDS_MAX} s"
+    with subprocess.Popen(words) as child:
+        try:
+            code = child.wait(SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            code = f"it took more than {SECONDS_MAX} s"
+        finally:
+            child.terminate()   # it takes down what it has laid
     if not os.path.exists(path):
         print(f"bench: {name} gave nothing ({code})", file=sys.stderr, flush=True)
         return []
@@ -65,6 +69,7 @@ def summarise(results):
 
 
 def main():
+    laboratory.end_on_signals()
     names = present(pages.FAMILY)
     parser = argparse.ArgumentParser(prog="scripts/bench all")
     parser.add_argument("--json", metavar="FILE")
