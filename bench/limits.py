@@ -120,7 +120,7 @@ def wanted_and_reached(goal):
     """One goal and what became of it, for people."""
     of = "" if goal["of"] == "ours" else f" ({goal['of']})"
     if goal["against"] is None:
-        return f"{goal['share']:g}", f"{goal['reached']:.4g}{of}"
+        return shown(goal["share"]), f"{shown(goal['reached'])}{of}"
     case = f" at {goal['case']}" if goal["case"] else ""
     return f"{goal['share']:g} x {goal['against']}{case}", f"{goal['reached']:.3g} x{of}"
 
