@@ -35,6 +35,7 @@ struct copy_loop {
 	struct outbox_owner owner;
 	struct join join;
 	uint64_t counter;
+	bool one_by_one;
 	bool stop; /* of the first thread alone: the other one ends with the process */
 };
 
@@ -99,12 +100,28 @@ static void tun_ready(struct source *source, uint32_t events)
 	send_all(c);
 }
 
+static void write_joined(struct copy_loop *c)
+{
+	struct packet packet;
+
+	while (join_next(&c->join, &packet))
+		(void)!tun_write(c->tun, &packet);
+	join_reset(&c->join);
+}
+
 static void copy_in(struct copy_loop *c, const uint8_t *bytes, size_t size)
 {
 	uint8_t *place;
 	struct inner inner;
 
-	if (size <= OVERHEAD_SIZE || !(place = join_place(&c->join, size)))
+	if (size <= OVERHEAD_SIZE)
+		return;
+	place = join_place(&c->join, size);
+	if (!place) {
+		write_joined(c);
+		place = join_place(&c->join, size);
+	}
+	if (!place)
 		return;
 	memcpy(place, bytes + HEADER_SIZE, size - OVERHEAD_SIZE);
 	if (inner_parse(place, size - OVERHEAD_SIZE, &inner) == OK)
@@ -113,11 +130,11 @@ static void copy_in(struct copy_loop *c, const uint8_t *bytes, size_t size)
 		join_cancel(&c->join);
 }
 
+/* What came in a train goes out at once, while it is in the cache; what came one by one in one call is joined too. */
 static void udp_ready(struct source *source, uint32_t events)
 {
 	struct copy_loop *c = (struct copy_loop *)((char *)source - offsetof(struct copy_loop, udp_source));
 	struct udp_batch batch;
-	struct packet packet;
 
 	(void)events;
 	udp_receive(c->udp, 4, &batch);
@@ -127,10 +144,10 @@ static void udp_ready(struct source *source, uint32_t events)
 
 		for (size_t at = 0; at < d->size; at += step)
 			copy_in(c, d->bytes + at, d->size - at < step ? d->size - at : step);
-		while (join_next(&c->join, &packet))
-			(void)!tun_write(c->tun, &packet);
-		join_reset(&c->join);
+		if (step < d->size || c->one_by_one)
+			write_joined(c);
 	}
+	write_joined(c);
 }
 
 static void *run_outward(void *ctx)
@@ -179,6 +196,7 @@ int main(int argc, char **argv)
 	if (!c.loop || udp_open(&params, &c.udp) != OK || loop_signals(c.loop, signals, 2, &c, got_signal) != OK)
 		fail("cannot open the socket or the loop");
 	c.route.local = params.local;
+	c.one_by_one = one_by_one;
 	outbox_init(&c.outbox);
 	tun_get_abilities(c.tun, &abilities);
 	join_init(&c.join, abilities.uso);
