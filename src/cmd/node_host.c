@@ -24,6 +24,7 @@
 #define LONG_SLEEP_US (2 * USEC_PER_SEC)
 
 enum { INNER_MTU = 1420, SEND_BATCH = 64, READ_BATCH = 8 };
+enum { ALONE_MAX = 4096 }; /* bytes: a batch of such datagrams, joined or not, fits where packets are put together */
 
 static struct time_us now_of(const struct host *host)
 {
@@ -108,11 +109,30 @@ void host_drain(struct host *host)
 		node_stub_drain(host->stub, host->node);
 }
 
+static bool comes_alone(const struct datagram *datagram)
+{
+	return datagram->size <= ALONE_MAX && (!datagram->segment_size || datagram->segment_size == datagram->size);
+}
+
+/* What a train brought is written while it is in the cache. Datagrams that came one by one are looked at together:
+ * where nothing below joins them the packets inside are joined all the same. */
 static void input_batch(struct host *host, const struct udp_batch *batch)
 {
+	bool waits = false;
+
 	for (size_t i = 0; i < batch->count; i++) {
-		node_input_datagram(host->node, now_of(host), &batch->datagrams[i]);
-		write_packets(host);
+		const struct datagram *datagram = &batch->datagrams[i];
+
+		if (waits && comes_alone(datagram)) {
+			node_input_another(host->node, now_of(host), datagram);
+			continue;
+		}
+		if (waits)
+			write_packets(host);
+		node_input_datagram(host->node, now_of(host), datagram);
+		waits = comes_alone(datagram);
+		if (!waits)
+			write_packets(host);
 	}
 	host_drain(host);
 }

@@ -134,10 +134,15 @@ void node_destroy(struct node *node)
 	mem_free(node);
 }
 
+static void look_at_clock(struct node *node, struct time_us now)
+{
+	node->now = now.us > node->now.us ? now : node->now;
+}
+
 /* Every entry: time never goes back, packets handed out before are gone. */
 void node_enter(struct node *node, struct time_us now)
 {
-	node->now = now.us > node->now.us ? now : node->now;
+	look_at_clock(node, now);
 	join_reset(&node->join);
 }
 
@@ -151,6 +156,13 @@ void node_plan(struct node *node, struct time_us at)
 void node_input_datagram(struct node *node, struct time_us now, const struct datagram *datagram)
 {
 	node_enter(node, now);
+	inbound_datagram(node, node->now, datagram);
+}
+
+/* From the UDP socket, by the same call as the one before. */
+void node_input_another(struct node *node, struct time_us now, const struct datagram *datagram)
+{
+	look_at_clock(node, now);
 	inbound_datagram(node, node->now, datagram);
 }
 

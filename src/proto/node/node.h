@@ -79,6 +79,8 @@ void node_input_locals(struct node *node, struct time_us now, const struct node_
 void node_input_mapped(struct node *node, struct time_us now, const struct node_mapped *mapped, size_t count);
 /* A datagram or a GRO train. Dropped and counted unless authentic. Pull node_next_packet before the next call. */
 void node_input_datagram(struct node *node, struct time_us now, const struct datagram *datagram);
+/* One more of the same batch: packets that wait since the one before still do, and grow where it continues them. */
+void node_input_another(struct node *node, struct time_us now, const struct datagram *datagram);
 /* An inner packet or superpacket from the TUN device; the buffer is scribbled on (PACKET_ROOM). */
 void node_input_packet(struct node *node, struct time_us now, struct packet *packet);
 void node_input_time(struct node *node, struct time_us now);

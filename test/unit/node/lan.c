@@ -568,6 +568,7 @@ void lan_send_tcp(struct lan *lan, int from, size_t size, uint16_t segment)
 
 	start_packet(lan, from, PROTOCOL_TCP, 20, size, &packet);
 	packet.bytes[32] = 5 << 4;
+	packet.bytes[33] = TCP_ACK;
 	memset(packet.bytes + 40, 'x', size);
 	packet.checksum_partial = true;
 	packet.checksum_start = 20;

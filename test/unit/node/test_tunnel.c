@@ -55,6 +55,34 @@ static void registration_takes_one_round_trip(void **state)
 	assert_true(lan_had_event(lan, A, NODE_EVENT_COORDINATOR_UP));
 }
 
+/* Where no GRO has joined them. */
+static void datagrams_of_one_batch_become_one_packet(void **state)
+{
+	enum { SEGMENTS = 4, SEGMENT = 1000 };
+	struct lan *lan = connected(state);
+	struct node *b = lan->nodes[B].node;
+	struct lan_datagram taken[SEGMENTS];
+	struct packet packet;
+
+	lan_send_tcp(lan, A, (size_t)SEGMENTS * SEGMENT, SEGMENT);
+	for (int i = SEGMENTS; i-- > 0;) /* the youngest first */
+		assert_true(lan_take(lan, &lan->nodes[A].addr, &lan->nodes[B].addr, &taken[i]));
+	for (int i = 0; i < SEGMENTS; i++) {
+		struct datagram in = {.route = {.local = taken[i].to, .remote = taken[i].from},
+				      .bytes = taken[i].bytes,
+				      .size = taken[i].size};
+
+		if (i == 0)
+			node_input_datagram(b, lan->now, &in);
+		else
+			node_input_another(b, lan->now, &in);
+	}
+	assert_true(node_next_packet(b, &packet));
+	assert_int_equal(packet.size, 40 + SEGMENTS * SEGMENT);
+	assert_int_equal(packet.gso_size, SEGMENT);
+	assert_false(node_next_packet(b, &packet));
+}
+
 static void the_first_packet_arrives_after_directions_and_one_round_trip(void **state)
 {
 	struct lan *lan = *state;
@@ -613,6 +641,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(registration_takes_one_round_trip, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(datagrams_of_one_batch_become_one_packet, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(the_first_packet_arrives_after_directions_and_one_round_trip, set_up,
 						lan_tear_down),
 		cmocka_unit_test_setup_teardown(both_asking_at_once_make_one_tunnel, set_up, lan_tear_down),
