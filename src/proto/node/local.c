@@ -168,6 +168,18 @@ bool node_route_to(const struct node *node, const struct addr *remote, struct ro
 	return true;
 }
 
+/*
+ * What was sent to an address before a move may come by an interface that has it no longer: two networks may give a
+ * node the same number. The way out is the one that has it now.
+ */
+uint32_t node_ifindex_of(const struct node *node, const struct ip *local, uint32_t otherwise)
+{
+	for (size_t i = 0; i < node->local_count; i++)
+		if (ip_equal(&node->locals[i].ip, local))
+			return node->locals[i].ifindex;
+	return otherwise;
+}
+
 /* Lists come from peers and coordinators, who may be anybody's victims or worse. */
 bool node_route_to_candidate(const struct node *node, const struct addr *remote, struct route *ret)
 {

@@ -108,6 +108,8 @@ int node_local_for(const struct node *node, uint8_t family);
 bool node_route_to(const struct node *node, const struct addr *remote, struct route *ret);
 /* The same to where a peer may be: never to virtual or special addresses (T26). */
 bool node_route_to_candidate(const struct node *node, const struct addr *remote, struct route *ret);
+/* The interface that has this address now; none: otherwise. */
+uint32_t node_ifindex_of(const struct node *node, const struct ip *local, uint32_t otherwise);
 /* Something that was sent from this local address has been answered. */
 void node_proved_on(struct node *node, struct time_us now, const struct ip *local);
 /* Data from there is not acknowledged: when nothing at all was answered on its interface since then, another one takes

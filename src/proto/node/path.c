@@ -270,10 +270,13 @@ void path_set_valid(struct node *node, struct peer *peer, struct path *path, str
  * rebound, data sent the old way is lost: until one of the two answers as much as came from the new address goes there
  * as well, which is no more than one who forwards could have thrown away himself.
  */
-static void suggest(struct node *node, struct peer *peer, struct time_us now, const struct route *route, size_t bytes)
+static void suggest(struct node *node, struct peer *peer, struct time_us now, const struct route *arrived, size_t bytes)
 {
-	struct path *path = path_add(node, peer, now, PATH_DIRECT, route);
+	struct route route = *arrived;
+	struct path *path;
 
+	route.ifindex = node_ifindex_of(node, &route.local.ip, route.ifindex);
+	path = path_add(node, peer, now, PATH_DIRECT, &route);
 	if (!path)
 		return;
 	path->is_suggested = path->was_heard = true; /* and asked in this instant: E6 */
@@ -324,7 +327,6 @@ void path_heard(struct node *node, struct peer *peer, struct time_us now, const 
 			suggest(node, peer, now, route, bytes);
 		return;
 	}
-	path->route.ifindex = route->ifindex;
 	path->heard = now;
 	if (peer->moving.active)
 		move_heard(node, peer, now, path);

@@ -121,7 +121,7 @@ static void make_node(struct lan *lan, int index)
 void lan_restart(struct lan *lan, int index)
 {
 	struct lan_node *node = &lan->nodes[index];
-	struct node_local local = {.ip = node->addr.ip, .ifindex = 1, .mtu = 1500, .is_default = true};
+	struct node_local local = {.ip = node->addr.ip, .ifindex = LAN_IFINDEX, .mtu = 1500, .is_default = true};
 
 	node_destroy(node->node);
 	start_node(lan, node);
@@ -387,7 +387,7 @@ static void drain_node(struct lan *lan, struct lan_node *node)
 	while (node_next_datagram(node->node, &datagram)) {
 		struct addr from = node->addr;
 
-		if (is_refused(lan, node, &datagram) || !node->plugged ||
+		if (is_refused(lan, node, &datagram) || !node->plugged || datagram.route.ifindex > LAN_IFINDEX ||
 		    (addr_is_set(&datagram.route.local) && !ip_equal(&datagram.route.local.ip, &node->addr.ip)))
 			continue;
 		if (node->nat.kind != LAN_NAT_NONE)
@@ -423,8 +423,9 @@ static bool comes_to(const struct lan *lan, const struct lan_node *node, const s
 
 static void deliver(struct lan *lan, const struct lan_datagram *d)
 {
-	struct datagram datagram = {
-		.route = {.local = d->to, .ifindex = 1, .remote = d->from}, .bytes = d->bytes, .size = d->size};
+	struct datagram datagram = {.route = {.local = d->to, .ifindex = LAN_IFINDEX, .remote = d->from},
+				    .bytes = d->bytes,
+				    .size = d->size};
 
 	if (addr_equal(&d->to, &lan->coordinator_addr)) {
 		if (!lan->coordinator_is_away)
@@ -508,7 +509,7 @@ void lan_run(struct lan *lan, int64_t duration_us)
 void lan_plug(struct lan *lan, int index, const char *address)
 {
 	struct lan_node *node = &lan->nodes[index];
-	struct node_local local = {.ifindex = 1, .mtu = 1500, .is_default = true};
+	struct node_local local = {.ifindex = LAN_IFINDEX, .mtu = 1500, .is_default = true};
 
 	node->plugged = address != NULL;
 	if (address) {

@@ -14,7 +14,8 @@ enum {
 	LAN_DATAGRAM = 2048,
 	LAN_PORTS = 512,
 	LAN_MAPPINGS = 4096,
-	LAN_KNOCKS = 8192
+	LAN_KNOCKS = 8192,
+	LAN_IFINDEX = 1 /* the only interface: what leaves by another one is lost */
 };
 
 struct lan_datagram {

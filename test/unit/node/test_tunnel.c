@@ -185,6 +185,29 @@ static void a_silent_mover_is_followed_too(void **state)
 	assert_int_equal(lan->nodes[A].received - before, 70);
 }
 
+/* Two networks gave the same number, and what was on its way comes by the interface of the one that was left. */
+static void a_late_arrival_elsewhere_changes_no_way_out(void **state)
+{
+	struct lan *lan = connected(state);
+	struct lan_node *a = &lan->nodes[A], *b = &lan->nodes[B];
+	struct lan_datagram late;
+	size_t before = b->received;
+
+	lan_send(lan, B, "late", 4);
+	assert_true(lan_take(lan, &b->addr, &a->addr, &late));
+	node_input_datagram(
+		a->node, lan->now,
+		&(struct datagram){.route = {.local = late.to, .ifindex = LAN_IFINDEX + 1, .remote = late.from},
+				   .bytes = late.bytes,
+				   .size = late.size});
+	lan_run(lan, 50000);
+	lan->sent_by_relay = 0;
+	lan_send(lan, A, "still here", 10);
+	lan_run(lan, 50000);
+	assert_int_equal(b->received, before + 1);
+	assert_int_equal(lan->sent_by_relay, 0);
+}
+
 static void both_move_at_the_same_instant(void **state)
 {
 	struct lan *lan = connected(state);
@@ -649,6 +672,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_relayed_tunnel_becomes_direct, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(a_move_costs_one_round_trip_and_no_packet, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(a_silent_mover_is_followed_too, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(a_late_arrival_elsewhere_changes_no_way_out, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(both_move_at_the_same_instant, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(a_gap_without_any_network_loses_nothing, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(a_relayed_move_costs_one_round_trip, set_up, lan_tear_down),
