@@ -140,7 +140,7 @@ def test_people_told_of_relays(new_lab):
         lab.a.attach("cell")
         handover(lab.a, "cell", 0, MOVED.format("cell"))
         lab.s.daemon.kill()
-        ping(lab.a, "b", 6, "the way in use carries nothing now")
+        ping(lab.a, "b", 6, "no answer for")  # whether the way still counts as one depends on the moment
         why(lab.a, "b", 6, "echo|directory", "answer")
         done = lab.a.ntm("handover", "--to", "home")  # a dead tunnel may have been tried there already
         demand((done.returncode, "no tunnel had to move" in done.stdout, "no peer has answered" in done.stderr) in
