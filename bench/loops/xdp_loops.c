@@ -76,8 +76,13 @@ static void fill_frame(uint8_t *frame, size_t size)
 static double live_rate(int fd, unsigned device, uint8_t *frame, size_t size, long count)
 {
 	struct xdp_md md = {.data_end = (uint32_t)size, .ingress_ifindex = device};
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = (uint32_t)size, .ctx_in = &md,
-		    .ctx_size_in = sizeof md, .repeat = (int)count, .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
+	struct bpf_test_run_opts opts = {.sz = sizeof opts,
+					 .data_in = frame,
+					 .data_size_in = (uint32_t)size,
+					 .ctx_in = &md,
+					 .ctx_size_in = sizeof md,
+					 .repeat = (int)count,
+					 .flags = BPF_F_TEST_XDP_LIVE_FRAMES};
 	double start = seconds_now();
 
 	if (bpf_prog_test_run_opts(fd, &opts) != 0)
@@ -88,7 +93,8 @@ static double live_rate(int fd, unsigned device, uint8_t *frame, size_t size, lo
 /* Of the program alone, without any frame going anywhere; a swap goes back and forth. */
 static unsigned program_ns(int fd, uint8_t *frame, size_t size)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = (uint32_t)size, .repeat = PROGRAM_RUNS);
+	struct bpf_test_run_opts opts = {
+		.sz = sizeof opts, .data_in = frame, .data_size_in = (uint32_t)size, .repeat = PROGRAM_RUNS};
 
 	if (bpf_prog_test_run_opts(fd, &opts) != 0)
 		fail("test run");
