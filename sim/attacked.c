@@ -91,16 +91,16 @@ static void begin_evil_relay(struct overlay *o, struct talk *talk, struct forger
 
 /*
  * A path that somebody makes look alive, or that falls silent, is left after max(3 RTT, 250 ms), where an RTT is up to
- * 250 ms here; the first two may do that to us now and then, and no more; a stream's timer may double three times
- * meanwhile. Each limit is above the worst of some hundred runs. The relay loses a fifth of what it carries, of TCP's
- * repetitions too, so that its timer doubles as anywhere.
+ * 250 ms here; the first two may do that to us now and then, and no more. The relay loses a fifth of what it carries,
+ * of TCP's repetitions too, so that its timer doubles as anywhere.
  */
 static const struct attack attacks[] = {
-	{"replayer", "replays, redirects and damages (A1)", begin_replayer, 750 * USEC_PER_MSEC, 3 * USEC_PER_SEC, 300},
+	{"replayer", "replays, redirects and damages (A1)", begin_replayer, 750 * USEC_PER_MSEC, 1500 * USEC_PER_MSEC,
+	 300},
 	{"forwarder", "copies from his own address, faster (A2)", begin_forwarder, 750 * USEC_PER_MSEC,
-	 3 * USEC_PER_SEC, 300},
-	{"delayer", "on the way: holds back, doubles, reorders (A3)", begin_delayer, 500 * USEC_PER_MSEC, USEC_PER_SEC,
-	 50},
+	 1500 * USEC_PER_MSEC, 300},
+	{"delayer", "on the way: holds back, doubles, reorders (A3)", begin_delayer, 250 * USEC_PER_MSEC,
+	 500 * USEC_PER_MSEC, 50},
 	{"evil-relay", "drops, delays, doubles, sends elsewhere (A6)", begin_evil_relay, USEC_PER_SEC,
 	 10 * USEC_PER_SEC, 1300},
 };
