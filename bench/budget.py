@@ -12,7 +12,7 @@ import sys
 import cable
 import throughput
 from lab import demand
-from tunnels import all_tunnels, chosen
+from tunnels import add_choice, run
 
 SAMPLES_PER_SECOND = 1997   # not in step with anything that happens a thousand times a second
 CONTENDERS = ("copy loop R1", "ours")
@@ -114,18 +114,16 @@ def body(contenders, arguments):
                       {metric: "Gbit/s" if metric == "rate" else "s/GB" for metric in metrics})
 
 
-def parse(words):
-    parser = cable.options("budget", rounds=3)
+def parse():
+    parser = add_choice(cable.options("budget", rounds=3), CONTENDERS)
     parser.add_argument("--case", choices=tuple(throughput.TCP_CASES), default="tcp-1")
     parser.add_argument("--wire", choices=tuple(cable.WIRES), default="whole")
-    parser.add_argument("--contender", nargs="+", choices=sorted(all_tunnels()), default=list(CONTENDERS))
     parser.add_argument("--top", type=int, default=40, help="so many functions are shown")
-    return parser.parse_args(words)
+    return parser.parse_args()
 
 
 def main():
-    arguments = parse(sys.argv[1:])
-    return cable.run_bench("budget", arguments, chosen(arguments.contender), lambda contenders: body(contenders, arguments))
+    return run("budget", parse(), body)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import time
 import cable
 import lab as laboratory
 from lab import demand
-from tunnels import all_tunnels, chosen
+from tunnels import add_choice, run
 
 BARE = "bare veth"
 CONTENDERS = (BARE, "copy loop R1", "wireguard-go", "boringtun, 1 thread", "boringtun", "Nebula", "Tailscale", "tinc", "OpenVPN", "ours")
@@ -97,16 +97,9 @@ def body(contenders, arguments):
     return made
 
 
-def parse(words):
-    parser = cable.options("latency", seconds=2)
-    parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--contender", nargs="+", choices=sorted(all_tunnels()), default=list(CONTENDERS))
-    return parser.parse_args(words)
-
-
 def main():
-    arguments = parse(sys.argv[1:])
-    return cable.run_bench("latency", arguments, chosen(arguments.contender), lambda contenders: body(contenders, arguments))
+    arguments = add_choice(cable.options("latency", seconds=2), CONTENDERS, CASES).parse_args()
+    return run("latency", arguments, body)
 
 
 if __name__ == "__main__":

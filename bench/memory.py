@@ -9,6 +9,7 @@ the daemon meanwhile, told for 20 s. Then each carries a TCP stream of two secon
 dropped. Of the two daemons of a contender the one that is worse counts.
 """
 import contextlib
+import functools
 import os
 import sys
 import threading
@@ -17,7 +18,7 @@ import cable
 import lab as laboratory
 from lab import Lab, demand, program, sh
 from lab.topology import HOST_NUMBER
-from tunnels import all_tunnels, chosen
+from tunnels import add_choice, run
 
 CONTENDERS = ("copy loop R1", "wireguard-go", "boringtun, 1 thread", "boringtun", "Nebula", "Tailscale", "tinc", "OpenVPN", "ours")
 MANY, WINDOW_S, STREAM_S = 10, 20, 2
@@ -160,16 +161,10 @@ def body(contenders, arguments, kept):
     return made + cable.rows("after-stream", results, UNITS)
 
 
-def parse(words):
-    parser = cable.options("memory", rounds=4, seconds=120)
-    parser.add_argument("--contender", nargs="+", choices=sorted(all_tunnels()), default=list(CONTENDERS))
-    return parser.parse_args(words)
-
-
 def main():
-    arguments = parse(sys.argv[1:])
+    arguments = add_choice(cable.options("memory", rounds=4, seconds=120), CONTENDERS).parse_args()
     with contextlib.ExitStack() as kept:
-        return cable.run_bench("memory", arguments, chosen(arguments.contender), lambda contenders: body(contenders, arguments, kept))
+        return run("memory", arguments, functools.partial(body, kept=kept))
 
 
 if __name__ == "__main__":

@@ -124,38 +124,56 @@ def jitter_us(pairs, case, at_ns):
     return round(max(found, default=0))
 
 
+def opened(world, contender, case):
+    """The probes of a move; where one does not open none goes on, or it would be in the way of all that follow."""
+    before = len(world.processes)
+    try:
+        return contender.open_probes(world, case)
+    except LabError:
+        for process in world.processes[before:]:
+            process.stop()
+        raise
+
+
 def measure(world, contender, case, turn, story):
-    """One move, from quiet to quiet. The result is what the document's rows are made of. A turn lasts as long as probes flow."""
+    """One move, from quiet to quiet. A turn lasts as long as probes flow."""
     contender.settle(world, case.relay)
     pause(random.uniform(0, RANDOM_SECONDS_FAST if contender.fast else RANDOM_SECONDS))
     turn.take()
-    world.emulator.reset()
-    pairs = contender.open_probes(world, case)
     try:
-        watched = [flow for kind in pairs for flow in flows(pairs, case, kind).values()]
-        if not wait_steady(watched, time.monotonic_ns(), 45):
-            raise LabError(f"{contender.name}: the probes never flowed before case {case.name}")
-        contender.settle(world, case.relay)
-        pause(random.uniform(0, PROBED_SECONDS))
-        late_before_us = world.emulator.stats()["late_us"]["p99"]
-        case.before(world)
-        pause(1.0 if case.needs_spare else 0.0)
-        before, before_own = namespace_counters(world), socket_counters(pairs)
-        at_ns = time.monotonic_ns()
-        case.do(world)
-        back, ends = recovered(pairs, case, at_ns, turn)
-        result = outcome(pairs, case, at_ns, ends)
-        result.update(back=back, load=round(os.getloadavg()[0], 2), namespaces=difference(namespace_counters(world), before),
-                      sockets=difference(socket_counters(pairs), before_own), void=world.emulator.void(),
-                      late_us=world.emulator.stats()["late_us"], late_before_us=late_before_us,
-                      jitter_us=jitter_us(pairs, case, at_ns))
-        if story and "udp" in pairs:
-            result["story"] = {way: flow.story(at_ns) for way, flow in flows(pairs, case, "udp").items()}
-        case.after(world)
+        world.emulator.reset()
+        pairs = opened(world, contender, case)
+        try:
+            return observed(world, contender, case, turn, pairs, story)
+        finally:
+            for pair in pairs.values():
+                pair.close()
     finally:
-        for pair in pairs.values():
-            pair.close()
         turn.give()
+
+
+def observed(world, contender, case, turn, pairs, story):
+    """What becomes of the probes. The result is what the document's rows are made of."""
+    watched = [flow for kind in pairs for flow in flows(pairs, case, kind).values()]
+    if not wait_steady(watched, time.monotonic_ns(), 45):
+        raise LabError(f"{contender.name}: the probes never flowed before case {case.name}")
+    contender.settle(world, case.relay)
+    pause(random.uniform(0, PROBED_SECONDS))
+    late_before_us = world.emulator.stats()["late_us"]["p99"]
+    case.before(world)
+    pause(1.0 if case.needs_spare else 0.0)
+    before, before_own = namespace_counters(world), socket_counters(pairs)
+    at_ns = time.monotonic_ns()
+    case.do(world)
+    back, ends = recovered(pairs, case, at_ns, turn)
+    result = outcome(pairs, case, at_ns, ends)
+    result.update(back=back, load=round(os.getloadavg()[0], 2), namespaces=difference(namespace_counters(world), before),
+                  sockets=difference(socket_counters(pairs), before_own), void=world.emulator.void(),
+                  late_us=world.emulator.stats()["late_us"], late_before_us=late_before_us,
+                  jitter_us=jitter_us(pairs, case, at_ns))
+    if story and "udp" in pairs:
+        result["story"] = {way: flow.story(at_ns) for way, flow in flows(pairs, case, "udp").items()}
+    case.after(world)
     return result
 
 

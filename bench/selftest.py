@@ -18,6 +18,7 @@ import budget
 import goals
 import handshake
 import limits
+import move
 import pages
 import probe
 import report
@@ -252,6 +253,24 @@ class Planning(unittest.TestCase):
         self.assertEqual(desk.turns.taken, schedule.Turns.part)
         desk.gone(kind, 7, True)
         self.assertEqual((desk.turns.taken, sum(cell.under_way for cell in desk.plan.cells), sum(desk.worlds.values())), (0, 0, 0))
+
+
+class Moving(unittest.TestCase):
+    """A move that cannot begin leaves nothing behind."""
+
+    def open_half(self, world, _):
+        world.processes.append(unittest.mock.Mock())
+        raise LabError("the second pair did not open")
+
+    def test_probes_and_turn_end(self):
+        older = unittest.mock.Mock()
+        world, turns = unittest.mock.Mock(processes=[older]), unittest.mock.Mock()
+        contender = unittest.mock.Mock(fast=True, open_probes=self.open_half)
+        with unittest.mock.patch.object(move, "pause"), self.assertRaises(LabError):
+            move.measure(world, contender, unittest.mock.Mock(), turns, False)
+        world.processes[1].stop.assert_called_once()
+        older.stop.assert_not_called()
+        turns.give.assert_called_once()
 
 
 class Goals(unittest.TestCase):

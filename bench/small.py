@@ -14,7 +14,7 @@ import sys
 import cable
 import udp
 from lab import demand
-from tunnels import all_tunnels, chosen
+from tunnels import add_choice, run
 
 CONTENDERS = ("bare veth", "copy loop R1p", "wireguard-go", "boringtun, 1 thread", "boringtun", "Nebula", "Tailscale", "tinc", "OpenVPN",
               "ours")
@@ -70,16 +70,9 @@ def body(contenders, arguments):
     return made
 
 
-def parse(words):
-    parser = cable.options("small", seconds=0.5)
-    parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--contender", nargs="+", choices=sorted(all_tunnels()), default=list(CONTENDERS))
-    return parser.parse_args(words)
-
-
 def main():
-    arguments = parse(sys.argv[1:])
-    return cable.run_bench("small", arguments, chosen(arguments.contender), lambda contenders: body(contenders, arguments))
+    arguments = add_choice(cable.options("small", seconds=0.5), CONTENDERS, CASES).parse_args()
+    return run("small", arguments, body)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import sys
 import cable
 import udp
 from lab import demand
-from tunnels import all_tunnels, chosen
+from tunnels import add_choice, run
 
 CONTENDERS = ("bare veth", "copy loop R1", "wireguard-go", "ours", "ours (OpenSSL)",
               "ours (ChaCha20-Poly1305)")
@@ -101,20 +101,18 @@ def body(contenders, arguments):
     return made
 
 
-def parse(words):
-    parser = cable.options("throughput")
+def parse():
+    parser = add_choice(cable.options("throughput"), CONTENDERS)
     parser.add_argument("--wire", nargs="+", choices=tuple(cable.WIRES), default=list(cable.WIRES))
     parser.add_argument("--case", nargs="+", choices=CASES, default=None)
-    parser.add_argument("--contender", nargs="+", choices=sorted(all_tunnels()), default=list(CONTENDERS))
     parser.add_argument("--cpu", action="store_true", help="only what it costs, and TCP unless cases are named")
-    arguments = parser.parse_args(words)
+    arguments = parser.parse_args()
     arguments.case = arguments.case or list(TCP_CASES if arguments.cpu else CASES)
     return arguments
 
 
 def main():
-    arguments = parse(sys.argv[1:])
-    return cable.run_bench("throughput", arguments, chosen(arguments.contender), lambda contenders: body(contenders, arguments))
+    return run("throughput", parse(), body)
 
 
 if __name__ == "__main__":

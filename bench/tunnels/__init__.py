@@ -1,7 +1,9 @@
 """What is laid over a cable and measured. Each module has classes with one interface, that of cable.Contender."""
 import importlib
 
-MODULES = ("reference", "wireguard", "boringtun", "tailscale", "nebula", "tinc", "openvpn", "ours", "ciphers")
+import cable
+
+MODULES = ("reference", "wireguard", "boringtun", "tailscale", "nebula", "tinc", "openvpn", "ours", "ciphers", "builds")
 
 
 def all_tunnels():
@@ -13,3 +15,16 @@ def chosen(names):
     """One of each, in this order."""
     known = all_tunnels()
     return [known[name]() for name in names]
+
+
+def add_choice(parser, contenders, cases=()):
+    """The options that say which cases and which contenders are measured."""
+    if cases:
+        parser.add_argument("--case", nargs="+", choices=cases, default=list(cases))
+    parser.add_argument("--contender", nargs="+", choices=sorted(all_tunnels()), default=list(contenders))
+    return parser
+
+
+def run(name, arguments, body):
+    """The bench of this name, with the contenders that were chosen."""
+    return cable.run_bench(name, arguments, chosen(arguments.contender), lambda contenders: body(contenders, arguments))
