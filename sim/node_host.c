@@ -10,6 +10,7 @@
  * What a node may send to an address that did not answer yet, beyond what came from there: probes and first messages to
  * each candidate at once and while it is looked for (T26), and E5's burst for each time that somebody has really moved.
  */
+enum { LANE_BUSY_PPM = 50000, LANE_BUSY_MAX_US = 20000 };
 enum { NODE_PROBE_BYTES = 32 * 1024, NODE_PROBE_BYTES_A_SECOND = 2048 };
 
 static void on_event(void *ctx, const struct node_event *event)
@@ -40,6 +41,8 @@ struct node_host *node_host_start(struct host *host, const struct node_config *c
 	enum err err;
 
 	n->host = host;
+	n->lane_count = config->lane_count;
+	n->lane_random = stream_for(host->world->seed, "lanes", host->number);
 	n->random = stream_for(host->world->seed ^ (uint64_t)host->world->now.us, "node", host->number);
 	for (unsigned i = 0; i < network->coordinator_count; i++)
 		for (unsigned k = 0; k < network->coordinators[i].addresses.count; k++)
@@ -64,13 +67,46 @@ struct node *node_of(const struct host *host)
 	return host->machine ? ((struct node_host *)host->machine)->node : NULL;
 }
 
+static void use_lane(struct node_host *n, unsigned lane)
+{
+	if (n->lane_count < 2)
+		return;
+	n->lane = lane;
+	node_use_lane(n->node, lane);
+}
+
+static void lanes_return(void *ctx)
+{
+	struct host *host = ctx;
+
+	if (!host->machine)
+		return;
+	((struct node_host *)host->machine)->lanes_busy = 0;
+	host_turn(host);
+}
+
+/* Now and then a thread has not got the processor for a while: the others go on. */
+static void draw_busy(struct node_host *n)
+{
+	if (n->lane_count < 2 || n->lanes_busy || !stream_chance(&n->lane_random, LANE_BUSY_PPM))
+		return;
+	n->lanes_busy = UINT32_C(1) << n->lane;
+	world_call_at(n->host->world, time_add(n->host->world->now, stream_range(&n->lane_random, 1, LANE_BUSY_MAX_US)),
+		      lanes_return, n->host);
+}
+
+/* Any thread: which socket gets a datagram is the kernel's decision, and moves change it. */
 static void input_datagram(void *m, struct time_us now, const struct datagram *datagram)
 {
+	struct node_host *n = m;
+
+	use_lane(n, n->lane_count > 1 ? (unsigned)stream_below(&n->lane_random, n->lane_count) : 0);
 	node_input_datagram(((struct node_host *)m)->node, now, datagram);
 }
 
 static void input_time(void *m, struct time_us now)
 {
+	use_lane(m, 0);
 	node_input_time(((struct node_host *)m)->node, now);
 }
 
@@ -93,10 +129,30 @@ static void attend(void *m, struct host *host)
 	}
 }
 
+/* Threads send side by side: each lane keeps its order, and whose turn it is is drawn. */
+static bool next_datagram_of_any(struct node_host *n, struct datagram *ret)
+{
+	uint32_t ready;
+
+	while ((ready = node_ready_lanes(n->node) & ~n->lanes_busy) != 0) {
+		unsigned lane = (unsigned)stream_below(&n->lane_random, n->lane_count);
+
+		if (!(ready >> lane & 1))
+			continue;
+		node_use_lane(n->node, lane);
+		if (node_next_datagram(n->node, ret))
+			return true;
+	}
+	node_use_lane(n->node, n->lane); /* whose packets follow */
+	return false;
+}
+
 static bool next_datagram(void *m, struct time_us now, struct datagram *ret)
 {
+	struct node_host *n = m;
+
 	(void)now;
-	return node_next_datagram(((struct node_host *)m)->node, ret);
+	return n->lane_count > 1 ? next_datagram_of_any(n, ret) : node_next_datagram(n->node, ret);
 }
 
 static struct time_us next_deadline(const void *m)
@@ -104,8 +160,14 @@ static struct time_us next_deadline(const void *m)
 	return node_next_deadline(((const struct node_host *)m)->node);
 }
 
+/* A flow has one thread, as the kernel steers it: by its port. */
 static void input_packet(void *m, struct time_us now, struct packet *packet)
 {
+	struct node_host *n = m;
+	size_t port = packet->bytes[0] >> 4 == 4 ? 23 : 43;
+
+	use_lane(n, n->lane_count > 1 && packet->size > port ? packet->bytes[port] % n->lane_count : 0);
+	draw_busy(n);
 	node_input_packet(((struct node_host *)m)->node, now, packet);
 }
 
@@ -126,6 +188,7 @@ static void set_addresses(void *m, struct time_us now, const struct host_address
 	}
 	n->host->world->moves += n->is_placed;
 	n->is_placed = true;
+	use_lane(n, 0);
 	node_input_locals(n->node, now, locals, count);
 }
 

@@ -11,6 +11,9 @@ struct node_host {
 	struct node *node;
 	struct host *host;
 	struct stream random;
+	unsigned lane_count, lane;	   /* threads that share it, and whose call was the last */
+	uint32_t lanes_busy;		   /* those whose threads do not come to send */
+	struct stream lane_random;	   /* which one gets what */
 	uint32_t events[NODE_EVENT_TYPES]; /* how many of each kind */
 	struct node_event last[NODE_EVENT_TYPES];
 	struct proven proven; /* servers, and where a path was validated */

@@ -289,6 +289,7 @@ struct overlay_node *overlay_add_node(struct overlay *overlay, const char *name,
 	node->config.static_keys = static_keys;
 	node->config.aead = overlay->aead;
 	node->config.listen_port = OVERLAY_PORT;
+	node->config.lane_count = overlay->lane_count;
 	host_plug(node->host, 1, net);
 	traffic_attach(&overlay->traffic, node->host);
 	overlay_start_node(overlay, node);

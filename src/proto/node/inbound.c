@@ -35,7 +35,7 @@ static void accept(struct node *node, struct peer *peer, struct time_us now, con
 	node->counters.rx_packets++;
 	node->counters.rx_bytes += inner->total_size;
 	general_heard(node, now, inner);
-	join_accept(&node->join, inner, is_partial);
+	join_accept(node->join, inner, is_partial);
 	peer->last_data = now;
 }
 
@@ -62,7 +62,7 @@ static void count_failure(struct node *node, enum err err)
 static enum err open_data(struct node *node, struct peer *peer, struct time_us now, const uint8_t *bytes, size_t size,
 			  struct opened *ret)
 {
-	uint8_t *place = join_place(&node->join, size);
+	uint8_t *place = join_place(node->join, size);
 	struct inner inner;
 	enum err err;
 
@@ -72,14 +72,14 @@ static enum err open_data(struct node *node, struct peer *peer, struct time_us n
 	}
 	err = session_open(peer->session, bytes, size, place, ret);
 	if (err != OK) {
-		join_cancel(&node->join);
+		join_cancel(node->join);
 		count_failure(node, err);
 		return err;
 	}
 	liveness_note(peer, ret->path, ret->counter, size);
 	if (inner_parse(place, ret->size, &inner) != OK || ret->size - inner.total_size >= PAD_TO ||
 	    !is_allowed(node, peer, &inner)) {
-		join_cancel(&node->join);
+		join_cancel(node->join);
 		node->counters.dropped_inner_source++;
 		return OK; /* authentic all the same: it tells about the path */
 	}
@@ -91,7 +91,7 @@ static enum err open_data(struct node *node, struct peer *peer, struct time_us n
 /* Contract in machine.h. */
 void inbound_early(struct node *node, struct peer *peer, struct time_us now, struct blob packet)
 {
-	uint8_t *place = packet.size > 0 ? join_place(&node->join, packet.size) : NULL;
+	uint8_t *place = packet.size > 0 ? join_place(node->join, packet.size) : NULL;
 	struct inner inner;
 
 	if (!place)
@@ -102,7 +102,7 @@ void inbound_early(struct node *node, struct peer *peer, struct time_us now, str
 		accept(node, peer, now, &inner, false);
 		return;
 	}
-	join_cancel(&node->join);
+	join_cancel(node->join);
 	node->counters.dropped_inner_source++;
 }
 
@@ -266,13 +266,13 @@ void inbound_datagram(struct node *node, struct time_us now, const struct datagr
 void inbound_local(struct node *node, const uint8_t *bytes, size_t size)
 {
 	struct inner inner;
-	uint8_t *place = join_place(&node->join, size);
+	uint8_t *place = join_place(node->join, size);
 
 	if (!place)
 		return;
 	memcpy(place, bytes, size);
 	if (inner_parse(place, size, &inner) == OK)
-		join_accept(&node->join, &inner, false);
+		join_accept(node->join, &inner, false);
 	else
-		join_cancel(&node->join);
+		join_cancel(node->join);
 }

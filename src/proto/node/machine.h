@@ -24,6 +24,7 @@ struct waiting {
 	bool used;
 	struct time_us at;
 	bool checksum_partial;
+	uint8_t lane; /* it leaves by the one by which it would have left at once */
 	uint16_t size;
 	uint8_t bytes[PACKET_ROOM + WAITING_PACKET_MAX + PACKET_ROOM];
 };
@@ -78,7 +79,7 @@ struct node {
 	struct map by_path_id, by_v4, by_v6, by_id;
 	uint8_t v6_seed[16];
 	struct outbox outbox;
-	struct join join;
+	struct join joins[NODE_LANES_MAX], *join; /* by lane; that of the present one */
 	struct waiting waiting[WAITING_MAX];
 	struct general general;
 	struct punch punch;

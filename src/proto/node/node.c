@@ -1,5 +1,6 @@
 #include "proto/node/node.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -73,6 +74,21 @@ static void init_tables(struct node *node)
 	random_fill(&node->env.random, &node->transaction, sizeof node->transaction);
 }
 
+static void init_lanes(struct node *node, const struct node_config *config)
+{
+	unsigned count = config->lane_count ? config->lane_count : 1;
+
+	static_assert((int)NODE_LANES_MAX == (int)OUTBOX_LANES_MAX, "one outbox for all lanes");
+	assert(count <= NODE_LANES_MAX);
+	outbox_init(&node->outbox, count);
+	for (unsigned i = 0; i < count; i++) {
+		join_init(&node->joins[i], config->join_udp);
+		if (config->is_plain)
+			join_set_plain(&node->joins[i]);
+	}
+	node->join = &node->joins[0];
+}
+
 /* Nothing is sent before the first node_input_locals. */
 enum err node_create(const struct node_config *config, const struct node_env *env, struct time_us now,
 		     struct node **ret)
@@ -96,10 +112,7 @@ enum err node_create(const struct node_config *config, const struct node_env *en
 	init_tables(node);
 	link_init(&node->link);
 	names_init(&node->names);
-	outbox_init(&node->outbox);
-	join_init(&node->join, config->join_udp);
-	if (config->is_plain)
-		join_set_plain(&node->join);
+	init_lanes(node, config);
 	err = take_identity(node, config);
 	if (err != OK) {
 		node_destroy(node);
@@ -123,7 +136,8 @@ void node_destroy(struct node *node)
 	document_forget_all(node);
 	names_finish(&node->names);
 	outbox_finish(&node->outbox);
-	join_finish(&node->join);
+	for (unsigned i = 0; i < NODE_LANES_MAX; i++)
+		join_finish(&node->joins[i]);
 	map_finish(&node->by_path_id);
 	map_finish(&node->by_v4);
 	map_finish(&node->by_v6);
@@ -143,7 +157,22 @@ static void look_at_clock(struct node *node, struct time_us now)
 void node_enter(struct node *node, struct time_us now)
 {
 	look_at_clock(node, now);
-	join_reset(&node->join);
+	join_reset(node->join);
+}
+
+/* Contract in the header. */
+void node_use_lane(struct node *node, unsigned lane)
+{
+	assert(lane < node->outbox.lane_count);
+	outbox_use(&node->outbox, lane);
+	outbox_sent(&node->outbox);
+	node->join = &node->joins[lane];
+}
+
+/* Contract in the header. */
+uint32_t node_ready_lanes(const struct node *node)
+{
+	return node->outbox.ready;
 }
 
 /* Deadlines only come nearer until the node runs. */
@@ -195,10 +224,11 @@ void node_input_too_big(struct node *node, struct time_us now, const struct rout
 /* For good: what a kernel lacks it does not learn. */
 void node_input_refused(struct node *node, enum packet_gso gso)
 {
-	if (gso == PACKET_GSO_UDP)
-		node->join.join_udp = false;
-	else
-		join_set_plain(&node->join);
+	for (unsigned i = 0; i < node->outbox.lane_count; i++)
+		if (gso == PACKET_GSO_UDP)
+			node->joins[i].join_udp = false;
+		else
+			join_set_plain(&node->joins[i]);
 }
 
 /* Everything that is due; the deadline is made anew from what is left. */
@@ -234,7 +264,7 @@ bool node_next_datagram(struct node *node, struct datagram *ret)
 /* Joined as far as this input allowed. */
 bool node_next_packet(struct node *node, struct packet *ret)
 {
-	if (!join_next(&node->join, ret))
+	if (!join_next(node->join, ret))
 		return false;
 	node->counters.rx_superpackets += ret->gso != PACKET_GSO_NONE;
 	return true;

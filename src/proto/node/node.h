@@ -1,10 +1,15 @@
 /*
  * node.h: one overlay node as a pure machine (design 3): datagrams, inner packets, DNS queries, local addresses and
  * time go in; datagrams, packets, DNS answers, records and the next deadline come out. It never blocks, sends, reads a
- * clock or logs. One machine belongs to one thread; several live in one process.
+ * clock or logs. Several live in one process.
  *
  * A driver's turn: node_input_* for what has arrived, then pull node_next_* until each is empty, then wait until
  * node_next_deadline or input.
+ *
+ * All calls of one node are made one after the other. Where several threads share one, each has a lane: it takes its
+ * lock, says node_use_lane, puts in, pulls, gives the lock back, and then sends and writes what it has pulled, beside
+ * the calls of the others. What is sealed on the way out and opened on the way in lies in the lane of the caller and is
+ * pulled there, in order; lanes have no order between them, so a flow that must keep its order keeps to one.
  */
 #pragma once
 
@@ -27,7 +32,7 @@ struct node_env {
 	void (*event)(void *ctx, const struct node_event *event); /* must not re-enter the node; may be NULL */
 };
 
-enum { NODE_PEERS_MAX = 256, NODE_LOCALS_MAX = 16, NODE_MAPPED_MAX = 4 };
+enum { NODE_PEERS_MAX = 256, NODE_LOCALS_MAX = 16, NODE_MAPPED_MAX = 4, NODE_LANES_MAX = 9 };
 
 /* Everything is copied. */
 struct node_config {
@@ -42,6 +47,7 @@ struct node_config {
 	bool is_plain;		       /* it takes neither superpackets nor unfinished checksums */
 	bool avoid_aes;		       /* says that AES does not run on instructions here */
 	uint16_t listen_port;	       /* own UDP port, for host candidates */
+	unsigned lane_count;	       /* at most NODE_LANES_MAX; 0: one */
 	uint32_t move_epoch;	       /* start value: must not fall across restarts; 0 is fine for a new PathID */
 };
 
@@ -95,9 +101,17 @@ void node_input_refused(struct node *node, enum packet_gso gso);
 /* A DNS query to the stub resolver; token comes back with the answer. At most 512 wait, the oldest is dropped. */
 void node_input_dns(struct node *node, struct time_us now, uint64_t token, const uint8_t *query, size_t size);
 
+/* --- lanes --- */
+
+/* What follows is of this lane. Datagrams that were pulled from it have been sent; packets stay until the next input
+ * for it. It begins with lane 0; a node with one lane need not be told. */
+void node_use_lane(struct node *node, unsigned lane);
+/* A bit for each lane that has datagrams to pull, whoever made them: a move sends again what others have sealed. */
+uint32_t node_ready_lanes(const struct node *node);
+
 /* --- out: pull until false --- */
 
-/* Bytes live until the next node_input_* call. */
+/* Bytes live until the next node_input_* call for the same lane. */
 bool node_next_datagram(struct node *node, struct datagram *ret);
 bool node_next_packet(struct node *node, struct packet *ret);
 /* More UDP ports are wanted for a while, or one of them no longer; hard NATs. Pull before node_next_datagram. */

@@ -5,6 +5,11 @@
  * again without having copied anything (design 7, "no loss"). The lowest chunk that is free is used first, so that what
  * is acknowledged quickly stays in the cache, and memory that was never needed is never touched. No allocation after
  * init.
+ *
+ * Several threads may send: each has a lane of its own, with memory that only its own entries lie in. All calls are
+ * made one after the other (the caller's lock); what was handed out of a lane may be read beside them, until
+ * outbox_sent says that it has gone. One after the other a lane's entries leave in order; lanes have no order between
+ * them.
  */
 #pragma once
 
@@ -20,6 +25,7 @@ enum {
 	OUTBOX_ENTRIES = 8192,	  /* trains remembered */
 	OUTBOX_TRAIN_MAX = 65000, /* bytes of one train: below the 65,507 of a UDP datagram */
 	OUTBOX_ROUTES = 2, /* a train may leave twice: while it is not known which way works, and in an overlap */
+	OUTBOX_LANES_MAX = 9,
 };
 
 /* Whose packets these are: what the other end has received of them, by counter space. */
@@ -38,6 +44,7 @@ struct outbox_entry {
 	uint64_t tag;			  /* equal tag and owner: same routes, the train may grow */
 	uint8_t space;			  /* counter space of its packets */
 	uint64_t counter;		  /* of the first one; the others follow */
+	uint64_t number;		  /* in the order in which entries were made, over all lanes */
 	struct time_us at;
 };
 
@@ -46,20 +53,35 @@ struct outbox_chunk {
 	uint64_t busy;	     /* not to be written to before this entry has been sent: a repeat may point here */
 };
 
-struct outbox {
+struct outbox_lane {
 	uint8_t *memory;
 	struct outbox_chunk chunks[OUTBOX_CHUNKS];
 	size_t head; /* offset where the next byte goes */
 	struct outbox_entry *entries;
-	uint64_t first, next, end;   /* [first, end) remembered, [next, end) not sent yet; absolute numbers */
+	uint64_t first, end;	     /* [first, end) remembered; absolute numbers */
+	uint64_t next;		     /* [next, end) has not been sent: with one lane, not been handed out */
+	uint64_t taken;		     /* [taken, end) has not been handed out */
 	size_t reserved;	     /* bytes promised by the last outbox_reserve */
 	bool extends;		     /* ... as part of the last entry */
 	struct time_us forgotten_at; /* of the newest entry that had to give way although it might be needed */
 };
 
-void outbox_init(struct outbox *box);
+struct outbox {
+	struct outbox_lane lanes[OUTBOX_LANES_MAX];
+	unsigned lane_count, current;
+	uint64_t number; /* of the next entry */
+	uint32_t ready;	 /* a bit for each lane that has something to hand out */
+};
+
+/* lane_count: 1 to OUTBOX_LANES_MAX. */
+void outbox_init(struct outbox *box, unsigned lane_count);
 void outbox_finish(struct outbox *box);
 
+/* What is reserved, and asked for with outbox_next, is of this lane from now on. It begins with lane 0. */
+void outbox_use(struct outbox *box, unsigned lane);
+/* What was handed out of the current lane has been sent, and may be written over. With one lane that need not be said:
+ * it is so at the next call. */
+void outbox_sent(struct outbox *box);
 /*
  * Where to write a datagram of `size` bytes for these routes; NULL when what is pending fills the memory. At most one
  * reservation at a time; outbox_commit makes it a datagram, another outbox_reserve forgets it. With an owner it is a
@@ -73,26 +95,27 @@ void outbox_commit(struct outbox *box, struct time_us now, const struct route *r
  * room. */
 bool outbox_put(struct outbox *box, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size);
 /*
- * Sends again, over `route`, what the owner sealed since `since` and the other end has not acknowledged, oldest first,
- * at most *bytes_left bytes (which it lessens). Returns the number of datagrams; *ret_lost gets how many of that time
- * are no longer there or exceed the bytes (entries that had to give way count as one).
+ * Sends again, over `route`, what the owner sealed since `since` in any lane and the other end has not acknowledged,
+ * each in the lane where its bytes lie, oldest first, at most *bytes_left bytes (which it lessens). Returns the number
+ * of datagrams; *ret_lost gets how many of that time are no longer there or exceed the bytes (what had to give way
+ * counts as one in each lane).
  */
 uint32_t outbox_replay(struct outbox *box, struct time_us now, const struct outbox_owner *owner, struct time_us since,
 		       const struct route *route, size_t *bytes_left, uint32_t *ret_lost);
 /*
- * The same piece by piece: from entry *cursor on (0: the oldest), stopping at the first that exceeds the bytes; the
- * next call goes on there.
+ * The same piece by piece: from entry number *cursor on (0: the oldest), stopping at the first that exceeds the bytes;
+ * the next call goes on there.
  */
 void outbox_replay_on(struct outbox *box, struct time_us now, const struct outbox_owner *owner, struct time_us since,
 		      const struct route *route, uint64_t *cursor, size_t *bytes_left);
 /* When the oldest packet that the owner sealed since `since` and that is not acknowledged was sealed; TIME_NEVER: all
  * have arrived. */
 struct time_us outbox_oldest(const struct outbox *box, const struct outbox_owner *owner, struct time_us since);
-/* The next train from entry *cursor on (0: the oldest) that the owner sealed since `since`, is not acknowledged and is
- * still there; false: no more. Borrowed until something is reserved. */
+/* The next train from entry number *cursor on (0: the oldest) that the owner sealed since `since`, is not acknowledged
+ * and is still there; false: no more. Borrowed until something is reserved. */
 bool outbox_pending(const struct outbox *box, const struct outbox_owner *owner, struct time_us since, uint64_t *cursor,
 		    struct blob *ret_train, uint16_t *ret_segment_size);
 /* The owner is going away: nothing of it is replayed. */
 void outbox_forget(struct outbox *box, const struct outbox_owner *owner);
-/* The next datagram to send, or false. */
+/* The next datagram of the current lane to send, or false. */
 bool outbox_next(struct outbox *box, struct datagram *ret);

@@ -27,6 +27,7 @@ void waiting_hold(struct node *node, struct time_us now, const struct packet *pa
 	slot->at = now;
 	slot->size = (uint16_t)packet->size;
 	slot->checksum_partial = packet->checksum_partial;
+	slot->lane = (uint8_t)node->outbox.current;
 	memcpy(slot->bytes + PACKET_ROOM, packet->bytes, packet->size);
 }
 
@@ -58,6 +59,8 @@ static bool may_go(struct peer *peer, const struct waiting *slot)
 /* In the order in which they were held, near enough: slots are filled from the first. */
 void waiting_release(struct node *node, struct peer *peer, struct time_us now)
 {
+	unsigned lane = node->outbox.current;
+
 	for (int i = 0; i < WAITING_MAX; i++) {
 		struct waiting *slot = &node->waiting[i];
 		struct packet packet;
@@ -70,7 +73,9 @@ void waiting_release(struct node *node, struct peer *peer, struct time_us now)
 		packet = (struct packet){.bytes = slot->bytes + PACKET_ROOM,
 					 .size = slot->size,
 					 .checksum_partial = slot->checksum_partial};
+		outbox_use(&node->outbox, slot->lane);
 		outbound_packet(node, now, &packet);
+		outbox_use(&node->outbox, lane);
 	}
 }
 

@@ -31,7 +31,7 @@ static void equal_sizes_make_a_train(void **state)
 	struct datagram out;
 
 	(void)state;
-	outbox_init(&box);
+	outbox_init(&box, 1);
 	for (uint8_t i = 0; i < 10; i++)
 		assert_true(put(&box, 1, 1000, i));
 	assert_true(put(&box, 1, 400, 10)); /* shorter: the last of its train */
@@ -53,7 +53,7 @@ static void trains_have_limits(void **state)
 	struct datagram out;
 
 	(void)state;
-	outbox_init(&box);
+	outbox_init(&box, 1);
 	for (int i = 0; i < 200; i++)
 		assert_true(put(&box, 1, 1452, 1));
 	while (outbox_next(&box, &out))
@@ -72,7 +72,7 @@ static void pending_bytes_are_never_overwritten(void **state)
 	size_t accepted = 0, seen = 0;
 
 	(void)state;
-	outbox_init(&box);
+	outbox_init(&box, 1);
 	while (put(&box, 1, 1400, (uint8_t)(accepted % 251)))
 		accepted++;
 	assert_true(accepted * 1400 > OUTBOX_CHUNKS * (OUTBOX_CHUNK - 1400));
@@ -98,7 +98,7 @@ static void the_recent_past_is_replayed_once(void **state)
 	uint8_t expected = 5;
 
 	(void)state;
-	outbox_init(&box);
+	outbox_init(&box, 1);
 	for (int64_t i = 0; i < 10; i++) {
 		assert_true(put(&box, 100 * i, 500 + 10 * (size_t)i, (uint8_t)i)); /* growing sizes: no trains */
 		while (outbox_next(&box, &out))
@@ -128,7 +128,7 @@ static void what_was_overwritten_is_reported(void **state)
 	uint32_t lost, replayed;
 
 	(void)state;
-	outbox_init(&box);
+	outbox_init(&box, 1);
 	for (int64_t i = 0; i < 40000; i++) {
 		for (int k = 0; k < 8; k++)
 			assert_true(put(&box, i, 1400, (uint8_t)i));
@@ -159,7 +159,7 @@ static void what_has_arrived_is_not_replayed(void **state)
 	uint32_t lost;
 
 	(void)state;
-	outbox_init(&box);
+	outbox_init(&box, 1);
 	for (uint64_t i = 0; i < 10; i++) {
 		put_counted(&box, 1, i, 500 + 10 * i); /* growing sizes: no trains */
 		while (outbox_next(&box, &out))
@@ -183,7 +183,7 @@ static void what_is_missing_is_replayed(void **state)
 	size_t bytes = SIZE_MAX;
 
 	(void)state;
-	outbox_init(&box);
+	outbox_init(&box, 1);
 	for (uint64_t i = 0; i < 10; i++) {
 		put_counted(&box, 1, i, 500 + 10 * i);
 		while (outbox_next(&box, &out))
@@ -211,13 +211,13 @@ static void memory_grows_only_with_what_is_in_flight(void **state)
 	uint32_t lost;
 
 	(void)state;
-	outbox_init(&box);
+	outbox_init(&box, 1);
 	for (uint64_t i = 0; i < 20000; i++) {
 		put_counted(&box, 1, i, 1400);
 		while (outbox_next(&box, &out))
 			continue;
 		owner.arrived.spaces[0].next = i + 1 > 10 ? i + 1 - 10 : 0;
-		assert_in_range(box.head, 0, 2 * OUTBOX_CHUNK);
+		assert_in_range(box.lanes[0].head, 0, 2 * OUTBOX_CHUNK);
 	}
 	assert_int_equal(replay(&box, 0, SIZE_MAX, &lost), 10);
 	assert_int_equal(lost, 0);
@@ -233,7 +233,7 @@ static void repeats_keep_their_bytes(void **state)
 	uint64_t next = 1000;
 
 	(void)state;
-	outbox_init(&box);
+	outbox_init(&box, 1);
 	put_counted(&box, 1, 0, 1400);
 	assert_true(outbox_next(&box, &out));
 	assert_int_equal(replay(&box, 0, SIZE_MAX, &lost), 1);
@@ -260,7 +260,7 @@ static void two_routes_get_the_same_bytes(void **state)
 	struct route routes[2] = {way, other};
 
 	(void)state;
-	outbox_init(&box);
+	outbox_init(&box, 1);
 	assert_non_null(outbox_reserve(&box, (struct time_us){1}, 100, &owner, 2));
 	outbox_commit(&box, (struct time_us){1}, routes, 2, &owner, 2);
 	assert_true(outbox_next(&box, &a));
@@ -268,6 +268,128 @@ static void two_routes_get_the_same_bytes(void **state)
 	assert_ptr_equal(a.bytes, b.bytes);
 	assert_true(addr_equal(&b.route.remote, &other.remote));
 	assert_false(outbox_next(&box, &a));
+	outbox_finish(&box);
+}
+
+/* Two threads: the second seals and asks while the first still sends. Whose memory it is decides who sends it again. */
+static void lanes_keep_what_is_being_sent(void **state)
+{
+	struct outbox box;
+	struct datagram a, b;
+	uint32_t lost;
+
+	(void)state;
+	outbox_init(&box, 2);
+	put_counted(&box, 1, 0, 1000);
+	assert_int_equal(box.ready, 1);
+	assert_true(outbox_next(&box, &a));
+	assert_false(outbox_next(&box, &b));
+	assert_int_equal(box.ready, 0);
+	outbox_use(&box, 1);
+	put_counted(&box, 1, 1, 1000);
+	put_counted(&box, 1, 2, 1000);
+	assert_true(outbox_next(&box, &b));
+	assert_int_equal(b.size, 2000);
+	outbox_sent(&box);
+	assert_int_equal(replay(&box, 0, SIZE_MAX, &lost), 3);
+	assert_int_equal(box.ready, 3);
+	assert_true(outbox_next(&box, &b));
+	assert_int_equal(b.size, 2000);
+	assert_false(outbox_next(&box, &b));
+	outbox_use(&box, 0);
+	assert_true(outbox_next(&box, &b));
+	assert_ptr_equal(a.bytes, b.bytes);
+	outbox_finish(&box);
+}
+
+/* All memory but the first chunk is filled again and again; that stays until its thread is back. */
+static void bytes_stay_until_their_thread_is_back(void **state)
+{
+	struct outbox box;
+	struct datagram first, out;
+
+	(void)state;
+	outbox_init(&box, 2);
+	assert_true(put(&box, 1, 1400, 111));
+	assert_true(outbox_next(&box, &first));
+	while (put(&box, 1, 1400, 1))
+		continue; /* nothing of it was sent */
+	assert_int_equal(first.bytes[0], 111);
+	owner.arrived.spaces[0].next = UINT64_MAX;
+	assert_false(put(&box, 2, 1400, 2)); /* acknowledged or not: they are being read */
+	while (outbox_next(&box, &out))
+		continue;
+	assert_false(put(&box, 2, 1400, 2));
+	outbox_use(&box, 1);
+	outbox_sent(&box);
+	assert_true(put(&box, 2, 1400, 2));
+	outbox_use(&box, 0);
+	assert_false(put(&box, 2, 1400, 2));
+	outbox_sent(&box);
+	assert_true(put(&box, 2, 1400, 2));
+	owner.arrived = (struct receipt){0};
+	outbox_finish(&box);
+}
+
+/* Counters of a train follow each other: what another lane has sealed meanwhile ends it. */
+static void a_train_ends_where_another_lane_seals(void **state)
+{
+	struct outbox box;
+	struct datagram out;
+
+	(void)state;
+	outbox_init(&box, 2);
+	put_counted(&box, 1, 0, 1000);
+	outbox_use(&box, 1);
+	put_counted(&box, 1, 1, 1000);
+	outbox_use(&box, 0);
+	put_counted(&box, 1, 2, 1000);
+	put_counted(&box, 1, 3, 1000);
+	assert_true(outbox_next(&box, &out));
+	assert_int_equal(out.size, 1000);
+	assert_true(outbox_next(&box, &out));
+	assert_int_equal(out.size, 2000);
+	owner.arrived.spaces[0].next = 2;
+	assert_int_equal(outbox_oldest(&box, &owner, (struct time_us){0}).us, 1);
+	owner.arrived.spaces[0].next = 4;
+	assert_int_equal(outbox_oldest(&box, &owner, (struct time_us){0}).us, TIME_NEVER.us);
+	owner.arrived = (struct receipt){0};
+	outbox_finish(&box);
+}
+
+/* Piece by piece over all lanes, in the order of sealing, and on from where the bytes ended. */
+static void lanes_are_replayed_in_order(void **state)
+{
+	struct outbox box;
+	struct datagram out;
+	uint64_t cursor = 0;
+	size_t bytes = 1100, size = 0;
+
+	(void)state;
+	outbox_init(&box, 3);
+	for (unsigned i = 0; i < 9; i++) {
+		outbox_use(&box, i % 3);
+		put_counted(&box, 1, i, 500 + 10 * i);
+		while (outbox_next(&box, &out))
+			continue;
+		outbox_sent(&box);
+	}
+	for (unsigned expected = 0; expected < 9; bytes = 1100) {
+		unsigned before = expected;
+
+		outbox_replay_on(&box, (struct time_us){2}, &owner, (struct time_us){0}, &other, &cursor, &bytes);
+		while (box.ready) {
+			outbox_use(&box, expected % 3);
+			assert_true(outbox_next(&box, &out));
+			assert_int_equal(out.size, 500 + 10 * expected);
+			size += out.size;
+			expected++;
+			outbox_use(&box, (expected - 1) % 3);
+			assert_false(outbox_next(&box, &out));
+		}
+		assert_true(expected > before);
+	}
+	assert_int_equal(size, 9 * 540);
 	outbox_finish(&box);
 }
 
@@ -284,6 +406,10 @@ int main(void)
 		cmocka_unit_test(memory_grows_only_with_what_is_in_flight),
 		cmocka_unit_test(repeats_keep_their_bytes),
 		cmocka_unit_test(two_routes_get_the_same_bytes),
+		cmocka_unit_test(lanes_keep_what_is_being_sent),
+		cmocka_unit_test(bytes_stay_until_their_thread_is_back),
+		cmocka_unit_test(a_train_ends_where_another_lane_seals),
+		cmocka_unit_test(lanes_are_replayed_in_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
