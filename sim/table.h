@@ -23,9 +23,10 @@ struct table {
 extern const struct table tables[];
 extern const unsigned table_count;
 
-/* nat_pairs.c, goals.c, attacked.c, memory.c, idle.c */
+/* nat_pairs.c, goals.c, attacked.c, memory.c, idle.c, restarts.c */
 bool nat_pairs_run(const struct table_run *run);
 bool goals_run(const struct table_run *run);
 bool attacked_run(const struct table_run *run);
 bool memory_run(const struct table_run *run);
 bool idle_run(const struct table_run *run);
+bool restarts_run(const struct table_run *run);

@@ -119,6 +119,18 @@ enum err server_coordinator_open(struct server *server, char error[SERVER_ERROR_
 	return load(server, error);
 }
 
+/* Before the sockets close. */
+void server_coordinator_leave(struct server *server)
+{
+	uint32_t cursor = 0;
+	bool has_more = server->coordinator && server->udp;
+
+	while (has_more) {
+		has_more = coordinator_leave(server->coordinator, loop_now(server->loop), &cursor);
+		server_send_coordinator(server);
+	}
+}
+
 /* Machine and store. */
 void server_coordinator_close(struct server *server)
 {

@@ -233,6 +233,7 @@ void server_destroy(struct server *server)
 	server_dns_close(server);
 	server_member_close(server);
 	server_relay_announce(server);
+	server_coordinator_leave(server);
 	server_udp_close(server);
 	server_directory_close(server);
 	server_relay_close(server);

@@ -94,6 +94,8 @@ must_use enum err server_udp_open(struct server *server, char error[SERVER_ERROR
 void server_udp_close(struct server *server);
 /* What the machines want sent: pulled and sent at once. */
 void server_send_coordinator(struct server *server);
+/* Tells the members that it stops. */
+void server_coordinator_leave(struct server *server);
 void server_send_relay(struct server *server);
 
 /* --- server_address.c --- */

@@ -65,14 +65,15 @@ enum {
 #define OLD_PATH_SILENCE_MIN_US (250 * 1000LL) /* E3: max(3 RTT, this) */
 #define REPLAY_SPAN_MAX_US (2000 * 1000LL)     /* older packets are the inner connections' own affair */
 #define PROBE_INTERVAL_US (50 * 1000LL)	       /* hole punching */
-#define HANDSHAKE_RETRY_US (100 * 1000LL)      /* first retransmission; doubles to the maximum */
+#define HANDSHAKE_RETRY_US (100 * 1000LL)      /* first retransmission; then rarer, up to the maximum */
 #define HANDSHAKE_RETRY_MAX_US (2000 * 1000LL)
 #define REQUEST_RETRY_US (100 * 1000LL)	       /* of a control message before an RTT is known */
 #define REKEY_AFTER_US (120 * 1000000LL)       /* of use */
 #define REKEY_IDLE_US (240 * 1000000LL)	       /* at the latest; an idle node does it when it is awake anyway */
 #define REJECT_AFTER_US (300 * 1000000LL)      /* a key this old opens and seals nothing */
 #define KEEPALIVE_US (20 * 1000000LL)	       /* below the 30 s that RFC 4787 REQ-5 exceptions leave */
-#define COORDINATOR_SILENCE_US (5 * 1000000LL) /* unanswered for this long: unreachable */
+#define COORDINATOR_DOUBT_US (1 * 1000000LL)   /* unanswered for this long: it may have restarted and know us no more */
+#define COORDINATOR_SILENCE_US (5 * 1000000LL) /* ... for this long: unreachable */
 #define LEG_UNBOUND_US (30 * 1000000LL)	       /* relay: ticket seen, never bound */
 #define LEG_IDLE_US (300 * 1000000LL)	       /* relay: bound, silent */
 #define COOKIE_SECRET_US (120 * 1000000LL)

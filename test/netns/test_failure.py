@@ -35,6 +35,18 @@ def test_failure_coordinator_dies(new_lab):
         demand(lab.a.status()["node"]["v4"] not in (had[0][3], had[1][3]), "the restarted server leased an address twice")
 
 
+def test_failure_server_restarts(new_lab):
+    """The server, relay and all, is restarted twice under an idle pair that has no other way: the first packet after it arrives."""
+    with new_lab(nats={"A": "symmetric", "B": "symmetric"}) as lab:
+        two_joined(lab)
+        lab.a.ntm("ping", "b", "-c", "1", check=True)
+        for _ in range(2):
+            lab.a.wait_path(lab.b, "relay", 10)
+            lab.s.daemon.stop()
+            lab.s.serve()
+            lab.a.run("ping", "-c", "1", "-W", "5", lab.b.v4, check=True)
+
+
 def test_failure_coordinator_alone_dies(new_lab):
     """The coordinator is killed, the relay lives: moves go on by the warm relay, whatever the NATs are."""
     with new_lab(servers=("s", "s2", "s3")) as lab:

@@ -85,6 +85,9 @@ struct coordinator_config {
 struct coordinator *coordinator_create(const struct coordinator_config *config, const struct coordinator_env *env,
 				       struct time_us now);
 void coordinator_destroy(struct coordinator *coordinator); /* wipes; accepts NULL */
+/* Before a planned end: members are told, some with each call; *cursor starts at 0. Datagrams are to be pulled after
+ * each one; false after the last. */
+bool coordinator_leave(struct coordinator *coordinator, struct time_us now, uint32_t *cursor);
 
 /* Replay of the store, before the first input. Other tables are ignored. An error says which record is unusable; the
  * machine is unchanged. */

@@ -98,7 +98,8 @@ void link_register(struct node *node, struct time_us now)
 		link->is_cookied = false;
 		cookie_apply(&link->cookie, now, link->request, link->request_size);
 		link->request_at = now;
-		link->interval_us = HANDSHAKE_RETRY_US;
+		if (link->looking_since.us == 0)
+			link->looking_since = now;
 		link->next_try = now;
 		node_plan(node, now);
 	}
@@ -152,17 +153,25 @@ static void follow(struct node *node, const struct route *route)
 			node->link.route.remote = route->remote;
 }
 
+/* The coordinator has answered. */
+static void stop_looking(struct link *link)
+{
+	link->registering = link->is_doubted = false;
+	link->looking_since = (struct time_us){0};
+	link->next_try = TIME_NEVER;
+}
+
 /* The session that was registered is the one from now on. */
 static void establish(struct node *node, struct time_us now, const struct session_keys *keys, const struct route *route)
 {
 	struct link *link = &node->link;
+	bool was_missed = link->session && (link->is_doubted || !link->up);
 
 	session_destroy(link->session);
 	link->session = session_create(node->aead, SUITE_CHACHA20_POLY1305, true, link->handshake.path_id, keys, now);
 	link->rekeying = (struct rekeying){0};
 	link->was_established = true;
-	link->registering = false;
-	link->next_try = TIME_NEVER;
+	stop_looking(link);
 	link->route = *route;
 	link->route.remote = (struct addr){0};
 	follow(node, route);
@@ -172,6 +181,8 @@ static void establish(struct node *node, struct time_us now, const struct sessio
 	node_plan(node, now);
 	set_up(node, true);
 	relay_rtt_want(node, true);
+	if (was_missed)
+		relay_ask_all(node, now);
 }
 
 /* Registration Response: a forged one leaves everything as it was. */
@@ -203,7 +214,7 @@ static void receive_response(struct node *node, struct time_us now, const struct
 		struct node_event event = {.type = NODE_EVENT_REFUSED,
 					   .reason = response.reason ? response.reason : REASON_BAD_CREDENTIAL};
 
-		link->registering = false;
+		stop_looking(link);
 		link->next_try = time_add(now, 10 * USEC_PER_SEC);
 		node_emit(node, &event);
 		return;
@@ -325,6 +336,7 @@ void link_moved(struct node *node, struct time_us now)
 	struct link *link = &node->link;
 
 	relay_rtt_want(node, false);
+	link->looking_since = (struct time_us){0};
 	if (link->session && link->up)
 		request_update(node, now);
 	else
@@ -458,6 +470,7 @@ static void receive_ack(struct node *node, struct time_us now, uint32_t transact
 static void receive_message(struct node *node, struct time_us now, const struct route *route, const uint8_t *bytes,
 			    size_t size)
 {
+	struct link *link = &node->link;
 	struct reader r = reader_over(bytes, size);
 	struct message_header header;
 
@@ -475,8 +488,9 @@ static void receive_message(struct node *node, struct time_us now, const struct 
 	case MESSAGE_PATH_CHALLENGE: receive_challenge(node, now, header.transaction, &r); break;
 	case MESSAGE_NETWORK_RESPONSE: document_received(node, now, header.transaction, &r); break;
 	case MESSAGE_REKEY_RESPONSE: receive_rekey(node, now, header.transaction, &r); break;
-	case MESSAGE_CLOSE: /* the coordinator goes, or does not want us any more: ask it why by registering */
+	case MESSAGE_CLOSE: /* it goes, or does not want us any more: it is asked why, by registering */
 		set_up(node, false);
+		link->looking_since = now;
 		link_register(node, now);
 		break;
 	default: node->counters.dropped_malformed++;
@@ -550,6 +564,8 @@ bool link_input(struct node *node, struct time_us now, const struct route *route
 	}
 	link->heard = now;
 	set_up(node, true);
+	if (link->is_doubted)
+		stop_looking(link);
 	if (opened.path == LINK_SPACE_ASIDE) {
 		receive_aside(node, now, route, plaintext, opened.size);
 		return true;
@@ -560,6 +576,19 @@ bool link_input(struct node *node, struct time_us now, const struct route *route
 	receive_message(node, now, route, plaintext, opened.size);
 	node_plan(node, now); /* what was waited for until now must not wake us up later */
 	return true;
+}
+
+/*
+ * In proportion to how long it has been gone: who was away for a second is found a moment later, and one that is away
+ * for days is not troubled. All members of a server that restarts begin at once, so each has a pace of its own.
+ */
+static int64_t retry_us(const struct node *node, struct time_us now)
+{
+	int64_t interval_us = request_pace_us(time_since(now, node->link.looking_since));
+	uint32_t phase;
+
+	memcpy(&phase, &node->certificate.id, sizeof phase);
+	return interval_us + interval_us * (phase % 64) / 256;
 }
 
 static void run_registration(struct node *node, struct time_us now)
@@ -574,9 +603,7 @@ static void run_registration(struct node *node, struct time_us now)
 			return;
 	}
 	send_request_everywhere(node, now);
-	link->next_try = time_add(now, link->interval_us);
-	link->interval_us =
-		link->interval_us * 2 > HANDSHAKE_RETRY_MAX_US ? HANDSHAKE_RETRY_MAX_US : link->interval_us * 2;
+	link->next_try = time_add(now, retry_us(node, now));
 }
 
 /* Half of its time: a coordinator that is away for weeks costs nobody an address. */
@@ -585,9 +612,9 @@ static bool lease_wants_renewal(const struct node *node)
 	return node_network_time(node) > node->lease.issued_s + (node->lease.not_after_s - node->lease.issued_s) / 2;
 }
 
-/* When a request that nobody answers means that the coordinator is gone: counted from its start or the last sign of
- * life. */
-static struct time_us silence_deadline(const struct link *link)
+/* Since when there is a request that nobody answers: from its start or the last sign of life on. TIME_NEVER: there is
+ * none. */
+static struct time_us unanswered_since(const struct link *link)
 {
 	struct time_us at = TIME_NEVER;
 
@@ -596,9 +623,26 @@ static struct time_us silence_deadline(const struct link *link)
 		struct time_us since = slot->started.us > link->heard.us ? slot->started : link->heard;
 
 		if (slot->used && slot->tries > 0)
-			at = time_min(at, time_add(since, COORDINATOR_SILENCE_US));
+			at = time_min(at, since);
 	}
 	return at;
+}
+
+/* It may have restarted and know us no more. */
+static struct time_us doubt_deadline(const struct link *link)
+{
+	int64_t patience_us = 3 * link->rtt_us > COORDINATOR_DOUBT_US ? 3 * link->rtt_us : COORDINATOR_DOUBT_US;
+	struct time_us since = unanswered_since(link);
+
+	return link->is_doubted || link->registering || since.us == TIME_NEVER.us ? TIME_NEVER
+										  : time_add(since, patience_us);
+}
+
+static struct time_us silence_deadline(const struct link *link)
+{
+	struct time_us since = unanswered_since(link);
+
+	return since.us == TIME_NEVER.us ? since : time_add(since, COORDINATOR_SILENCE_US);
 }
 
 /* In a silence that is measured keys are not changed: it ends long before they are too old. */
@@ -627,8 +671,13 @@ static void run_session(struct node *node, struct time_us now)
 
 	if (time_reached(now, silence_deadline(link))) {
 		set_up(node, false);
-		link_register(node, now);
+		if (!link->registering)
+			link_register(node, now);
 		return;
+	}
+	if (time_reached(now, doubt_deadline(link))) {
+		link->is_doubted = true;
+		link_register(node, now);
 	}
 	session_forget_old(link->session, now);
 	if (time_reached(now, link->next_keepalive)) {
@@ -671,7 +720,7 @@ struct time_us link_deadline(const struct link *link)
 	if (!link->session || !link->up)
 		return at;
 	at = time_min(at, time_min(link->next_keepalive, request_deadline(&link->requests)));
-	return time_min(at, silence_deadline(link));
+	return time_min(at, time_min(silence_deadline(link), doubt_deadline(link)));
 }
 
 /* Good-bye: the coordinator need not wait for silence. */

@@ -27,8 +27,9 @@ struct link {
 	size_t request_size;
 	struct cookie cookie; /* of a coordinator under load */
 	bool is_cookied;      /* request has been sent with one */
+	bool is_doubted;      /* it is there because the session does not answer */
 	struct time_us request_at, next_try;
-	int64_t interval_us;
+	struct time_us looking_since; /* for a coordinator; us 0: not */
 
 	struct time_us heard, next_keepalive, keepalive_at; /* the next one, the last one */
 	int64_t keepalive_us, rtt_us;			    /* rtt -1: not known */

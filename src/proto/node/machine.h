@@ -198,6 +198,9 @@ const char *relay_name_at(const struct peer *peer, const struct addr *remote);
 void relay_asked(struct peer *peer, struct time_us now);
 void relay_heard(struct node *node, struct peer *peer);
 void relay_forget_beside(struct peer *peer);
+/* The coordinator was away: relays may have been, too, most of all one in the same process, and are asked whether they
+ * still know us. */
+void relay_ask_all(struct node *node, struct time_us now);
 void relay_run(struct node *node, struct peer *peer, struct time_us now);
 
 /* control.c: sealed messages between nodes. */

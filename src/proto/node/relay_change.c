@@ -13,7 +13,8 @@
 #define BESIDE_US (10 * USEC_PER_SEC) /* a new relay that has not worked by then never will */
 #define QUIET_US (2 * USEC_PER_SEC)   /* the old one goes when nothing has come by it for so long */
 #define COMPLAIN_AGAIN_US (1 * USEC_PER_SEC)
-enum { COMPLAINTS_MAX = 6 }; /* that make the pause longer */
+enum { COMPLAINTS_MAX = 6 };		   /* that make the pause longer */
+#define ASK_SPACING_US (2 * USEC_PER_MSEC) /* between legs that are asked about for no reason of their own */
 #define PATIENCE_MIN_US (40 * USEC_PER_MSEC)
 #define PATIENCE_WARM_US (700 * USEC_PER_MSEC) /* nothing depends on it now: three Binds */
 
@@ -322,6 +323,22 @@ void relay_heard(struct node *node, struct peer *peer)
 	if (peer->complaint)
 		(void)request_done(&node->link.requests, peer->complaint, &asked);
 	peer->complaint = 0;
+}
+
+/* Contract in machine.h. Without it an idle end would be missed until its next beat. */
+void relay_ask_all(struct node *node, struct time_us now)
+{
+	struct time_us at = now;
+
+	for (int i = 0; i < NODE_PEERS_MAX; i++) {
+		struct peer *peer = node->peers[i];
+
+		if (!peer || !peer->has_relay)
+			continue;
+		leg_refresh(&peer->leg, at);
+		peer_plan(node, peer, at);
+		at = time_add(at, ASK_SPACING_US);
+	}
 }
 
 static void run_watch(struct node *node, struct peer *peer, struct time_us now)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "crypto/hash.h"
+#include "proto/session/request.h"
 
 /* The grant came from the coordinator's session, so it is authentic, but its shape is still judged here. */
 enum err leg_init(struct leg *leg, uint64_t path_id, const struct relay_grant *grant, struct time_us now)
@@ -45,6 +46,7 @@ static void leg_ask_anew(struct leg *leg)
 void leg_move(struct leg *leg, struct time_us now)
 {
 	leg_ask_anew(leg);
+	leg->silent = (struct time_us){0};
 	leg->next = now;
 }
 
@@ -92,16 +94,6 @@ static bool leg_write_bind(const struct leg *leg, uint8_t *ret, size_t *ret_size
 	return writer_finish(&w, ret_size) == OK;
 }
 
-/* Doubles from HANDSHAKE_RETRY_US to HANDSHAKE_RETRY_MAX_US. */
-static int64_t leg_retry_us(const struct leg *leg)
-{
-	int64_t interval_us = HANDSHAKE_RETRY_US;
-
-	for (unsigned i = 1; i < leg->tries && interval_us < HANDSHAKE_RETRY_MAX_US; i++)
-		interval_us *= 2;
-	return interval_us < HANDSHAKE_RETRY_MAX_US ? interval_us : HANDSHAKE_RETRY_MAX_US;
-}
-
 /* After silence the relay's next address, and a higher generation with it: to the relay this is a move. */
 static void leg_give_up_address(struct leg *leg)
 {
@@ -124,7 +116,9 @@ bool leg_output(struct leg *leg, struct time_us now, uint8_t *ret, size_t *ret_s
 	if (leg->tries < UINT8_MAX)
 		leg->tries++;
 	leg->sent = now;
-	leg->next = time_add(now, leg_retry_us(leg));
+	if (leg->silent.us == 0)
+		leg->silent = now;
+	leg->next = time_add(now, request_pace_us(time_since(now, leg->silent)));
 	return leg_write_bind(leg, ret, ret_size);
 }
 
@@ -179,6 +173,7 @@ enum err leg_input(struct leg *leg, struct time_us now, const uint8_t *bytes, si
 	if (m.path_id != leg->path_id || m.leg != leg->index || m.generation != leg->generation)
 		return ERR_STATE;
 	leg_measure(leg, now);
+	leg->silent = (struct time_us){0};
 	if (m.type == PACKET_RELAY_CHALLENGE)
 		leg_challenged(leg, now, &m);
 	else

@@ -16,7 +16,7 @@
 
 enum {
 	LEG_DATAGRAM_MAX = HEADER_SIZE + 1 + 4 + 2 + TICKET_MAX_SIZE + MAC_SIZE, /* largest that leg_output writes */
-	LEG_TRIES_PER_ADDRESS = 3, /* unanswered Binds before the relay's next address is tried */
+	LEG_TRIES_PER_ADDRESS = 6, /* unanswered Binds before the relay's next address is tried */
 };
 
 struct leg {
@@ -33,6 +33,7 @@ struct leg {
 	uint8_t cookie[16];	   /* of the Answer that is due */
 	uint8_t tries;		   /* Binds since the relay was last heard */
 	struct time_us sent, next; /* last and next Bind */
+	struct time_us silent;	   /* since the first one that was not answered; us 0: it is not */
 	int64_t rtt_us;		   /* to the relay and back; -1: not known */
 	struct addr seen;	   /* where the relay sees us, as it said last; unset: not told */
 };

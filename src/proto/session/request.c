@@ -109,3 +109,13 @@ struct time_us request_deadline(const struct request_table *table)
 			deadline = time_min(deadline, table->slots[i].next);
 	return deadline;
 }
+
+/* Contract in the header. */
+int64_t request_pace_us(int64_t silence_us)
+{
+	int64_t pace_us = silence_us / 8;
+
+	if (pace_us < HANDSHAKE_RETRY_US)
+		return HANDSHAKE_RETRY_US;
+	return pace_us < HANDSHAKE_RETRY_MAX_US ? pace_us : HANDSHAKE_RETRY_MAX_US;
+}

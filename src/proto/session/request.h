@@ -45,4 +45,9 @@ bool request_done(struct request_table *table, uint32_t transaction, struct requ
  * dropped: NULL with *ret_gave_up set, and the caller asks again, as others may be due.
  */
 const struct request *request_due(struct request_table *table, struct time_us now, bool *ret_gave_up);
+/*
+ * When to ask a server again that has been silent for so long: an eighth of that, within HANDSHAKE_RETRY_US and
+ * HANDSHAKE_RETRY_MAX_US. Quick at first, polite later, and never long beside what it was away.
+ */
+int64_t request_pace_us(int64_t silence_us);
 struct time_us request_deadline(const struct request_table *table);

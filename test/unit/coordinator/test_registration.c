@@ -422,10 +422,47 @@ static void test_damaged_records(void **state)
 	world_finish(&world);
 }
 
+/* Before a planned end: everybody who is there is told, however many they are, and nobody is offline by it. */
+static void test_farewell(void **state)
+{
+	enum { NODES = 600 };
+	struct world world;
+	struct fake_node *nodes[NODES];
+	struct coordinator_counters counters;
+	uint32_t cursor = 0, told = 0;
+	bool has_more;
+
+	(void)state;
+	world_init(&world, "198.18.0.0/15");
+	for (int i = 0; i < NODES; i++) {
+		char name[16];
+
+		(void)snprintf(name, sizeof name, "n%d", i);
+		nodes[i] = world_node(&world, name);
+		if (i % 3)
+			fake_register(&world, nodes[i]);
+	}
+	do {
+		has_more = coordinator_leave(world.c, world.now, &cursor);
+		world_pump(&world);
+	} while (has_more);
+	for (int i = 0; i < NODES; i++) {
+		bool is_told = fake_take(nodes[i], MESSAGE_CLOSE).type == MESSAGE_CLOSE;
+
+		assert_int_equal(is_told, i % 3 != 0);
+		told += is_told;
+	}
+	coordinator_get_counters(world.c, &counters);
+	assert_int_equal(counters.online, told);
+	assert_int_equal(counters.dropped_out, 0);
+	world_finish(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_register),
+		cmocka_unit_test(test_farewell),
 		cmocka_unit_test(test_repeated_first_message),
 		cmocka_unit_test(test_handshake_does_not_end_a_session),
 		cmocka_unit_test(test_thousand_nodes_share_nothing),

@@ -41,24 +41,29 @@ static void test_bad_grants(void **state)
 /* 0, 100, 300, 700, 1500, 3100 ms, then every 2 s. */
 static void test_retries_back_off(void **state)
 {
-	static const int64_t expected_ms[] = {0, 100, 300, 700, 1500, 3100, 5100, 7100};
+	static const int64_t expected_us[] = {100000, 100000, 100000, 100000, 100000, 100000,
+					      100000, 100000, 100000, 112500, 126562};
 	struct fixture f;
 	struct leg leg;
-	struct time_us start;
 	uint8_t bytes[LEG_DATAGRAM_MAX];
 	size_t size;
 
 	(void)state;
 	fixture_init(&f, NULL);
 	make_leg(&f, &leg, 0);
-	start = f.now;
-	for (unsigned i = 0; i < sizeof expected_ms / sizeof *expected_ms; i++) {
-		assert_int_equal(time_since(leg_deadline(&leg), start), expected_ms[i] * 1000);
+	assert_int_equal(leg_deadline(&leg).us, f.now.us);
+	for (unsigned i = 0; i < 100; i++) {
 		f.now = leg_deadline(&leg);
 		assert_true(leg_output(&leg, f.now, bytes, &size));
 		assert_true(size >= RELAY_BIND_MIN && size <= LEG_DATAGRAM_MAX);
 		assert_false(leg_output(&leg, f.now, bytes, &size));
+		if (i < sizeof expected_us / sizeof *expected_us)
+			assert_int_equal(time_since(leg_deadline(&leg), f.now), expected_us[i]);
 	}
+	assert_int_equal(time_since(leg_deadline(&leg), f.now), HANDSHAKE_RETRY_MAX_US);
+	leg_move(&leg, f.now); /* another network: nothing is known of this one */
+	assert_true(leg_output(&leg, f.now, bytes, &size));
+	assert_int_equal(time_since(leg_deadline(&leg), f.now), HANDSHAKE_RETRY_US);
 	fixture_finish(&f);
 }
 

@@ -110,6 +110,21 @@ static void test_size_limit(void **state)
 			 OK);
 }
 
+/* An eighth of the silence is the wait: over a minute some fifty tries, over a day one in two seconds. */
+static void test_pace(void **state)
+{
+	int64_t silence_us = 0;
+	unsigned tries = 0;
+
+	(void)state;
+	assert_int_equal(request_pace_us(0), HANDSHAKE_RETRY_US);
+	assert_int_equal(request_pace_us(8 * USEC_PER_SEC), USEC_PER_SEC);
+	assert_int_equal(request_pace_us(86400 * USEC_PER_SEC), HANDSHAKE_RETRY_MAX_US);
+	for (; silence_us < 60 * USEC_PER_SEC; silence_us += request_pace_us(silence_us))
+		tries++;
+	assert_in_range(tries, 40, 60);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -118,6 +133,7 @@ int main(void)
 		cmocka_unit_test(test_replacing_and_fullness),
 		cmocka_unit_test(test_no_table),
 		cmocka_unit_test(test_size_limit),
+		cmocka_unit_test(test_pace),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
