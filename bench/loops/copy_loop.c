@@ -197,7 +197,7 @@ int main(int argc, char **argv)
 		fail("cannot open the socket or the loop");
 	c.route.local = params.local;
 	c.one_by_one = one_by_one;
-	outbox_init(&c.outbox);
+	outbox_init(&c.outbox, 1);
 	tun_get_abilities(c.tun, &abilities);
 	join_init(&c.join, abilities.uso);
 	c.tun_source = (struct source){.fd = tun_fd(c.tun), .ready = tun_ready};
