@@ -7,6 +7,7 @@ const struct table tables[] = {
 	{"memory", "bytes in the heap after 20 moves and after 40", memory_run},
 	{"idle-peers", "heap bytes and wake-ups of a node for peers that say nothing", idle_run},
 	{"goals", "the project's goals for gaps, with fixed delays: goal and worst of ten worlds", goals_run},
+	{"goals-papers", "the same at the papers' distances", goals_run_papers},
 	{"restarts", "the server restarts under a pair on its relay: until both hear each other again", restarts_run},
 };
 const unsigned table_count = sizeof tables / sizeof *tables;

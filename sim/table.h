@@ -26,6 +26,7 @@ extern const unsigned table_count;
 /* nat_pairs.c, goals.c, attacked.c, memory.c, idle.c, restarts.c */
 bool nat_pairs_run(const struct table_run *run);
 bool goals_run(const struct table_run *run);
+bool goals_run_papers(const struct table_run *run);
 bool attacked_run(const struct table_run *run);
 bool memory_run(const struct table_run *run);
 bool idle_run(const struct table_run *run);

@@ -256,7 +256,7 @@ static void ask_why_quiet(struct node *node, struct peer *peer, struct path *pat
 	struct receiving *receiving = &peer->receiving;
 
 	receiving->quiet = TIME_NEVER;
-	if (!path || !path->valid || path->awaiting || path->doubtful || path->challenge_open ||
+	if (!path || !path->valid || path->awaiting || path->doubtful ||
 	    time_since(now, receiving->asked) < QUIET_AGAIN_US)
 		return;
 	receiving->asked = now;

@@ -365,13 +365,18 @@ enum err relay_input_bind(struct relay *relay, const struct route *route, const 
 	return err == OK ? leg_bind(relay, pair, &bind, route, size) : err;
 }
 
-/* From Challenge to Answer; rounded up, as far as a byte goes. */
+/*
+ * From Challenge to Answer; rounded up, as far as a byte goes. Where a Bind was repeated, as one is behind a round trip
+ * longer than its timer, the Answer may be that to the first Challenge: too long costs duplicates, too short a hole.
+ */
 static void leg_measure(const struct relay *relay, struct pair *pair, unsigned number)
 {
-	int64_t rtt_4ms = (relay->now.us - pair->flow.legs[number].candidate_us) / (4 * USEC_PER_MSEC) + 1;
+	unsigned repeated = pair->candidates[number].asks - 1U;
+	int64_t before_us = repeated > 1 ? HANDSHAKE_RETRY_MAX_US : repeated * HANDSHAKE_RETRY_US;
+	int64_t took_us = relay->now.us - pair->flow.legs[number].candidate_us;
+	int64_t rtt_4ms = (before_us + took_us) / (4 * USEC_PER_MSEC) + 1;
 
-	if (pair->candidates[number].asks == 1)
-		pair->rtt_4ms[number] = (uint8_t)(rtt_4ms < UINT8_MAX ? rtt_4ms : UINT8_MAX);
+	pair->rtt_4ms[number] = (uint8_t)(rtt_4ms < UINT8_MAX ? rtt_4ms : UINT8_MAX);
 }
 
 /* The address is proved: the one place where a leg's address is written. */

@@ -16,7 +16,7 @@ enum { PAIR_COUNT_MAX = 15 }; /* small counts stop there */
 
 /* What is remembered of a leg's candidates. */
 struct pair_candidate {
-	uint8_t asks : 4;   /* Binds of this one: only a single one tells the round trip (Karn) */
+	uint8_t asks : 4;   /* Binds of this one */
 	uint8_t bursts : 4; /* given since the leg proved to be elsewhere */
 };
 
@@ -37,7 +37,7 @@ struct pair {
 	bool used;
 	uint8_t places[2]; /* the newest number that an address of the leg was given */
 	struct pair_candidate candidates[2];
-	uint8_t rtt_4ms[2]; /* to the leg as it was when it was last bound, in 4 ms, rounded up; 0: not known */
+	uint8_t rtt_4ms[2]; /* to the leg when it was last bound, at most, in 4 ms; 0: not known */
 };
 
 _Static_assert(sizeof(struct pair) <= 448, "a pair is seven cache lines (docs/decisions/0036)");
