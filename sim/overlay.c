@@ -247,6 +247,11 @@ void overlay_join_relay(struct overlay *overlay, int64_t delay_us)
 	host_turn(overlay->coordinator);
 }
 
+static uint64_t valid_s(const struct overlay *overlay)
+{
+	return overlay->certificate_valid_s ? overlay->certificate_valid_s : (uint64_t)CERTIFICATE_VALID_S;
+}
+
 static void certify(struct overlay *overlay, struct overlay_node *node, const struct dh_keys *static_keys)
 {
 	struct sign_keys identity = draw_sign(overlay->world->seed, "identity", overlay->node_count);
@@ -256,7 +261,7 @@ static void certify(struct overlay *overlay, struct overlay_node *node, const st
 	const struct sign_keys *authority = is_partner ? &overlay->partner_authority : &overlay->authority;
 	size_t size = 0;
 
-	certificate.not_after_s = certificate.not_before_s + (uint64_t)CERTIFICATE_VALID_S;
+	certificate.not_after_s = wall_s(overlay) + valid_s(overlay);
 	certificate.id = node_id_of(identity.public);
 	memcpy(certificate.identity_key, identity.public, KEY_SIZE);
 	memcpy(certificate.static_key, static_keys->public, KEY_SIZE);
@@ -273,6 +278,26 @@ static void certify(struct overlay *overlay, struct overlay_node *node, const st
 	if (writer_finish(&w, &size) != OK)
 		world_fail(overlay->world, "certificate does not fit");
 	node->config.certificate = (struct blob){node->certificate, size};
+}
+
+/* Contract in the header. */
+void overlay_renew_certificate(struct overlay *overlay, struct overlay_node *node)
+{
+	struct certificate certificate = *node_get_certificate(node_of(node->host));
+	struct writer w = writer_over(node->certificate, sizeof node->certificate);
+	size_t size = 0;
+
+	certificate.serial += OVERLAY_NODES_MAX;
+	certificate.not_before_s = wall_s(overlay) - (uint64_t)CERTIFICATE_SKEW_S;
+	certificate.not_after_s = wall_s(overlay) + valid_s(overlay);
+	certificate_sign(&certificate, &overlay->authority);
+	certificate_encode(&certificate, &w);
+	if (writer_finish(&w, &size) != OK)
+		world_fail(overlay->world, "certificate does not fit");
+	node->config.certificate = (struct blob){node->certificate, size};
+	if (node_input_certificate(node_of(node->host), overlay->world->now, node->config.certificate) != OK)
+		world_fail(overlay->world, "%s does not take its new certificate", node->name);
+	host_turn(node->host);
 }
 
 /* Its clock need not be right: it is told nothing about the wall. */

@@ -45,7 +45,8 @@ struct overlay {
 	uint32_t relay_count;
 	struct host *relays[OVERLAY_RELAYS_MAX];
 	struct relay_config relay_configs[OVERLAY_RELAYS_MAX];
-	bool relays_have_kernel; /* from their next start on, and then remember nothing */
+	bool relays_have_kernel;      /* from their next start on, and then remember nothing */
+	uint64_t certificate_valid_s; /* from now on; 0: as usual */
 	uint32_t node_count;
 	struct overlay_node nodes[OVERLAY_NODES_MAX];
 	unsigned lane_count; /* of nodes that are added from now on; 0: one */
@@ -58,6 +59,8 @@ void overlay_init(struct overlay *overlay, uint64_t seed, uint32_t relays, int64
 void overlay_finish(struct overlay *overlay);
 /* Registers a device with certificate, and switches it on in this net. Lower-case label. */
 struct overlay_node *overlay_add_node(struct overlay *overlay, const char *name, uint8_t net);
+/* The account server gives it another one. Not of a partner's network. */
+void overlay_renew_certificate(struct overlay *overlay, struct overlay_node *node);
 void overlay_start_node(struct overlay *overlay, struct overlay_node *node);
 void overlay_restart_coordinator(struct overlay *overlay);
 /* One more zone with a coordinator of its own; before any node is added. */

@@ -5,6 +5,7 @@
 #include "flood.h"
 #include "forger.h"
 #include "middle.h"
+#include "renewals.h"
 #include "story.h"
 #include "world.h"
 #include "zones.h"
@@ -567,6 +568,8 @@ const struct scenario scenarios[] = {
 	{"zones", "two coordinators: contact and moves across, loss between them, the restart of either", zones_run},
 	{"partners", "the same with two networks, each with an account server of its own, found by DNS",
 	 zones_run_partners},
+	{"renewals", "certificates run out and are renewed under way; the account server is away for long",
+	 renewals_run},
 	{"swarm", "loss, reordering, moves, reboots and deaths at random; then healed", run_swarm},
 };
 const unsigned scenario_count = sizeof scenarios / sizeof *scenarios;

@@ -7,6 +7,7 @@
 #include "cmd/node_abilities.h"
 #include "cmd/node_host.h"
 #include "cmd/node_portmap.h"
+#include "cmd/node_renew.h"
 #include "io/clock.h"
 
 enum { INSTANT_MAX = 40, ROUTE_MAX = 200 };
@@ -165,6 +166,33 @@ static json_t *mapped_json(const struct host *host)
 	return list;
 }
 
+static json_t *wall_instant(uint64_t wall_s)
+{
+	char text[INSTANT_MAX];
+	time_t seconds = (time_t)wall_s;
+	struct tm parts;
+
+	if (!gmtime_r(&seconds, &parts) || strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S.000000Z", &parts) == 0)
+		return json_null();
+	return json_string(text);
+}
+
+/* Until when it is good, and when another one is asked for. */
+static json_t *certificate_json(const struct host *host, struct time_us now)
+{
+	struct node_renew_status status;
+
+	if (!host->renew)
+		return json_null();
+	node_renew_get(host->renew, now, &status);
+	return json_pack("{so so ss so}", "not_after", wall_instant(status.not_after_s), "renew_at",
+			 wall_instant(status.due_s), "state",
+			 status.is_expired ? "expired"
+			 : status.is_late  ? "late"
+					   : "ok",
+			 "error", *status.error ? json_string(status.error) : json_null());
+}
+
 /* ntm.status/1. */
 json_t *document_status(const struct host *host, struct time_us now)
 {
@@ -186,6 +214,7 @@ json_t *document_status(const struct host *host, struct time_us now)
 		"address", addr_json(&status.coordinator), "state", status.coordinator_ok ? "ok" : "unreachable",
 		"rtt_us", optional_us(status.coordinator_rtt_us), "peers", peers, "counters",
 		counters_json(&status.counters));
+	json_object_set_new(json_object_get(document, "node"), "certificate", certificate_json(host, now));
 	json_object_set_new(document, "packet_path", abilities_document(host));
 	json_object_set_new(document, "exits", node_exit_list(host));
 	if (host->exit)

@@ -12,6 +12,7 @@
 #include "cmd/node_abilities.h"
 #include "cmd/node_metrics.h"
 #include "cmd/node_portmap.h"
+#include "cmd/node_renew.h"
 #include "crypto/hash.h"
 #include "io/clock.h"
 #include "io/footprint.h"
@@ -371,6 +372,8 @@ enum err host_open(struct host *host, char error[HOST_ERROR_MAX])
 		err = node_metrics_open(host, error);
 	if (err == OK)
 		node_portmap_open(host);
+	if (err == OK)
+		host->renew = node_renew_open(host);
 	host->setup_pending = err == OK && host->membership.lease_size > 0;
 	return err;
 }
@@ -530,6 +533,7 @@ int host_run(struct host *host)
 		host_drain(host);
 		do_pending(host);
 		deadline = time_min(host_tasks_run(host, now), metrics_server_run(host->metrics, now));
+		deadline = time_min(deadline, node_renew_run(host->renew, now));
 		host_drain(host);
 		if (host->exit)
 			deadline = time_min(deadline, exit_host_run(host, now));
@@ -554,6 +558,7 @@ void host_close(struct host *host)
 
 	node_stub_close(host->stub);
 	node_portmap_close(host);
+	node_renew_close(host->renew);
 	node_metrics_close(host);
 	exit_host_close(host);
 	if (host->is_set_up && host->setup.table && net_setup_remove(&host->setup, error) != OK)

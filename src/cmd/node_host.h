@@ -15,6 +15,7 @@
 #include "proto/node/node.h"
 
 struct portmap_answer;
+struct node_renew;
 struct exit_host;
 
 enum { HOST_ERROR_MAX = 512, HOST_TASKS_MAX = 32, HOST_WATCHERS_MAX = 16 };
@@ -72,6 +73,7 @@ struct host {
 	struct node *node;
 	struct metrics_server *metrics;
 	struct node_portmap *portmap; /* NULL: off */
+	struct node_renew *renew;     /* NULL: cannot be had */
 	struct exit_host *exit;	      /* NULL: an ordinary node */
 	struct tally tally;
 	struct host_task tasks[HOST_TASKS_MAX];
@@ -88,9 +90,6 @@ struct host {
 must_use enum err membership_load(const char *dir, struct membership *ret, char error[HOST_ERROR_MAX]);
 must_use enum err membership_save(const char *dir, const struct membership *membership, char error[HOST_ERROR_MAX]);
 must_use enum err membership_save_lease(const char *dir, struct blob lease, char error[HOST_ERROR_MAX]);
-/* Asks the account server for a fresh certificate and network document once half of the certificate's time has passed.
- * Harmless when it is away. */
-void membership_renew(const struct settings *settings, const struct server_keys *keys, struct membership *membership);
 /* Logs in with settings->join and keeps what came of it. Returns an exit code. */
 int membership_join(const struct settings *settings, const struct server_keys *keys, struct membership *ret,
 		    char error[HOST_ERROR_MAX]);

@@ -29,10 +29,8 @@ static int load(struct host *host, char error[HOST_ERROR_MAX])
 	if (err != OK)
 		return EXIT_USAGE;
 	err = membership_load(settings->state, &host->membership, error);
-	if (err == OK) {
-		membership_renew(settings, &host->keys, &host->membership);
+	if (err == OK)
 		return EXIT_DONE;
-	}
 	if (err != ERR_UNKNOWN)
 		return EXIT_FAILED;
 	if (settings->join && settings->join[0])

@@ -6,8 +6,6 @@
 
 #include "cmd/login_client.h"
 #include "cmd/node_host.h"
-#include "io/clock.h"
-#include "io/log.h"
 #include "proto/session/trust.h"
 
 #define FILE_MEMBERSHIP "membership"
@@ -114,46 +112,9 @@ static void take_result(struct membership *membership, const struct login_result
 	membership->network = result->network_decoded;
 }
 
-/* By this machine's clock, which may be wrong: then it is done too early or too late, and nothing else happens (T10).
- */
-static bool wants_renewal(const struct membership *membership)
-{
-	struct certificate certificate;
-	uint64_t now_s = clock_wall_s();
-
-	if (certificate_judge((struct blob){membership->certificate, membership->certificate_size},
-			      membership->authority, 0, &certificate) != OK)
-		return false;
-	return now_s > certificate.not_before_s &&
-	       now_s - certificate.not_before_s > (certificate.not_after_s - certificate.not_before_s) / 2;
-}
-
 static uint8_t role_of(const struct settings *settings)
 {
 	return settings->program == PROGRAM_EXIT ? ROLE_EXIT : ROLE_NODE;
-}
-
-/* At start, before the loop: the only moment when nobody waits for us. */
-void membership_renew(const struct settings *settings, const struct server_keys *keys, struct membership *membership)
-{
-	struct login_params params = {.role = role_of(settings), .identity = keys->sign, .mark = settings->mark};
-	struct login_result *result;
-	char error[HOST_ERROR_MAX];
-	uint8_t reason;
-
-	if (!wants_renewal(membership))
-		return;
-	result = calloc(1, sizeof *result);
-	memcpy(params.static_key, keys->dh.public, KEY_SIZE);
-	if (result && login_renew(membership->authority, &membership->account, &params, result, &reason, error) == OK) {
-		take_result(membership, result);
-		if (membership_save(settings->state, membership, error) != OK)
-			log_print(LOG_SEVERITY_WARNING, "renew", "certificate: %s", error);
-	} else {
-		log_print(LOG_SEVERITY_WARNING, "renew", "certificate: not renewed yet: %s",
-			  result ? error : "no memory");
-	}
-	free(result);
 }
 
 /* Blocking: nothing else runs before a device has joined. */

@@ -2,8 +2,10 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "cmd/node_portmap.h"
+#include "cmd/node_renew.h"
 #include "wire/punch.h"
 
 #define TUNNEL_PATIENCE_US (500 * USEC_PER_MSEC) /* within this it finds its direct way */
@@ -83,6 +85,28 @@ static void add_mapped(struct steps *steps, const struct host *host)
 			 portmap_method_name(answer->method));
 		add(steps, "port mapping", true, text, "");
 	}
+}
+
+/* Nothing is said of one that is good and renewed in time. */
+static void add_own_certificate(struct steps *steps, const struct host *host, struct time_us now)
+{
+	struct node_renew_status status;
+	char text[WHY_TEXT_MAX], until[32];
+	time_t seconds;
+	struct tm parts;
+
+	if (!host->renew)
+		return;
+	node_renew_get(host->renew, now, &status);
+	if (!status.is_expired && !status.is_late)
+		return;
+	seconds = (time_t)status.not_after_s;
+	gmtime_r(&seconds, &parts);
+	(void)strftime(until, sizeof until, "%Y-%m-%d %H:%M:%S UTC", &parts);
+	snprintf(text, sizeof text, "%s %s%s%.200s", status.is_expired ? "expired" : "not renewed yet, good until",
+		 until, *status.error ? ": " : "", status.error);
+	add(steps, "own certificate", !status.is_expired, text,
+	    "it is renewed by itself as soon as the account server answers at the TCP port that it had when we joined");
 }
 
 static void add_name(struct steps *steps, const struct why_question *question, const struct node_status *status)
@@ -406,6 +430,7 @@ void why_make(const struct host *host, const struct why_question *question, stru
 	add_this_node(&steps, host, &status);
 	add_network(&steps, host);
 	add_mapped(&steps, host);
+	add_own_certificate(&steps, host, now);
 	if (question->general.family)
 		has_peer = add_exit(&steps, host, &question->general);
 	else

@@ -94,6 +94,7 @@ enum option_id {
 	OPTION_ZONE,
 	OPTION_POOL4,
 	OPTION_POOL6,
+	OPTION_CERTIFICATE_TIME,
 	OPTION_DNS_LISTEN,
 	OPTION_RELAY_MEMORY,
 	OPTION_XDP,
@@ -175,11 +176,12 @@ struct settings {
 	/* Servers. */
 	char *zone;
 	struct prefix pool4, pool6;
-	struct addr dns_listen; /* port 0: the zone is not served to the public */
-	uint64_t relay_memory;	/* bytes of what was forwarded of late, to be sent again to who moves; 0: none */
-	enum xdp_wish xdp;	/* does the kernel forward for the relay? */
-	struct addr resolver;	/* whom to ask for other networks' zones; port 0: nobody */
-	char *trust;		/* see setting_trust_next */
+	int64_t certificate_time_us; /* how long devices' certificates hold */
+	struct addr dns_listen;	     /* port 0: the zone is not served to the public */
+	uint64_t relay_memory;	     /* bytes of what was forwarded of late, to be sent again to who moves; 0: none */
+	enum xdp_wish xdp;	     /* does the kernel forward for the relay? */
+	struct addr resolver;	     /* whom to ask for other networks' zones; port 0: nobody */
+	char *trust;		     /* see setting_trust_next */
 
 	/* Verbs of ntm. */
 	bool json, new_network, server, check, direct, help, version;

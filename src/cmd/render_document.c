@@ -76,6 +76,26 @@ static void print_lacks(const struct render *render, const json_t *packet_path)
 			render_clean(json_is_string(name) ? json_string_value(name) : "", text, sizeof text));
 }
 
+/* "until 2027-11-21, renewed from 2027-05-23 on"; and why that has not worked, when it is late. */
+static void print_certificate(const struct render *render, const json_t *certificate)
+{
+	const char *state = document_text(certificate, "state");
+	char until[16], due[16], error[200];
+
+	if (!json_is_object(certificate))
+		return;
+	fputs("\n  certificate  ", render->out);
+	if (strcmp(state, "ok") != 0) {
+		render_print(render, COLOUR_BAD, strcmp(state, "expired") == 0 ? "expired" : "not renewed");
+		fputs("  ", render->out);
+	}
+	snprintf(until, sizeof until, "%.10s", document_text(certificate, "not_after"));
+	snprintf(due, sizeof due, "%.10s", document_text(certificate, "renew_at"));
+	fprintf(render->out, "until %s, renewed from %s on", until, due);
+	if (*document_text(certificate, "error"))
+		fprintf(render->out, ": %s", render_clean(document_text(certificate, "error"), error, sizeof error));
+}
+
 static void print_node(const struct render *render, const json_t *node, const json_t *coordinator,
 		       const json_t *packet_path)
 {
@@ -101,6 +121,7 @@ static void print_node(const struct render *render, const json_t *node, const js
 			fprintf(render->out, "  %s",
 				render_duration(document_integer(coordinator, "rtt_us"), rtt, sizeof rtt));
 	}
+	print_certificate(render, json_object_get(node, "certificate"));
 	print_mapped(render, json_object_get(node, "mapped"));
 	print_lacks(render, packet_path);
 	fputc('\n', render->out);

@@ -65,6 +65,7 @@ static enum err start(struct server *server, char error[SERVER_ERROR_MAX])
 		.pool4 = settings->pool4,
 		.pool6 = settings->pool6,
 		.wall_s = clock_wall_s(),
+		.certificate_valid_s = (uint64_t)(settings->certificate_time_us / USEC_PER_SEC),
 	};
 	enum err err;
 

@@ -79,6 +79,7 @@ enum {
 #define COOKIE_SECRET_US (120 * 1000000LL)
 
 /* Validities in seconds. */
+#define CERTIFICATE_SKEW_S 3600LL /* it holds so long before it was made: coordinators' clocks differ */
 #define CERTIFICATE_VALID_S (365 * 86400LL)
 #define LEASE_VALID_S (30 * 86400LL)
 #define TICKET_VALID_S (24 * 3600LL)

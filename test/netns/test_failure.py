@@ -3,8 +3,9 @@ import os
 import signal
 
 from lab import demand, wait_for
-from test_join import refused, start_roles_apart, two_joined
+from test_join import refused, restart_account_server, start_roles_apart, two_joined
 from test_mobility import Traffic
+from talk import Talks, both_families
 
 
 def identity(node):
@@ -58,6 +59,39 @@ def test_failure_coordinator_alone_dies(new_lab):
         traffic.moved(lambda: lab.a.move("cell"))
         traffic.moved(lambda: lab.b.move("cell"))
         traffic.finish()
+
+
+def certificate(node):
+    return node.status()["node"]["certificate"]
+
+
+def test_failure_certificates(new_lab):
+    """Certificates of ten seconds are renewed under conversations that feel nothing of it; while the account server is dead status says what is
+    wrong, and when it is back it is mended by itself."""
+    with new_lab(servers=("s", "s2", "s3")) as lab:
+        start_roles_apart(lab, "--certificate-time", "10s")
+        lab.a.join(lab.s.invite("--name", "a"))
+        lab.b.join(lab.s.invite("--name", "b"))
+        had = {node: (certificate(node)["not_after"], identity(node)) for node in (lab.a, lab.b)}
+        watch = lab.a.watch()
+        with Talks(lab, *both_families(lab.a, lab.b)) as talks:
+            talks.wait_on(talks.mark())
+            lab.a.wait_path(lab.b, "direct", 10)
+            mark = watch.mark()
+            for node in had:
+                wait_for(f"{node.name} to be renewed", lambda n=node: certificate(n)["not_after"] > had[n][0], 20, 0.15)
+                demand(identity(node) == had[node][1], "a name or an address changed")
+            lab.s.daemon.kill()
+            wait_for("a to say that it is not renewed", lambda: certificate(lab.a)["state"] != "ok" and certificate(lab.a)["error"], 20, 0.15)
+            told = lab.a.ntm("status").stdout
+            demand("certificate" in told and ("not renewed" in told or "expired" in told), f"status does not say it: {told}")
+            held = certificate(lab.a)["not_after"]
+            restart_account_server(lab, "--certificate-time", "10s")
+            wait_for("a to be renewed after all", lambda: certificate(lab.a)["not_after"] > held and certificate(lab.a)["state"] == "ok", 60, 0.15)
+            talks.wait_on(talks.mark())
+            felt = [event for kind in ("peer-down", "handover") for event in watch.all(kind, mark)]
+            demand(not felt and talks.lost() == 0, f"the tunnel was not left alone: {talks.lost()} lost, {felt}")
+            talks.finish()
 
 
 def test_failure_account_server_dies(new_lab):

@@ -1,4 +1,5 @@
 """Joining, names and what a person sees: codes, servers that are not who they say, exit codes."""
+import contextlib
 import os
 import re
 import signal
@@ -230,18 +231,27 @@ def test_join_roles_apart(new_lab):
         lab.a.ntm("ping", "b", "-c", "2", "-i", "0.2", check=True)
 
 
-def start_roles_apart(lab):
-    """The account server first; it invites the coordinator and the relay."""
-    def start(host, name, code=None, *options):
-        host.daemon = host.start(name, program(name), "--foreground", "--state", host.state, "--socket", host.socket_path, "--advertise",
-                                 f"{host.v4},[{host.v6}]", *options, env={"NTM_JOIN": code} if code else {}, kind=Process)
-        wait_for(f"{name}'s control socket", lambda: os.path.exists(host.socket_path) or not host.daemon.running(), 15)
-        demand(host.daemon.running(), f"{name} ended ({host.daemon.child.poll()}); see {host.daemon.log_path}")
+def start_role(host, name, code=None, *options):
+    """One server program of its own on that host."""
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(host.socket_path)
+    host.daemon = host.start(name, program(name), "--foreground", "--state", host.state, "--socket", host.socket_path, "--advertise",
+                             f"{host.v4},[{host.v6}]", *options, env={"NTM_JOIN": code} if code else {}, kind=Process)
+    wait_for(f"{name}'s control socket", lambda: os.path.exists(host.socket_path) or not host.daemon.running(), 15)
+    demand(host.daemon.running(), f"{name} ended ({host.daemon.child.poll()}); see {host.daemon.log_path}")
 
-    start(lab.s, "ntm-as")
+
+def restart_account_server(lab, *options):
+    """ntm-as alone, as it was or again."""
+    start_role(lab.s, "ntm-as", None, *options)
     lab.s.wait_serving()
-    start(lab.s3, "ntm-rs", lab.s.invite("--role", "relay"))
-    start(lab.s2, "ntm-dc", lab.s.invite("--role", "coordinator"), "--dns-listen", "[::]:53")
+
+
+def start_roles_apart(lab, *options):
+    """The account server first, with these options; it invites the coordinator and the relay."""
+    restart_account_server(lab, *options)
+    start_role(lab.s3, "ntm-rs", lab.s.invite("--role", "relay"))
+    start_role(lab.s2, "ntm-dc", lab.s.invite("--role", "coordinator"), "--dns-listen", "[::]:53")
 
 
 def test_join_down_up(new_lab):

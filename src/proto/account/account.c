@@ -36,6 +36,8 @@ struct account *account_create(const struct account_config *config, const struct
 	account->random = *random;
 	account->created = now;
 	account->meta.entry.table = RECORD_META;
+	if (account->config.certificate_valid_s == 0)
+		account->config.certificate_valid_s = CERTIFICATE_VALID_S;
 	account->nodes_max = config->nodes_max ? config->nodes_max : ACCOUNT_NODES_DEFAULT;
 	account->nodes = mem_alloc(account->nodes_max, sizeof(account->nodes[0]));
 	account->codes = mem_alloc(ACCOUNT_CODES_MAX, sizeof(account->codes[0]));

@@ -35,6 +35,7 @@ struct account_config {
 	uint8_t piece4_bits; /* size of a coordinator's piece of pool4; 0: two bits more than the block, at least 17 */
 	uint64_t wall_s;     /* seconds since 1970 at `now` of account_create */
 	uint32_t nodes_max;  /* 0: ACCOUNT_NODES_DEFAULT */
+	uint64_t certificate_valid_s; /* of devices, from when they are made; 0: CERTIFICATE_VALID_S */
 };
 
 struct account *account_create(const struct account_config *config, const struct random_source *random,

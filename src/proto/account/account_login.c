@@ -7,8 +7,6 @@
 #include "proto/account/account_state.h"
 #include "proto/session/trust.h"
 
-enum { CLOCK_SKEW_S = 3600 }; /* certificates hold this long before they were made: clocks of coordinators differ */
-
 static const char proof_label[] = "ntm login";
 
 /* One login being judged. */
@@ -113,8 +111,8 @@ static void certify(struct attempt *a, struct account_node *node)
 
 	certificate->serial = ++account->meta.serial;
 	memcpy(certificate->static_key, a->request->static_key, KEY_SIZE);
-	certificate->not_before_s = a->now_s > CLOCK_SKEW_S ? a->now_s - CLOCK_SKEW_S : 0;
-	certificate->not_after_s = a->now_s + CERTIFICATE_VALID_S;
+	certificate->not_before_s = a->now_s > CERTIFICATE_SKEW_S ? a->now_s - CERTIFICATE_SKEW_S : 0;
+	certificate->not_after_s = a->now_s + account->config.certificate_valid_s;
 	certificate_sign(certificate, &account->config.authority);
 	account_touch(account, &account->meta.entry);
 	account_touch(account, &node->entry);

@@ -191,6 +191,16 @@ static bool adopt_own(struct node *node, struct time_us now, const struct networ
 	return true;
 }
 
+/* Contract in document.h. What is being fetched may be older. */
+bool document_take(struct node *node, struct time_us now, const struct network *network)
+{
+	if (network->version_floor > PROTOCOL_VERSION || !adopt_own(node, now, network))
+		return false;
+	if (node->document.bytes && !node->document.zone[0])
+		document_finish(&node->document);
+	return true;
+}
+
 /* An older one than we have undoes no revocation. */
 static bool adopt_abroad(struct node *node, struct abroad *abroad, const struct network *network)
 {

@@ -25,6 +25,8 @@ struct abroad {
 void document_finish(struct document *document);
 /* The coordinator has our network's document of this epoch: fetched when it is newer than ours. */
 void document_told(struct node *node, struct time_us now, uint64_t epoch);
+/* From the account server itself, verified: taken when it is newer than ours. */
+bool document_take(struct node *node, struct time_us now, const struct network *network);
 void document_received(struct node *node, struct time_us now, uint32_t transaction, struct reader *body);
 
 /* Which other network's node is it, by its name? NULL: one of ours. */

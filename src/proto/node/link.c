@@ -8,6 +8,7 @@
 #include "wire/tunnel.h"
 
 enum { PAD_REQUEST_TO = 160 }; /* so that the coordinator's answer and two challenges are no larger (E5) */
+#define REFUSED_AGAIN_US (10 * USEC_PER_SEC)
 #define REGISTER_FRESH_US (8 * USEC_PER_SEC) /* below the time for which a coordinator keeps a half-open session */
 
 /* Nothing known, nothing under way. */
@@ -214,8 +215,9 @@ static void receive_response(struct node *node, struct time_us now, const struct
 		struct node_event event = {.type = NODE_EVENT_REFUSED,
 					   .reason = response.reason ? response.reason : REASON_BAD_CREDENTIAL};
 
-		stop_looking(link);
-		link->next_try = time_add(now, 10 * USEC_PER_SEC);
+		link->registering = false; /* a doubt in the session, if there is one, is not dispelled */
+		link->looking_since = (struct time_us){0};
+		link->next_try = time_add(now, REFUSED_AGAIN_US);
 		node_emit(node, &event);
 		return;
 	}

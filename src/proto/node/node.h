@@ -98,6 +98,13 @@ void node_input_too_big(struct node *node, struct time_us now, const struct rout
 void node_input_oversized(struct node *node, struct time_us now, const struct datagram *refused);
 /* The kernel refuses superpackets of this kind: no more of them are made. */
 void node_input_refused(struct node *node, enum packet_gso gso);
+/*
+ * A newer certificate for the same device, from the account server: the coordinator gets it at once, beside the session
+ * with it; tunnels go on. ERR_AUTH, ERR_DENIED (another device's), ERR_REPLAY (not newer): the one before stays.
+ */
+must_use enum err node_input_certificate(struct node *node, struct time_us now, struct blob encoded);
+/* A verified network document from the account server; older ones than ours change nothing. */
+void node_input_network(struct node *node, struct time_us now, const struct network *network);
 /* A DNS query to the stub resolver; token comes back with the answer. At most 512 wait, the oldest is dropped. */
 void node_input_dns(struct node *node, struct time_us now, uint64_t token, const uint8_t *query, size_t size);
 
@@ -139,6 +146,8 @@ void node_get_status(const struct node *node, struct time_us now, struct node_st
 const struct certificate *node_holder(struct node *node, uint8_t version, const uint8_t *address, uint16_t *ret_mtu);
 /* By index 0..NODE_PEERS_MAX-1; false where there is none. */
 bool node_get_peer(const struct node *node, struct time_us now, size_t index, struct node_peer_status *ret);
+/* Our own certificate in force. */
+const struct certificate *node_get_certificate(const struct node *node);
 /* The current lease, encoded, for the next start; empty before registration. */
 struct blob node_get_lease(const struct node *node);
 /* The network document in force. */

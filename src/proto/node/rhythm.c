@@ -6,6 +6,8 @@
 
 #include "proto/node/machine.h"
 
+#define KEYS_MARGIN_US (15 * USEC_PER_SEC) /* for the answer's patience and a rekey */
+
 static bool is_of_link(const struct node *node, size_t index)
 {
 	return node_local_for(node, node->link.route.remote.ip.family) == (int)index;
@@ -67,6 +69,14 @@ static bool may_begin(const struct node *node)
 	return true;
 }
 
+/* Keys are not changed meanwhile: they must outlive it, also where it ends without an answer. */
+static bool outlives_keys(const struct node *node, struct time_us now, const struct keepalive *k)
+{
+	int64_t age_us = time_since(now, session_key_since(node->link.session));
+
+	return age_us + (int64_t)keepalive_next_ms(k) * USEC_PER_MSEC > REJECT_AFTER_US - KEYS_MARGIN_US;
+}
+
 /* Asks from there; until the answer is due nothing else is said to the coordinator from there. */
 static bool begin_at(struct node *node, struct time_us now, size_t index)
 {
@@ -75,8 +85,11 @@ static bool begin_at(struct node *node, struct time_us now, size_t index)
 
 	if (!keepalive_may_begin(k, now) || node->local_states[index].is_suspect || !spare_route(node, index, &route))
 		return false;
-	if (is_of_link(node, index))
+	if (is_of_link(node, index)) {
+		if (outlives_keys(node, now, k))
+			return false;
 		route.remote = node->link.route.remote;
+	}
 	if (!spare_ask(node, now, &route, keepalive_next_ms(k)))
 		return false;
 	(void)keepalive_begin(k, now, node->transaction);

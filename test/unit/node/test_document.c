@@ -107,10 +107,84 @@ static void test_others_are_not(void **state)
 	lan_destroy(lan);
 }
 
+static struct blob certify(const struct lan *lan, const struct sign_keys *authority, uint64_t serial, int whose,
+			   uint8_t ret[CERTIFICATE_MAX_SIZE])
+{
+	struct certificate certificate = *node_get_certificate(lan->nodes[whose].node);
+	struct writer w = writer_over(ret, CERTIFICATE_MAX_SIZE);
+	size_t size = 0;
+
+	certificate.serial = serial;
+	certificate.not_after_s += 1000;
+	certificate_sign(&certificate, authority);
+	certificate_encode(&certificate, &w);
+	assert_int_equal(writer_finish(&w, &size), OK);
+	return (struct blob){ret, size};
+}
+
+/* Its own and a newer one, or none: then the coordinator has it at once, and tunnels go on. */
+static void test_certificate_is_renewed(void **state)
+{
+	struct lan *lan = lan_up();
+	struct node *node = lan->nodes[0].node;
+	struct coordinator_counters before, after;
+	struct sign_keys forger;
+	uint8_t seed[KEY_SIZE] = {0x66}, bytes[CERTIFICATE_MAX_SIZE];
+	struct node_status status;
+
+	(void)state;
+	lan_send(lan, 0, "hello", 5);
+	lan_run(lan, USEC_PER_SEC);
+	sign_keys_from_seed(seed, &forger);
+	coordinator_get_counters(lan->coordinator, &before);
+	assert_int_equal(node_input_certificate(node, lan->now, certify(lan, &forger, 10, 0, bytes)), ERR_AUTH);
+	assert_int_equal(node_input_certificate(node, lan->now, certify(lan, &lan->authority, 10, 1, bytes)),
+			 ERR_DENIED);
+	assert_int_equal(node_input_certificate(node, lan->now, certify(lan, &lan->authority, 1, 0, bytes)),
+			 ERR_REPLAY);
+	lan_run(lan, USEC_PER_SEC);
+	coordinator_get_counters(lan->coordinator, &after);
+	assert_int_equal(after.registrations, before.registrations);
+	assert_int_equal(node_input_certificate(node, lan->now, certify(lan, &lan->authority, 10, 0, bytes)), OK);
+	assert_int_equal(node_get_certificate(node)->serial, 10);
+	lan_run(lan, USEC_PER_SEC);
+	coordinator_get_counters(lan->coordinator, &after);
+	assert_int_equal(after.registrations, before.registrations + 1);
+	assert_int_equal(after.refusals, 0);
+	lan_send(lan, 0, "again", 5);
+	lan_run(lan, USEC_PER_SEC);
+	assert_int_equal(lan->nodes[1].received, 2);
+	node_get_status(node, lan->now, &status);
+	assert_int_equal(status.counters.handshakes, 1);
+	assert_false(lan_had_event(lan, 0, NODE_EVENT_COORDINATOR_DOWN));
+	lan_destroy(lan);
+}
+
+/* From the account server: also while the coordinator is where we do not find it. */
+static void test_network_from_elsewhere(void **state)
+{
+	struct lan *lan = lan_up();
+	struct network network = lan->network;
+
+	(void)state;
+	network.epoch++;
+	network_sign(&network, &lan->authority);
+	node_input_network(lan->nodes[0].node, lan->now, &lan->network);
+	assert_int_equal(told(lan), 0);
+	node_input_network(lan->nodes[0].node, lan->now, &network);
+	assert_int_equal(epoch_of(lan), network.epoch);
+	node_input_network(lan->nodes[0].node, lan->now, &lan->network);
+	assert_int_equal(epoch_of(lan), network.epoch);
+	assert_int_equal(told(lan), 1);
+	lan_destroy(lan);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_newer_is_taken),
+		cmocka_unit_test(test_certificate_is_renewed),
+		cmocka_unit_test(test_network_from_elsewhere),
 		cmocka_unit_test(test_others_are_not),
 	};
 
