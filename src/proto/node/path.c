@@ -265,6 +265,23 @@ void path_set_valid(struct node *node, struct peer *peer, struct path *path, str
 	}
 }
 
+enum { SUGGESTIONS_AT_ONCE = 16 };
+#define SUGGESTION_PAUSE_US (30 * USEC_PER_SEC)
+
+/*
+ * Two NATs that give each destination another port and let everybody in: the question to each new address makes another
+ * one at the other end, which asks in its turn, and so on for ever.
+ */
+static bool may_suggest(struct peer *peer, struct time_us now)
+{
+	struct time_us begun = peer->suggestions_until.us > now.us ? peer->suggestions_until : now;
+
+	if (time_since(begun, now) >= SUGGESTIONS_AT_ONCE * SUGGESTION_PAUSE_US)
+		return false;
+	peer->suggestions_until = time_add(begun, SUGGESTION_PAUSE_US);
+	return true;
+}
+
 /*
  * E1 and E2: an unknown address is probed, and so is the one in use. Nothing is switched here. If it was a NAT that
  * rebound, data sent the old way is lost: until one of the two answers as much as came from the new address goes there
@@ -323,7 +340,8 @@ void path_heard(struct node *node, struct peer *peer, struct time_us now, const 
 	if (!path) {
 		if (punch_hit(node, peer, now, route))
 			return;
-		if (highest && !peer_is_relay(peer, &route->remote) && !relay_is_listed(node, &route->remote))
+		if (highest && !peer_is_relay(peer, &route->remote) && !relay_is_listed(node, &route->remote) &&
+		    may_suggest(peer, now))
 			suggest(node, peer, now, route, bytes);
 		return;
 	}

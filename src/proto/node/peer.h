@@ -117,8 +117,9 @@ struct peer {
 	struct addr observed;
 	struct addr registered; /* as its coordinator sees it: nobody else's word */
 	struct punch_record punch;
-	uint32_t move_epoch; /* the peer's, highest authenticated */
-	size_t burst_left;   /* E5: bytes that may still go to an unvalidated address */
+	uint32_t move_epoch;		  /* the peer's, highest authenticated */
+	struct time_us suggestions_until; /* E1: unknown addresses have been asked so often that none is for a while */
+	size_t burst_left;		  /* E5: bytes that may still go to an unvalidated address */
 
 	struct path paths[NODE_PATHS_MAX];
 	int active, second;    /* indices of paths that data takes; -1: none. second: only during moves and doubts */
