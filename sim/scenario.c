@@ -6,6 +6,7 @@
 #include "forger.h"
 #include "middle.h"
 #include "renewals.h"
+#include "rests.h"
 #include "story.h"
 #include "world.h"
 #include "zones.h"
@@ -552,6 +553,7 @@ const struct scenario scenarios[] = {
 	{"coordinator-dies", "moves without a coordinator, and its return", run_coordinator_dies},
 	{"rebind", "a NAT forgets its mappings under traffic", run_rebind},
 	{"node-restarts", "a node comes back without memory while its peer still has the tunnel", run_node_restarts},
+	{"rests", "first data after long silence in which NATs forgot, one end moved, then both", rests_run},
 	{"relay-restarts", "the relay is gone for a while and comes back without memory", run_relay_restarts},
 	{"relays", "relays die, return and join while both ends move; the pair has no other way", run_relays, 2},
 	{"lanes", "nodes of several threads move; each lane keeps its order, and no more is lost", run_lanes},

@@ -71,6 +71,7 @@ enum {
 #define REKEY_AFTER_US (120 * 1000000LL)       /* of use */
 #define REKEY_IDLE_US (240 * 1000000LL)	       /* at the latest; an idle node does it when it is awake anyway */
 #define REJECT_AFTER_US (300 * 1000000LL)      /* a key this old opens and seals nothing */
+#define REST_KEYS_US (24 * 3600 * 1000000LL)   /* but one that was made after the last data, and waits for more */
 #define KEEPALIVE_US (20 * 1000000LL)	       /* below the 30 s that RFC 4787 REQ-5 exceptions leave */
 #define COORDINATOR_DOUBT_US (1 * 1000000LL)   /* unanswered for this long: it may have restarted and know us no more */
 #define COORDINATOR_SILENCE_US (5 * 1000000LL) /* ... for this long: unreachable */

@@ -7,7 +7,10 @@
 #include "wire/credential.h"
 #include "wire/message.h"
 
-enum feature { FEATURE_AES = 1 << 0 }; /* AES-256-GCM runs on instructions here */
+enum feature {
+	FEATURE_AES = 1 << 0,  /* AES-256-GCM runs on instructions here */
+	FEATURE_REST = 1 << 1, /* towards a peer: keys that no data has passed under are kept for REST_KEYS_US */
+};
 
 /* Where a node may be reached. */
 struct candidates {

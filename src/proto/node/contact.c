@@ -27,8 +27,10 @@ static enum err write_hello(const struct node *node, uint8_t type, size_t padded
 			    size_t *ret_size)
 {
 	struct writer w = writer_over(ret, HANDSHAKE_PAYLOAD_MAX);
-	struct tunnel_hello hello = {
-		.move_epoch = node->move_epoch, .features = node->features, .data = data, .padded_size = padded_size};
+	struct tunnel_hello hello = {.move_epoch = node->move_epoch,
+				     .features = node->features | FEATURE_REST,
+				     .data = data,
+				     .padded_size = padded_size};
 
 	message_header_encode(type, 0, &w);
 	tunnel_hello_encode(&hello, &w);
@@ -337,7 +339,8 @@ static void start_on_unvalidated(struct node *node, struct peer *peer, struct ti
 
 /* The handshake has ended: the session replaces an older one, and every candidate is probed under the new keys. */
 static void establish(struct node *node, struct peer *peer, struct time_us now, bool is_initiator,
-		      const struct session_keys *keys, uint32_t move_epoch, const struct route *route, size_t credit)
+		      const struct session_keys *keys, const struct tunnel_hello *hello, const struct route *route,
+		      size_t credit)
 {
 	struct contact *contact = &peer->contact;
 	struct session *old = peer->session;
@@ -352,7 +355,8 @@ static void establish(struct node *node, struct peer *peer, struct time_us now, 
 	peer_forget_requests(peer);
 	outbox_forget(&node->outbox, &peer->sending); /* sealed under keys that are gone */
 	peer->session = session_create(node->aead, contact->suite, is_initiator, contact->path_id, keys, now);
-	peer->move_epoch = move_epoch;
+	peer->move_epoch = hello->move_epoch;
+	peer->rest.is_agreed = hello->features & FEATURE_REST;
 	if (old) {
 		map_remove(&node->by_path_id, session_path_id(old));
 		session_destroy(old);
@@ -414,7 +418,7 @@ static void keep_answer(struct peer *peer, uint64_t path_id, struct blob request
 /* What a request gave. */
 struct accepted {
 	struct session_keys keys;
-	uint32_t move_epoch;
+	struct tunnel_hello hello; /* without its data, which is `early` */
 	size_t early_size, response_size;
 	uint8_t early[EARLY_MAX], response[MESSAGE_MAX];
 };
@@ -445,7 +449,8 @@ static enum err answer_request(struct node *node, struct peer *peer, const uint8
 	if (err == OK)
 		err = read_hello(payload, payload_size, MESSAGE_TUNNEL_REQUEST, &hello);
 	if (err == OK) {
-		ret->move_epoch = hello.move_epoch;
+		ret->hello = hello;
+		ret->hello.data = (struct blob){0};
 		ret->early_size = hello.data.size;
 		memcpy(ret->early, hello.data.data ? hello.data.data : payload, hello.data.size);
 		err = write_hello(node, MESSAGE_TUNNEL_RESPONSE, 0, (struct blob){0}, payload, &payload_size);
@@ -492,7 +497,7 @@ void contact_request_received(struct node *node, struct peer *peer, struct time_
 		    (struct blob){accepted.response, accepted.response_size});
 	(void)outbox_put(&node->outbox, now, route, accepted.response, accepted.response_size);
 	went = accepted.response_size + CHALLENGE_DATAGRAM_SIZE + OVERHEAD_SIZE;
-	establish(node, peer, now, false, &accepted.keys, accepted.move_epoch, route, size > went ? size - went : 0);
+	establish(node, peer, now, false, &accepted.keys, &accepted.hello, route, size > went ? size - went : 0);
 	inbound_early(node, peer, now, (struct blob){accepted.early, accepted.early_size});
 	wipe(&accepted, sizeof accepted);
 }
@@ -521,7 +526,7 @@ void contact_response_received(struct node *node, struct peer *peer, struct time
 		node->counters.dropped_auth++;
 		return;
 	}
-	establish(node, peer, now, true, &keys, hello.move_epoch, route, 0);
+	establish(node, peer, now, true, &keys, &hello, route, 0);
 	wipe(&keys, sizeof keys);
 }
 

@@ -43,6 +43,7 @@ static enum err receive_challenge(const struct received *m)
 
 	if (err != OK)
 		return err;
+	rest_asked(m->node, m->peer, m->now);
 	memcpy(response.challenge, challenge.challenge, CHALLENGE_SIZE);
 	response.observed = m->route->remote;
 	message_header_encode(MESSAGE_PATH_RESPONSE, m->transaction, &w);
@@ -107,6 +108,7 @@ static enum err receive_echo_request(const struct received *m)
 
 	if (err != OK)
 		return err;
+	rest_end(m->node, m->peer, m->now);
 	message_header_encode(MESSAGE_ECHO_RESPONSE, m->transaction, &w);
 	echo_encode(&echo, &w);
 	send_written(m, m->route, &w);

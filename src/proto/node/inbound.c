@@ -184,7 +184,7 @@ static void receive_leg(struct node *node, struct peer *peer, struct time_us now
 	if (!leg_is_bound(&peer->leg) || !peer_relay_route(node, &peer->leg, &route))
 		return;
 	peer->leg_was_bound = true;
-	leg_rest(&peer->leg, rhythm_next(node, now, &arrived->local.ip));
+	leg_rest(&peer->leg, rhythm_bind(node, peer, now, &arrived->local.ip));
 	path = path_add(node, peer, now, PATH_RELAY, &route);
 	if (!path)
 		return;

@@ -6,7 +6,9 @@
 
 #define GRACE_US (2 * USEC_PER_SEC)	 /* for the answer's way */
 #define EARLY_US (1 * USEC_PER_SEC)	 /* an answer so early was not delayed: nobody is there who can */
-#define HOLD_US (30 * 60 * USEC_PER_SEC) /* after a failure */
+#define HOLD_US (30 * 60 * USEC_PER_SEC) /* after a failure; each further one doubles it, up to 8 hours */
+#define DISTURBED_US (120 * USEC_PER_SEC)
+enum { FAILURES_MAX = 5 };
 
 static int64_t step_us(unsigned step)
 {
@@ -38,6 +40,7 @@ uint32_t keepalive_begin(struct keepalive *k, struct time_us now, uint32_t trans
 	uint32_t delay_ms = keepalive_next_ms(k);
 
 	k->is_waiting = true;
+	k->is_disturbed = false;
 	k->transaction = transaction;
 	k->asked = now;
 	k->due = time_add(now, (int64_t)delay_ms * USEC_PER_MSEC);
@@ -50,6 +53,37 @@ void keepalive_void(struct keepalive *k)
 	k->is_waiting = false;
 }
 
+/* What leaves with the question itself is no disturbance. */
+bool keepalive_disturbed(struct keepalive *k, struct time_us now, bool must_be_sure)
+{
+	if (!k->is_waiting || now.us <= k->asked.us)
+		return false;
+	k->is_disturbed = true;
+	if (!must_be_sure)
+		return false;
+	k->is_waiting = false;
+	k->next = time_add(now, DISTURBED_US);
+	return true;
+}
+
+/* Contract in the header. */
+bool keepalive_distrust(struct keepalive *k, struct time_us now)
+{
+	if (k->step == k->sure)
+		return false;
+	k->step = k->sure;
+	k->is_waiting = false;
+	k->failures = 0;
+	k->next = now;
+	return true;
+}
+
+static int64_t hold_us(struct keepalive *k)
+{
+	k->failures += k->failures < FAILURES_MAX;
+	return HOLD_US << (k->failures - 1);
+}
+
 /* One that is early comes from a coordinator that does not know of delays: not asked again for a while. */
 bool keepalive_answered(struct keepalive *k, struct time_us now, uint32_t transaction)
 {
@@ -60,7 +94,10 @@ bool keepalive_answered(struct keepalive *k, struct time_us now, uint32_t transa
 		k->next = time_add(now, HOLD_US);
 		return false;
 	}
+	k->failures = 0;
 	k->step++;
+	if (!k->is_disturbed)
+		k->sure = k->step;
 	return true;
 }
 
@@ -71,7 +108,7 @@ bool keepalive_run(struct keepalive *k, struct time_us now)
 		return false;
 	k->is_waiting = false;
 	k->is_overslept = true;
-	k->next = time_add(now, HOLD_US);
+	k->next = time_add(now, hold_us(k));
 	return true;
 }
 

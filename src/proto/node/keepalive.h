@@ -14,6 +14,9 @@
 struct keepalive {
 	uint8_t step; /* what is known to last */
 	bool is_waiting;
+	uint8_t sure;	      /* ... when nothing at all is said */
+	uint8_t failures;     /* of the next step, in a row */
+	bool is_disturbed;    /* the present question */
 	bool is_overslept;    /* a longer silence was too long: that the NAT has forgotten us tells nothing new */
 	uint32_t transaction; /* of the question */
 	struct time_us asked, due;
@@ -30,6 +33,14 @@ uint32_t keepalive_begin(struct keepalive *k, struct time_us now, uint32_t trans
 uint32_t keepalive_next_ms(const struct keepalive *k);
 /* Something else was said or heard: the silence is broken, nothing can be learned. */
 void keepalive_void(struct keepalive *k);
+/*
+ * Something was said to others before the answer was due: a NAT with one memory for all may remember us for that. Good
+ * enough while more is said all the time; must_be_sure: it is not, and is tried again later. True when that ends it.
+ */
+bool keepalive_disturbed(struct keepalive *k, struct time_us now, bool must_be_sure);
+/* From now on nothing else is said: what was measured while it was is not relied on. True when that makes it shorter.
+ */
+bool keepalive_distrust(struct keepalive *k, struct time_us now);
 /* An answer came: true when it is the one, and the step has become longer. */
 bool keepalive_answered(struct keepalive *k, struct time_us now, uint32_t transaction);
 /* True once, when the answer has not come. */

@@ -178,6 +178,8 @@ void liveness_heard(struct node *node, struct peer *peer, struct time_us now, co
 
 	if (receiving->bytes == 0)
 		return;
+	if (peer->rest.keys)
+		rest_end(node, peer, now);
 	receiving->route = *route;
 	expect_more(node, peer, now);
 	if (receiving->bytes >= RECEIPT_BYTES) {

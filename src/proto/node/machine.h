@@ -66,6 +66,7 @@ struct node {
 	struct node_local locals[NODE_LOCALS_MAX];
 	size_t local_count;
 	struct local_state local_states[NODE_LOCALS_MAX];
+	bool is_measuring; /* how long one of them may be silent: what leaves is of interest */
 	bool must_settle;  /* a suspect has been heard of again */
 	int best_local[2]; /* index for IPv4 and IPv6, -1: none */
 	uint32_t preferred_ifindex;
@@ -150,9 +151,26 @@ int64_t rhythm_interval_us(const struct node *node, const struct ip *local);
 struct time_us rhythm_next(const struct node *node, struct time_us now, const struct ip *local);
 void rhythm_begin(struct node *node, struct time_us now);
 void rhythm_spoke(struct node *node, struct time_us now, const struct ip *local);
+/* The same for a leg at a relay. */
+struct time_us rhythm_bind(const struct node *node, const struct peer *peer, struct time_us now,
+			   const struct ip *local);
+void rhythm_rest(struct node *node, struct time_us now, const struct ip *local);
+void rhythm_sent(struct node *node, struct time_us now, const struct ip *local);
 void rhythm_answered(struct node *node, struct time_us now, const struct ip *local, uint32_t transaction);
 void rhythm_seen(struct node *node, struct time_us now, const struct ip *local, const struct addr *observed);
 void rhythm_run(struct node *node, struct time_us now);
+
+/* rest.c: pairs that have nothing to say. */
+/* An inner packet passed, or is about to: keys and paths are wanted as fresh as ever. */
+void rest_end(struct node *node, struct peer *peer, struct time_us now);
+/* The paths alone, for one end: it or its relay has moved. */
+void rest_end_paths(struct node *node, struct peer *peer, struct time_us now);
+/* The peer asked for one of its paths. */
+void rest_asked(struct node *node, struct peer *peer, struct time_us now);
+/* Are the keys, made when all had been said, to be kept until they are used? */
+bool rest_of_keys(struct node *node, struct peer *peer, struct time_us now);
+/* Whether the paths go to rest now, or must not any longer. */
+void rest_run(struct node *node, struct peer *peer, struct time_us now);
 
 /* status.c: a bare label is of our own zone. ERR_UNKNOWN: of no zone of the network. */
 enum err node_full_name(const struct node *node, const char *name, char ret[FQDN_MAX_SIZE + 1]);

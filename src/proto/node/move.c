@@ -255,6 +255,7 @@ static void move_one(struct node *node, struct peer *peer, struct time_us now, e
 {
 	bool kept;
 
+	rest_end_paths(node, peer, now);
 	if (!is_concerned(node, peer)) {
 		move_unconcerned(node, peer, now);
 		return;
@@ -340,6 +341,7 @@ void move_peer(struct node *node, struct peer *peer, struct time_us now, const s
 	if ((int32_t)(move->move_epoch - peer->move_epoch) <= 0)
 		return; /* a copy that took the longer way */
 	peer->move_epoch = move->move_epoch;
+	rest_end_paths(node, peer, now);
 	punch_stop(node, peer);
 	peer->candidates = move->candidates;
 	peer->observed = move->observed;

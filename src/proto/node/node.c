@@ -258,7 +258,11 @@ void node_input_time(struct node *node, struct time_us now)
 /* Trains first sealed leave first. */
 bool node_next_datagram(struct node *node, struct datagram *ret)
 {
-	return outbox_next(&node->outbox, ret);
+	if (!outbox_next(&node->outbox, ret))
+		return false;
+	if (node->is_measuring)
+		rhythm_sent(node, node->now, &ret->route.local.ip);
+	return true;
 }
 
 /* Joined as far as this input allowed. */

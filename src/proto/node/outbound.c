@@ -232,6 +232,8 @@ void outbound_packet(struct node *node, struct time_us now, struct packet *packe
 			contact_data_waits(node, peer, now);
 		return;
 	}
+	if (peer->rest.keys)
+		rest_end(node, peer, now);
 	path = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
 	peer->last_data = now;
 	if (path && !path_may_send(peer, path, sealed_size(packet))) {

@@ -231,9 +231,11 @@ static struct time_us keep_alive_at(const struct node *node, const struct peer *
 {
 	bool is_spare = path->kind == PATH_RELAY && peer->active >= 0 && peer->active != (int)(path - peer->paths) &&
 			time_since(now, peer->last_data) > IDLE_US;
-	int64_t later_us = is_spare ? (SPARE_RELAY_BEATS - 1) * rhythm_interval_us(node, &path->route.local.ip) : 0;
+	int64_t later_us = is_spare && !peer->rest.is_agreed
+				   ? (SPARE_RELAY_BEATS - 1) * rhythm_interval_us(node, &path->route.local.ip)
+				   : 0;
 
-	return rhythm_next(node, time_add(now, later_us), &path->route.local.ip);
+	return peer->rest.paths ? TIME_NEVER : rhythm_next(node, time_add(now, later_us), &path->route.local.ip);
 }
 
 /* Valid from now on: first keep-alive with all others. */

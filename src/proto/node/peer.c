@@ -313,6 +313,7 @@ void peer_forget_paths(struct peer *peer)
 	peer->held_until = (struct time_us){0};
 	peer->sending = (struct outbox_owner){0};
 	peer->receiving = (struct receiving){.due = TIME_NEVER, .quiet = TIME_NEVER};
+	peer->rest = (struct rest){0};
 }
 
 /* The next packet asks for a new direction. */
@@ -334,15 +335,23 @@ void peer_end_session(struct node *node, struct peer *peer, struct time_us now, 
 static void run_keys(struct node *node, struct peer *peer, struct time_us now)
 {
 	uint8_t plaintext[CONTROL_MAX];
+	struct time_us expires_at;
 	size_t size;
 
 	if (!peer->session)
 		return;
-	if (session_is_expired(peer->session, now)) {
+	expires_at = time_add(session_key_since(peer->session),
+			      REJECT_AFTER_US + (rest_of_keys(node, peer, now) ? REST_KEYS_US : 0));
+	if (time_reached(now, expires_at)) {
 		peer_end_session(node, peer, now, REASON_NONE); /* keys too old to be used are no session */
 		return;
 	}
 	session_forget_old(peer->session, now);
+	peer_plan(node, peer, expires_at);
+	if (!peer->rest.paths)
+		peer_plan(node, peer, session_old_until(peer->session));
+	if (peer->rest.keys)
+		return;
 	if (keys_begin(node, &peer->rekeying, peer->session, peer->certificate.static_key, now, plaintext, &size))
 		peer_request(node, peer, now, MESSAGE_REKEY_REQUEST, node->transaction, (struct blob){plaintext, size});
 	if (session_is_initiator(peer->session) && !peer->rekeying.active) {
@@ -352,7 +361,6 @@ static void run_keys(struct node *node, struct peer *peer, struct time_us now)
 			  time_later(now, time_add(session_key_since(peer->session),
 						   is_idle ? REKEY_IDLE_US : REKEY_AFTER_US)));
 	}
-	peer_plan(node, peer, time_later(now, time_add(session_key_since(peer->session), REJECT_AFTER_US)));
 }
 
 static bool has_valid_path(const struct peer *peer)
@@ -418,6 +426,7 @@ void peer_run(struct node *node, struct peer *peer, struct time_us now)
 	peer_run_leg(node, peer, now);
 	relay_run(node, peer, now);
 	contact_run(node, peer, now);
+	rest_run(node, peer, now);
 	liveness_run(node, peer, now);
 	path_run(node, peer, now);
 	path_release(node, peer, now);

@@ -77,6 +77,13 @@ struct moving {
 	bool was_known;		     /* the peer was certainly at the other end of it */
 };
 
+/* Nothing is asked and no keys are made while nothing is said (rest.c). */
+struct rest {
+	bool is_agreed;	  /* the peer keeps keys over a rest as well */
+	bool keys, paths; /* rest now; paths only with keys */
+	struct time_us keys_ended, paths_ended;
+};
+
 /* A second leg: at the relay that is to take over, or at the one before until it is quiet (relay_change.c). */
 struct relay_beside {
 	bool used, is_newer, was_bound;
@@ -100,6 +107,7 @@ struct peer {
 	struct static_pair known;
 	struct answered answered;
 	struct rekeying rekeying;
+	struct rest rest;
 	struct request_table *requests; /* NULL: none waits; an idle peer has no room for them */
 
 	bool has_relay, leg_was_bound; /* bound in some generation: the relay knows the pair */

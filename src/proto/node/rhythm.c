@@ -77,6 +77,51 @@ static bool outlives_keys(const struct node *node, struct time_us now, const str
 	return age_us + (int64_t)keepalive_next_ms(k) * USEC_PER_MSEC > REJECT_AFTER_US - KEYS_MARGIN_US;
 }
 
+static bool leaves_from(struct node *node, struct peer *peer, const struct ip *local)
+{
+	struct route route;
+
+	return peer->has_relay && peer_relay_route(node, &peer->leg, &route) && ip_equal(&route.local.ip, local);
+}
+
+/*
+ * What rests is silent with it, as a NAT may have one memory for all that we say: our legs are bound anew when the
+ * answer has come or is overdue.
+ */
+static void hold_legs(struct node *node, const struct ip *local, struct time_us until)
+{
+	for (int i = 0; i < NODE_PEERS_MAX; i++) {
+		struct peer *peer = node->peers[i];
+
+		if (!peer || !peer->rest.paths || !leaves_from(node, peer, local))
+			continue;
+		leg_rest(&peer->leg, until);
+		peer_plan(node, peer, until);
+	}
+}
+
+static bool somebody_rests(const struct node *node)
+{
+	for (int i = 0; i < NODE_PEERS_MAX; i++)
+		if (node->peers[i] && node->peers[i]->rest.paths)
+			return true;
+	return false;
+}
+
+static struct time_us held_until(const struct keepalive *k)
+{
+	return time_add(keepalive_deadline(k), 1);
+}
+
+/* When a leg that is bound now has to be bound again. */
+struct time_us rhythm_bind(const struct node *node, const struct peer *peer, struct time_us now, const struct ip *local)
+{
+	for (size_t i = 0; i < node->local_count && peer->rest.paths; i++)
+		if (ip_equal(&node->locals[i].ip, local) && node->local_states[i].keepalive.is_waiting)
+			return held_until(&node->local_states[i].keepalive);
+	return rhythm_next(node, now, local);
+}
+
 /* Asks from there; until the answer is due nothing else is said to the coordinator from there. */
 static bool begin_at(struct node *node, struct time_us now, size_t index)
 {
@@ -93,6 +138,8 @@ static bool begin_at(struct node *node, struct time_us now, size_t index)
 	if (!spare_ask(node, now, &route, keepalive_next_ms(k)))
 		return false;
 	(void)keepalive_begin(k, now, node->transaction);
+	node->is_measuring = true;
+	hold_legs(node, &node->locals[index].ip, held_until(k));
 	if (is_of_link(node, index))
 		node->link.next_keepalive = time_add(keepalive_deadline(k), 1);
 	node_plan(node, keepalive_deadline(k));
@@ -118,7 +165,31 @@ static void resume(struct node *node, struct time_us at, size_t index)
 		node->link.next_keepalive = time_min(node->link.next_keepalive, at);
 	else
 		node->local_states[index].next_ask = time_min(node->local_states[index].next_ask, at);
+	hold_legs(node, &node->locals[index].ip, node->now); /* silent for as long as the coordinator was */
 	node_plan(node, at);
+}
+
+/* A pair goes to rest, whose leg leaves from there. */
+void rhythm_rest(struct node *node, struct time_us now, const struct ip *local)
+{
+	for (size_t i = 0; i < node->local_count; i++)
+		if (ip_equal(&node->locals[i].ip, local) && keepalive_distrust(&node->local_states[i].keepalive, now))
+			resume(node, now, i);
+}
+
+/* A datagram leaves, to whomever; only while something is measured. */
+void rhythm_sent(struct node *node, struct time_us now, const struct ip *local)
+{
+	bool must_be_sure = somebody_rests(node), still = false;
+
+	for (size_t i = 0; i < node->local_count; i++) {
+		struct keepalive *k = &node->local_states[i].keepalive;
+
+		if (ip_equal(&node->locals[i].ip, local) && keepalive_disturbed(k, now, must_be_sure))
+			resume(node, rhythm_next(node, now, local), i);
+		still |= k->is_waiting && !k->is_disturbed;
+	}
+	node->is_measuring = still;
 }
 
 /* Something went to the coordinator or came from it. */

@@ -85,6 +85,7 @@ enum err node_ping(struct node *node, struct time_us now, const char *name, uint
 	uint8_t plaintext[CONTROL_MAX], data[20];
 	struct writer w = writer_over(plaintext, sizeof plaintext), d = writer_over(data, sizeof data);
 	char fqdn[FQDN_MAX_SIZE + 1];
+	const struct path *path;
 	struct peer *peer;
 	size_t size;
 
@@ -98,8 +99,9 @@ enum err node_ping(struct node *node, struct time_us now, const char *name, uint
 	write_u64(&d, (uint64_t)now.us);
 	message_header_encode(MESSAGE_ECHO_REQUEST, ++node->transaction, &w);
 	echo_encode(&(struct echo){.data = {data, sizeof data}}, &w);
-	if (writer_finish(&w, &size) != OK ||
-	    !peer_send(node, peer, now, &peer->paths[peer->active].route, (struct blob){plaintext, size}))
+	rest_end(node, peer, now);
+	path = &peer->paths[peer->second >= 0 && peer->paths[peer->active].doubtful ? peer->second : peer->active];
+	if (writer_finish(&w, &size) != OK || !peer_send(node, peer, now, &path->route, (struct blob){plaintext, size}))
 		return ERR_FULL;
 	peer->last_data = now;
 	return OK;

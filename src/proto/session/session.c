@@ -305,6 +305,24 @@ void session_forget_old(struct session *session, struct time_us now)
 }
 
 /* Contract in the header. */
+struct time_us session_old_until(const struct session *session)
+{
+	return session->previous.is_there && newest_is_shared(session)
+		       ? time_add(session->previous.since, REJECT_AFTER_US)
+		       : TIME_NEVER;
+}
+
+/* What is left of REJECT_AFTER_US is time enough to change them. */
+void session_wake(struct session *session, struct time_us now)
+{
+	struct epoch *epoch = newest_is_shared(session) ? &session->newest : &session->previous;
+	struct time_us oldest = time_add(now, -REKEY_AFTER_US);
+
+	if (time_since(oldest, epoch->since) > 0)
+		epoch->since = oldest;
+}
+
+/* Contract in the header. */
 void session_rest(struct session *session)
 {
 	epoch_rest(&session->newest);

@@ -62,6 +62,10 @@ struct time_us session_key_since(const struct session *session);
 bool session_wants_rekey(const struct session *session, struct time_us now);
 /* Keys too old to be used at all: seal and open would be refused by the caller. */
 bool session_is_expired(const struct session *session, struct time_us now);
+/* The keys have rested unused and are used from now on: no older than such as are to be changed at once. */
+void session_wake(struct session *session, struct time_us now);
+/* When session_forget_old has something to do; TIME_NEVER. */
+struct time_us session_old_until(const struct session *session);
 /* Wipes the previous epoch's keys once they are REJECT_AFTER_US old. To be called with every input of time. */
 void session_forget_old(struct session *session, struct time_us now);
 

@@ -95,6 +95,46 @@ static void test_broken_silence_tells_nothing(void **state)
 	assert_true(keepalive_may_begin(&k, start)); /* at once: nothing was learned */
 }
 
+/* Other words than the coordinator's: they count while there are more of them, and not when all is silent. */
+static void test_what_was_disturbed_is_not_relied_on(void **state)
+{
+	struct keepalive k = {0};
+	struct time_us at = time_add(start, 30 * USEC_PER_SEC);
+
+	(void)state;
+	(void)keepalive_begin(&k, start, 1);
+	assert_false(keepalive_disturbed(&k, start, true)); /* left with the question */
+	assert_true(keepalive_answered(&k, at, 1));
+	(void)keepalive_begin(&k, at, 2);
+	assert_false(keepalive_disturbed(&k, time_add(at, 1), false));
+	assert_true(keepalive_answered(&k, time_add(at, 45 * USEC_PER_SEC), 2));
+	assert_int_equal(k.step, 2);
+	assert_true(keepalive_distrust(&k, at));
+	assert_int_equal(k.step, 1);
+	assert_false(keepalive_distrust(&k, at));
+	(void)keepalive_begin(&k, at, 3);
+	assert_true(keepalive_disturbed(&k, time_add(at, 1), true));
+	assert_false(keepalive_may_begin(&k, time_add(at, 2)));
+	assert_true(keepalive_may_begin(&k, time_add(at, 121 * USEC_PER_SEC)));
+}
+
+/* Each failure may cost a packet that comes meanwhile. */
+static void test_failures_become_rare(void **state)
+{
+	struct keepalive k = {0};
+	struct time_us at = start;
+	unsigned failures = 0;
+
+	(void)state;
+	while (time_since(at, start) < INT64_C(24) * 3600 * USEC_PER_SEC) {
+		if (!k.is_waiting && keepalive_may_begin(&k, at))
+			(void)keepalive_begin(&k, at, 1);
+		failures += keepalive_run(&k, at);
+		at = time_add(at, 10 * USEC_PER_SEC);
+	}
+	assert_int_equal(failures, 7);
+}
+
 static void test_other_and_early_answers(void **state)
 {
 	struct keepalive k = {0};
@@ -116,6 +156,8 @@ int main(void)
 		cmocka_unit_test(test_failure_holds_then_tries_again),
 		cmocka_unit_test(test_forgotten_in_a_longer_silence),
 		cmocka_unit_test(test_broken_silence_tells_nothing),
+		cmocka_unit_test(test_what_was_disturbed_is_not_relied_on),
+		cmocka_unit_test(test_failures_become_rare),
 		cmocka_unit_test(test_other_and_early_answers),
 	};
 

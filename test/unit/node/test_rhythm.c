@@ -76,11 +76,129 @@ static void test_with_a_peer_it_wakes_little_more(void **state)
 	lan_destroy(lan);
 }
 
+/* Both have had nothing to say for so long that they rest. */
+static struct lan *rested(void)
+{
+	struct lan *lan = plugged();
+
+	lan_run(lan, 2 * USEC_PER_SEC);
+	lan_send(lan, 0, "x", 1);
+	lan_run(lan, 900 * USEC_PER_SEC);
+	assert_int_equal(lan->nodes[1].received, 1);
+	return lan;
+}
+
+/* Nothing passes between the two, not even through the relay, where each binds its leg. */
+static void test_a_pair_at_rest_says_nothing(void **state)
+{
+	struct lan *lan = rested();
+	uint64_t direct = lan->sent_directly, relayed = lan->sent_by_relay;
+	struct time_us rekeyed = lan_last_event(lan, 0, NODE_EVENT_REKEY)
+					 ? lan_last_event(lan, 0, NODE_EVENT_REKEY)->at
+					 : lan_last_event(lan, 1, NODE_EVENT_REKEY)->at;
+
+	(void)state;
+	lan_run(lan, HOUR_US);
+	assert_int_equal(lan->sent_directly, direct);
+	assert_int_equal(lan->sent_by_relay, relayed);
+	for (int i = 0; i < LAN_NODES; i++) {
+		const struct node_event *event = lan_last_event(lan, i, NODE_EVENT_REKEY);
+
+		assert_true(!event || event->at.us == rekeyed.us);
+		assert_false(lan_had_event(lan, i, NODE_EVENT_PEER_DOWN));
+		assert_false(lan_had_event(lan, i, NODE_EVENT_PATH_DOWN));
+	}
+	lan_destroy(lan);
+}
+
+static bool has_rekeyed_since(const struct lan *lan, struct time_us at)
+{
+	for (int i = 0; i < LAN_NODES; i++) {
+		const struct node_event *event = lan_last_event(lan, i, NODE_EVENT_REKEY);
+
+		if (event && time_since(event->at, at) >= 0)
+			return true;
+	}
+	return false;
+}
+
+/* The NATs have forgotten the way that data took: the first packet goes through the relay too, from either end, and new
+ * keys are made at once. */
+static void test_after_a_rest_data_passes_at_once(void **state)
+{
+	(void)state;
+	for (int from = 0; from < LAN_NODES; from++) {
+		struct lan *lan = rested();
+		struct time_us at;
+		size_t received;
+
+		lan_run(lan, HOUR_US);
+		lan->blocks_direct = true;
+		received = lan->nodes[1 - from].received;
+		at = lan->now;
+		lan_send(lan, from, "y", 1);
+		lan_run(lan, 4 * lan->delay_us);
+		assert_int_equal(lan->nodes[1 - from].received, received + 1);
+		lan_run(lan, USEC_PER_SEC);
+		assert_true(has_rekeyed_since(lan, at));
+		lan_send(lan, 1 - from, "z", 1);
+		lan_run(lan, 4 * lan->delay_us);
+		lan->blocks_direct = false;
+		lan_run(lan, HOUR_US);
+		assert_false(lan_had_event(lan, 0, NODE_EVENT_PEER_DOWN));
+		assert_false(lan_had_event(lan, 1, NODE_EVENT_PEER_DOWN));
+		lan_destroy(lan);
+	}
+}
+
+/* With no way that works at first, the end that may not begin new keys still gets them in time. */
+static void test_a_rest_that_ends_in_silence_ends_no_session(void **state)
+{
+	(void)state;
+	for (int from = 0; from < LAN_NODES; from++) {
+		struct lan *lan = rested();
+		struct addr relay = lan->relay_addr;
+
+		lan_run(lan, HOUR_US);
+		lan->blocks_direct = true;
+		lan->relay_addr.port++; /* nothing reaches it */
+		lan_send(lan, from, "y", 1);
+		lan_run(lan, 100 * USEC_PER_MSEC);
+		lan->relay_addr = relay;
+		lan->blocks_direct = false;
+		lan_run(lan, HOUR_US);
+		assert_false(lan_had_event(lan, 0, NODE_EVENT_PEER_DOWN));
+		assert_false(lan_had_event(lan, 1, NODE_EVENT_PEER_DOWN));
+		lan_destroy(lan);
+	}
+}
+
+/* Keys of a rest have a limit, too. */
+static void test_the_longest_rest_ends_with_new_keys(void **state)
+{
+	struct lan *lan = rested();
+	struct time_us at;
+
+	(void)state;
+	lan_run(lan, 23 * HOUR_US);
+	at = lan->now;
+	assert_false(has_rekeyed_since(lan, time_add(at, -22 * HOUR_US)));
+	lan_run(lan, 2 * HOUR_US);
+	assert_true(has_rekeyed_since(lan, at));
+	assert_false(lan_had_event(lan, 0, NODE_EVENT_PEER_DOWN));
+	assert_false(lan_had_event(lan, 1, NODE_EVENT_PEER_DOWN));
+	lan_destroy(lan);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_alone_it_wakes_once_in_the_longest_interval),
 		cmocka_unit_test(test_with_a_peer_it_wakes_little_more),
+		cmocka_unit_test(test_a_pair_at_rest_says_nothing),
+		cmocka_unit_test(test_after_a_rest_data_passes_at_once),
+		cmocka_unit_test(test_a_rest_that_ends_in_silence_ends_no_session),
+		cmocka_unit_test(test_the_longest_rest_ends_with_new_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
