@@ -142,6 +142,7 @@ static struct path *add_path(struct node *node, struct peer *peer, struct time_u
 void relay_granted(struct node *node, struct peer *peer, struct time_us now, const struct route_update *update)
 {
 	const struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	bool is_needed = active && active->kind == PATH_RELAY && (active->doubtful || !active->valid);
 	struct relay_beside *beside = &peer->beside;
 	struct path *path;
 
@@ -158,9 +159,12 @@ void relay_granted(struct node *node, struct peer *peer, struct time_us now, con
 	beside->cause = update->relay_cause;
 	beside->until = time_add(now, BESIDE_US);
 	memcpy(beside->name, update->relay.name, sizeof beside->name);
+	if (is_needed)
+		leg_move(&beside->leg,
+			 now); /* a risen generation: what the peer has said there already comes at once */
 	peer_run_leg(node, peer, now);
 	path = add_path(node, peer, now);
-	if (path && active && active->kind == PATH_RELAY && (active->doubtful || !active->valid))
+	if (path && is_needed)
 		path_overlap(node, peer, path, now);
 	peer_plan(node, peer, now);
 }

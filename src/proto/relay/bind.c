@@ -264,12 +264,15 @@ static void send_bound(struct relay *relay, const struct route *route, const str
 	send_reply(relay, route, pair, &bound);
 }
 
-/* Another number for another address; one that the leg has not left keeps its own. */
+/* Another number for another address, never 0; one that the leg has not left keeps its own. */
 static uint8_t place_number(struct pair *pair, unsigned number, const struct relay_endpoint *remote)
 {
 	const struct relay_endpoint *bound = &pair->flow.legs[number].remote;
 
-	return relay_endpoint_equal(bound, remote) ? bound->place : ++pair->places[number];
+	if (relay_endpoint_equal(bound, remote))
+		return bound->place;
+	pair->places[number] = (uint8_t)(pair->places[number] % UINT8_MAX + 1);
+	return pair->places[number];
 }
 
 /*

@@ -74,6 +74,8 @@ static enum err relay_forward(struct relay *relay, const struct datagram *run, u
 	verdict = relay_flow_forward(&pair->flow, &src, packets, run->size, relay->now.us, &remote, &local);
 	if (is_express)
 		express_push(relay, pair);
+	if (verdict == RELAY_DROP_UNBOUND)
+		relay_remember_early(relay, pair, &src, run, packets);
 	if (verdict != RELAY_FORWARD)
 		return relay_refuse(relay, verdict, packets);
 	out = relay_out(relay);

@@ -11,6 +11,9 @@
  */
 enum { REPLAY_BYTES_MAX = 512 * 1024, REPLAY_STEPS_MAX = 1024, REPLAY_AGAIN_MAX = 2 };
 
+/* No address of a leg has this number. */
+enum { PLACE_NOWHERE = 0 };
+
 /* Without a measured round trip, or with a short one, this much before the last packet from the old address. */
 #define REPLAY_MIN_US (60 * USEC_PER_MSEC)
 
@@ -37,6 +40,26 @@ bool relay_remember(struct relay *relay, struct pair *pair, const struct relay_e
 	legs[number].newest = memory_keep(&relay->memory, relay->now, before, run, number, remote->place);
 	relay->counters.not_remembered += legs[number].newest == before;
 	return legs[number].newest != before;
+}
+
+/*
+ * Two ends that go over to another relay do not reach it in the same instant. What the first one sends has a key
+ * holder's Bind before it as anything that is forwarded, and pays for what it is given out, not for what is kept.
+ */
+void relay_remember_early(struct relay *relay, struct pair *pair, const struct relay_endpoint *src,
+			  const struct datagram *run, uint32_t packets)
+{
+	struct relay_leg *legs = pair->flow.legs;
+	bool is_proven;
+	const struct relay_leg *from = relay_flow_leg_at(&pair->flow, src, relay->now.us, &is_proven);
+	uint8_t number = from == &legs[0];
+	struct datagram kept = *run;
+
+	if (!relay->memory.bytes || !from)
+		return;
+	kept.segment_size = packets > 1 ? run->segment_size : 0;
+	legs[number].newest =
+		memory_keep(&relay->memory, relay->now, legs[number].newest, &kept, number, PLACE_NOWHERE);
 }
 
 /*

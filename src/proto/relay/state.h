@@ -75,6 +75,9 @@ bool relay_check_pair(struct relay *relay, struct pair *pair);
 /* replay.c. remote: where the run went, one of the four endpoints of the pair. False: no room, or no memory. */
 bool relay_remember(struct relay *relay, struct pair *pair, const struct relay_endpoint *remote,
 		    const struct datagram *run);
+/* For a leg that is nowhere yet, from the other one at src: it gets that as if it had been elsewhere. */
+void relay_remember_early(struct relay *relay, struct pair *pair, const struct relay_endpoint *src,
+			  const struct datagram *run, uint32_t packets);
 /* To be asked before the leg's address changes. */
 struct time_us relay_replay_since(const struct relay *relay, const struct pair *pair, unsigned number);
 /* Sends the leg again what has gone to another of its addresses since then, as far as its budget, quota and rate go. */

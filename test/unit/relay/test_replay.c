@@ -461,10 +461,98 @@ static void test_what_is_not_pulled_is_lost(void **state)
 	fixture_finish(&p.f);
 }
 
+/* Leg 1 is there, leg 0 is not yet: what was said meanwhile is the first that it hears. */
+static void early_init(struct pair_fixture *p, uint64_t bytes_max)
+{
+	struct relay_config config = {.wall_s = 1000000, .memory_bytes = 16000000, .pair_bytes_max = bytes_max};
+	struct ticket ticket = fixture_ticket(PATH);
+	struct grants grants;
+
+	fixture_init(&p->f, &config);
+	fixture_seal(&p->f, &ticket, &grants);
+	p->a = place_addr(1, 1000);
+	p->b = place_addr(2, 1000);
+	p->a2 = place_addr(11, 4000);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(leg_init(&p->legs[i], PATH, &grants.leg[i], p->f.now), OK);
+	fixture_run_leg(&p->f, &p->legs[1], &p->b);
+	p->f.now = time_add(p->f.now, 100 * MS);
+}
+
+/* In vain: nobody is there, or nobody who may. */
+static void say_in_vain(struct pair_fixture *p, const struct addr *from, unsigned mark, enum err expected)
+{
+	uint8_t packet[SIZE];
+
+	make_sealed(packet, SIZE, PATH, (uint8_t)mark);
+	packet[HEADER_SIZE] = 0;
+	assert_int_equal(fixture_send(&p->f, from, packet, SIZE, 0), expected);
+	assert_int_equal(p->f.out_count, 0);
+}
+
+static void first_bind(struct pair_fixture *p)
+{
+	uint8_t bind[LEG_DATAGRAM_MAX];
+	size_t size;
+
+	assert_true(leg_output(&p->legs[0], p->f.now, bind, &size));
+	bind_from(p, &p->a, bind, size);
+	assert_nothing_again(p); /* it has not proved where it is */
+}
+
+static void test_who_comes_later_misses_nothing(void **state)
+{
+	struct relay_counters c;
+	struct pair_fixture p;
+
+	(void)state;
+	early_init(&p, 0);
+	say_in_vain(&p, &p.a2, 99, ERR_DENIED); /* a stranger's */
+	for (unsigned i = 0; i < 10; i++) {
+		say_in_vain(&p, &p.b, i, ERR_STATE);
+		p.f.now = time_add(p.f.now, 5 * MS);
+	}
+	first_bind(&p);
+	say_in_vain(&p, &p.b, 10, ERR_STATE); /* more than it may get before */
+	answer_from(&p, &p.a);
+	assert_again(&p, &p.a, 0, 10);
+	relay_get_counters(p.f.relay, &c);
+	assert_int_equal(c.replayed, 11);
+	say(&p, &p.b, 11);
+	assert_int_equal(p.f.out_count, 1);
+	fixture_finish(&p.f);
+}
+
+/* It is paid for when it is given out; what is older than a quarter of a second is of no use to anybody. */
+static void test_early_is_paid_for(void **state)
+{
+	struct pair_fixture p;
+
+	(void)state;
+	early_init(&p, 3 * SIZE);
+	for (unsigned i = 0; i < 10; i++)
+		say_in_vain(&p, &p.b, i, ERR_STATE);
+	first_bind(&p);
+	answer_from(&p, &p.a);
+	assert_again(&p, &p.a, 0, 2);
+	say_in_vain(&p, &p.b, 11, ERR_EXHAUSTED);
+	fixture_finish(&p.f);
+	early_init(&p, 0);
+	say_in_vain(&p, &p.b, 0, ERR_STATE);
+	p.f.now = time_add(p.f.now, 300 * MS);
+	say_in_vain(&p, &p.b, 1, ERR_STATE);
+	first_bind(&p);
+	answer_from(&p, &p.a);
+	assert_again(&p, &p.a, 1, 1);
+	fixture_finish(&p.f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_last_comes_again_oldest_first),
+		cmocka_unit_test(test_who_comes_later_misses_nothing),
+		cmocka_unit_test(test_early_is_paid_for),
 		cmocka_unit_test(test_a_long_round_trip_brings_more),
 		cmocka_unit_test(test_nothing_older_than_a_quarter_second),
 		cmocka_unit_test(test_a_train_stays_a_train),
