@@ -24,6 +24,8 @@ struct loop {
 	int event_count; /* of the batch being dispatched, 0 outside */
 	void *signal_ctx;
 	void (*got_signal)(void *ctx, int signal);
+	void *gate_ctx;
+	void (*leave)(void *ctx), (*enter)(void *ctx); /* NULL: nobody else is there */
 };
 
 /*
@@ -162,6 +164,20 @@ static bool loop_rang_early(const struct loop *loop, int count, struct time_us d
 	return count == 1 && loop->events[0].data.ptr == &loop->alarm && !time_reached(loop->now, deadline);
 }
 
+static int loop_sleep(struct loop *loop, bool is_due)
+{
+	int count, saved;
+
+	if (loop->leave)
+		loop->leave(loop->gate_ctx);
+	count = epoll_wait(loop->fd, loop->events, LOOP_EVENTS, is_due ? 0 : -1);
+	saved = errno;
+	if (loop->enter)
+		loop->enter(loop->gate_ctx);
+	errno = saved;
+	return count;
+}
+
 /* One batch, each source once; a level-triggered source that was not emptied comes again. */
 enum err loop_wait(struct loop *loop, struct time_us now, struct time_us deadline)
 {
@@ -172,7 +188,7 @@ enum err loop_wait(struct loop *loop, struct time_us now, struct time_us deadlin
 	for (;;) {
 		if (!is_due && loop_set_alarm(loop, deadline) != OK)
 			return ERR_IO;
-		count = epoll_wait(loop->fd, loop->events, LOOP_EVENTS, is_due ? 0 : -1);
+		count = loop_sleep(loop, is_due);
 		loop->now = clock_now();
 		if (is_due || !loop_rang_early(loop, count, deadline))
 			break;
@@ -189,6 +205,14 @@ enum err loop_wait(struct loop *loop, struct time_us now, struct time_us deadlin
 	}
 	loop->event_count = 0;
 	return OK;
+}
+
+/* Contract in the header. */
+void loop_set_gate(struct loop *loop, void *ctx, void (*leave)(void *ctx), void (*enter)(void *ctx))
+{
+	loop->gate_ctx = ctx;
+	loop->leave = leave;
+	loop->enter = enter;
 }
 
 /* Frozen per wake-up, so that all callbacks of a batch agree on the time. */

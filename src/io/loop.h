@@ -39,6 +39,11 @@ void loop_remove(struct loop *loop, struct source *source);
  * with errno; EINTR is not an error.
  */
 must_use enum err loop_wait(struct loop *loop, struct time_us now, struct time_us deadline);
+/*
+ * Around each wait: what the loop's callbacks use is others' from `leave` until `enter`. For threads beside the loop,
+ * which never call it.
+ */
+void loop_set_gate(struct loop *loop, void *ctx, void (*leave)(void *ctx), void (*enter)(void *ctx));
 /* When the last loop_wait woke up: the frozen "now" of the callbacks it made. */
 struct time_us loop_now(const struct loop *loop);
 /*

@@ -34,31 +34,38 @@ struct tun {
 	char name[TUN_NAME_MAX];
 	uint32_t ifindex;
 	struct tun_abilities abilities;
-	bool is_gone;
+	bool is_gone, is_many;
 	size_t header_size; /* before each packet; 0: none */
 	unsigned waits_left;
 	uint8_t *slots;
 	struct tun_counters counters;
 };
 
-/* With the virtio header where the kernel knows it; *ret_header tells. False with errno. */
-static bool tun_request(int fd, const struct tun_params *params, struct ifreq *request, bool *ret_header)
+/* What is asked for first; a device that outlives its programs may have been made for one queue. False with errno. */
+static bool tun_request_as(int fd, short flags, bool is_many, struct ifreq *request)
 {
-	request->ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
-	*ret_header = true;
+	request->ifr_flags = (short)(flags | (is_many ? IFF_MULTI_QUEUE : 0));
+	if (ioctl(fd, TUNSETIFF, request) == 0)
+		return true;
+	if (errno != EINVAL || !is_many)
+		return false;
+	request->ifr_flags = flags;
+	return ioctl(fd, TUNSETIFF, request) == 0;
+}
+
+/* With the virtio header where the kernel knows it; request->ifr_flags tell what it has become. False with errno. */
+static bool tun_request(int fd, const struct tun_params *params, struct ifreq *request)
+{
 	if (!params->no_header) {
-		if (ioctl(fd, TUNSETIFF, request) == 0)
+		if (tun_request_as(fd, IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, params->many, request))
 			return true;
 		if (errno != EINVAL)
 			return false;
 	}
-	request->ifr_flags = IFF_TUN | IFF_NO_PI;
-	*ret_header = false;
-	return ioctl(fd, TUNSETIFF, request) == 0;
+	return tun_request_as(fd, IFF_TUN | IFF_NO_PI, params->many, request);
 }
 
-static enum err tun_attach(int fd, const struct tun_params *params, struct ifreq *request, bool *ret_header,
-			   char error[TUN_ERROR_MAX])
+static enum err tun_attach(int fd, const struct tun_params *params, struct ifreq *request, char error[TUN_ERROR_MAX])
 {
 	const char *name = params->name;
 
@@ -69,7 +76,7 @@ static enum err tun_attach(int fd, const struct tun_params *params, struct ifreq
 		return ERR_USAGE;
 	}
 	memcpy(request->ifr_name, name, strlen(name));
-	if (tun_request(fd, params, request, ret_header))
+	if (tun_request(fd, params, request))
 		return OK;
 	if (errno == EBUSY) {
 		snprintf(error, TUN_ERROR_MAX, "interface %s is in use by another program: choose another with --tun",
@@ -104,14 +111,13 @@ enum err tun_open(const struct tun_params *params, struct tun **ret, char error[
 	struct tun *tun = NULL;
 	struct ifreq request;
 	enum err err;
-	bool has_header;
 
 	if (fd < 0) {
 		snprintf(error, TUN_ERROR_MAX, "/dev/net/tun: %s: load the tun module or give the container the device",
 			 strerror(errno));
 		return errno == EACCES || errno == EPERM ? ERR_DENIED : ERR_UNSUPPORTED;
 	}
-	err = tun_attach(fd, params, &request, &has_header, error);
+	err = tun_attach(fd, params, &request, error);
 	if (err != OK)
 		goto fail;
 	tun = mem_alloc(1, sizeof(*tun));
@@ -119,10 +125,11 @@ enum err tun_open(const struct tun_params *params, struct tun **ret, char error[
 	memcpy(tun->name, request.ifr_name, sizeof(tun->name));
 	tun->name[TUN_NAME_MAX - 1] = 0;
 	err = ERR_IO;
-	tun->abilities.header = has_header;
-	tun->header_size = has_header ? TUN_HEADER_SIZE : 0;
+	tun->abilities.header = request.ifr_flags & IFF_VNET_HDR;
+	tun->is_many = request.ifr_flags & IFF_MULTI_QUEUE;
+	tun->header_size = tun->abilities.header ? TUN_HEADER_SIZE : 0;
 	tun->waits_left = TUN_WAITS_MAX;
-	if ((has_header && ioctl(fd, TUNSETVNETHDRSZ, &header_size) != 0) ||
+	if ((tun->abilities.header && ioctl(fd, TUNSETVNETHDRSZ, &header_size) != 0) ||
 	    !(tun->ifindex = if_nametoindex(tun->name))) {
 		snprintf(error, TUN_ERROR_MAX, "cannot set up interface %s: %s", tun->name, strerror(errno));
 		goto fail;
@@ -137,6 +144,52 @@ fail:
 	mem_free(tun);
 	close(fd);
 	return err;
+}
+
+/* Beside the first one; the device is as that has set it up. */
+static struct tun *tun_beside(const struct tun *first, int fd, bool reads)
+{
+	struct tun *tun = mem_alloc(1, sizeof(*tun));
+
+	*tun = *first;
+	tun->fd = fd;
+	tun->waits_left = TUN_WAITS_MAX;
+	tun->slots = reads ? mem_alloc_aligned((size_t)TUN_BATCH * TUN_SLOT) : NULL;
+	tun->counters = (struct tun_counters){0};
+	return tun;
+}
+
+/* Contract in the header. */
+enum err tun_add_queue(const struct tun *first, struct tun **ret)
+{
+	struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_MULTI_QUEUE};
+	int fd;
+
+	if (!first->is_many)
+		return ERR_UNSUPPORTED;
+	if (first->abilities.header)
+		request.ifr_flags |= IFF_VNET_HDR;
+	memcpy(request.ifr_name, first->name, sizeof(request.ifr_name));
+	fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return ERR_IO;
+	if (ioctl(fd, TUNSETIFF, &request) != 0) {
+		close(fd);
+		return ERR_IO;
+	}
+	*ret = tun_beside(first, fd, true);
+	return OK;
+}
+
+/* Contract in the header. */
+enum err tun_share(const struct tun *tun, bool reads, struct tun **ret)
+{
+	int fd = fcntl(tun->fd, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return ERR_IO;
+	*ret = tun_beside(tun, fd, reads);
+	return OK;
 }
 
 /* Routes through the device go with it, the guards stay (netlink.h). */

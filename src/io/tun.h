@@ -20,6 +20,7 @@ struct tun_params {
 	bool no_header;	  /* do without the virtio header, and so without everything below */
 	bool no_tso;	  /* no TCP superpackets and no unfinished checksums from the kernel */
 	bool no_uso;	  /* no UDP superpackets either way */
+	bool many;	  /* more queues may follow (tun_add_queue), where the kernel and an older device let them */
 };
 
 /* What the kernel agreed to. */
@@ -44,7 +45,14 @@ struct tun_counters {
  * MTU and "up" are netlink.h's.
  */
 must_use enum err tun_open(const struct tun_params *params, struct tun **ret, char error[TUN_ERROR_MAX]);
-/* The device goes away, its routes too. Accepts NULL. */
+/*
+ * One more queue of the same device: the kernel hands out each flow at one of them, the one where it was last written
+ * to. For a thread of its own; so is a handle of tun_share. ERR_UNSUPPORTED: not a device of many queues.
+ */
+must_use enum err tun_add_queue(const struct tun *first, struct tun **ret);
+/* Another handle of the same queue, to write there, and to read when `reads`. ERR_IO with errno. */
+must_use enum err tun_share(const struct tun *tun, bool reads, struct tun **ret);
+/* The device goes away with its last handle, its routes too. Accepts NULL. */
 void tun_close(struct tun *tun);
 int tun_fd(const struct tun *tun);
 const char *tun_name(const struct tun *tun);

@@ -1,6 +1,7 @@
 #include "io/udp.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -48,6 +49,8 @@ int udp_bind(const struct udp_params *params, uint8_t family, uint16_t *port)
 	if (params->local.ip.family == family)
 		local.ip = params->local.ip;
 	if (!udp_set_family(fd, domain))
+		goto fail;
+	if (params->shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
 		goto fail;
 	if (params->mark != 0 && setsockopt(fd, SOL_SOCKET, SO_MARK, &params->mark, sizeof(params->mark)) != 0)
 		goto fail;
@@ -122,10 +125,10 @@ static bool udp_bind_wished(const struct udp_params *params, uint16_t wished, in
 	return true;
 }
 
-static void udp_prepare(struct udp_socket *socket, int fd)
+static void udp_prepare(struct udp_socket *socket, int fd, bool receives)
 {
 	socket->fd = fd;
-	if (fd < 0)
+	if (fd < 0 || !receives)
 		return;
 	socket->memory = mem_alloc(1, UDP_BATCH * sizeof(*socket->buffers) + UDP_ALIGN);
 	socket->buffers = (void *)(((uintptr_t)socket->memory + UDP_ALIGN - 1) / UDP_ALIGN * UDP_ALIGN);
@@ -161,10 +164,54 @@ enum err udp_open(const struct udp_params *params, struct udp **ret)
 	udp = mem_alloc(1, sizeof(*udp));
 	udp->params = local;
 	udp->more_fd = epoll_create1(EPOLL_CLOEXEC);
-	udp_prepare(&udp->v4, v4);
-	udp_prepare(&udp->v6, v6);
+	udp_prepare(&udp->v4, v4, true);
+	udp_prepare(&udp->v6, v6, true);
 	udp->port = port;
 	udp->abilities = abilities;
+	*ret = udp;
+	return OK;
+}
+
+/* The first socket was bound while nobody could share its port; it may be from now on, by us: others bind without. */
+static int udp_bind_beside(struct udp *udp, int first, uint8_t family, bool apart)
+{
+	struct udp_params params = udp->params;
+	uint16_t port = udp->port;
+	int on = 1;
+
+	if (first < 0)
+		return -1;
+	if (!apart)
+		return fcntl(first, F_DUPFD_CLOEXEC, 0);
+	params.shared = true;
+	if (setsockopt(first, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
+		return -1;
+	return udp_bind(&params, family, &port);
+}
+
+/* Contract in the header. */
+enum err udp_open_beside(struct udp *first, bool receives, bool apart, struct udp **ret)
+{
+	int v4 = udp_bind_beside(first, first->v4.fd, 4, apart), v6 = udp_bind_beside(first, first->v6.fd, 6, apart);
+	struct udp *udp;
+
+	if ((v4 < 0 && first->v4.fd >= 0) || (v6 < 0 && first->v6.fd >= 0)) {
+		int saved = errno;
+
+		if (v4 >= 0)
+			close(v4);
+		if (v6 >= 0)
+			close(v6);
+		errno = saved;
+		return ERR_IO;
+	}
+	udp = mem_alloc(1, sizeof(*udp));
+	udp->params = first->params;
+	udp->port = first->port;
+	udp->abilities = first->abilities;
+	udp->more_fd = -1;
+	udp_prepare(&udp->v4, v4, receives);
+	udp_prepare(&udp->v6, v6, receives);
 	*ret = udp;
 	return OK;
 }

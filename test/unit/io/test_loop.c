@@ -142,6 +142,64 @@ static void test_signals(void **state)
 	loop_destroy(loop);
 }
 
+struct gate {
+	struct loop *loop;
+	bool is_open;
+	int passed;
+};
+
+static void gate_leave(void *ctx)
+{
+	struct gate *gate = ctx;
+
+	assert_false(gate->is_open);
+	gate->is_open = true;
+	gate->passed++;
+}
+
+static void gate_enter(void *ctx)
+{
+	struct gate *gate = ctx;
+
+	assert_true(gate->is_open);
+	gate->is_open = false;
+}
+
+struct gated {
+	struct source source; /* first */
+	struct gate *gate;
+};
+
+static void gated_ready(struct source *source, uint32_t events)
+{
+	(void)events;
+	assert_false(((struct gated *)source)->gate->is_open);
+}
+
+/* Others may work while it waits, and never while a callback runs. */
+static void test_gate(void **state)
+{
+	struct gate gate = {.loop = loop_create()};
+	struct gated gated = {.source.ready = gated_ready, .gate = &gate};
+	struct time_us now = clock_now();
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	gated.source.fd = ends[0];
+	assert_int_equal(write(ends[1], "x", 1), 1);
+	assert_int_equal(loop_add(gate.loop, &gated.source, EPOLLIN), OK);
+	loop_set_gate(gate.loop, &gate, gate_leave, gate_enter);
+	assert_int_equal(loop_wait(gate.loop, now, TIME_NEVER), OK);
+	assert_int_equal(gate.passed, 1);
+	loop_set_gate(gate.loop, NULL, NULL, NULL);
+	assert_int_equal(loop_wait(gate.loop, now, TIME_NEVER), OK);
+	assert_int_equal(gate.passed, 1);
+	loop_destroy(gate.loop);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void test_random(void **state)
 {
 	uint8_t a[300] = {0}, b[300] = {0};
@@ -161,6 +219,7 @@ int main(void)
 		cmocka_unit_test(test_deadline), cmocka_unit_test(test_deadline_moves),
 		cmocka_unit_test(test_ready),	 cmocka_unit_test(test_remove_pending),
 		cmocka_unit_test(test_signals),	 cmocka_unit_test(test_random),
+		cmocka_unit_test(test_gate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

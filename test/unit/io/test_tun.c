@@ -41,6 +41,7 @@ static const struct {
 	{"no UDP superpackets, as before Linux 6.2", {.name = "ntm%d", .no_uso = true}},
 	{"no superpackets from the kernel", {.name = "ntm%d", .no_tso = true}},
 	{"no virtio header", {.name = "ntm%d", .no_header = true}},
+	{"several queues", {.name = "ntm%d", .many = true}},
 };
 static const struct tun_params *params;
 
@@ -385,12 +386,130 @@ static void test_refusals(void **state)
 	assert_int_equal(tun_open(&(struct tun_params){.name = "a/b"}, &second, error), ERR_USAGE);
 }
 
+/* Reads all that waits there; which of the ports from PORT on it came from, a bit each. */
+static uint32_t read_ports(struct tun *tun)
+{
+	struct packet packets[TUN_BATCH];
+	uint32_t ports = 0;
+	size_t count;
+
+	while ((count = tun_read(tun, packets, TUN_BATCH)) > 0)
+		for (size_t i = 0; i < count; i++) {
+			const uint8_t *p = packets[i].bytes;
+			unsigned port = (unsigned)p[20] << 8 | p[21];
+
+			if (p[0] >> 4 == 4 && p[9] == IPPROTO_UDP && port >= PORT && port < PORT + 32)
+				ports |= UINT32_C(1) << (port - PORT);
+		}
+	return ports;
+}
+
+enum { FLOWS = 24 };
+
+static void open_flows(int fds[FLOWS])
+{
+	for (unsigned i = 0; i < FLOWS; i++) {
+		struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons((uint16_t)(PORT + i))};
+
+		fds[i] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(bind(fds[i], (struct sockaddr *)&name, sizeof(name)), 0);
+	}
+}
+
+/* One packet of each of these flows, to the other end. */
+static void send_flows(const int fds[FLOWS], uint32_t flows)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+
+	memcpy(&to.sin_addr, ends[1].v4.bytes, 4);
+	for (unsigned i = 0; i < FLOWS; i++)
+		if (flows >> i & 1)
+			assert_int_equal(sendto(fds[i], "x", 1, 0, (struct sockaddr *)&to, sizeof(to)), 1);
+}
+
+/* An answer in flow i: the kernel notes where it came from, whatever it thinks of its checksum. */
+static void answer_flow(struct tun *queue, unsigned i)
+{
+	static uint8_t buffer[PACKET_ROOM + 40 + PACKET_ROOM];
+	struct packet answer = {.bytes = buffer + PACKET_ROOM, .size = 28};
+
+	memcpy(answer.bytes,
+	       (uint8_t[]){0x45,
+			   0,
+			   0,
+			   28,
+			   0,
+			   0,
+			   0,
+			   0,
+			   64,
+			   IPPROTO_UDP,
+			   0,
+			   0,
+			   198,
+			   18,
+			   0,
+			   2,
+			   198,
+			   18,
+			   0,
+			   1,
+			   PORT >> 8,
+			   PORT & 0xff,
+			   (uint8_t)((PORT + i) >> 8),
+			   (uint8_t)(PORT + i),
+			   0,
+			   8,
+			   0,
+			   0},
+	       28);
+	assert_int_equal(tun_write(queue, &answer), OK);
+}
+
+/* A flow comes out of one queue, and of the other one once it was written there. */
+static void test_queues(void **state)
+{
+	const uint32_t all = (UINT32_C(1) << FLOWS) - 1;
+	uint32_t seen[2];
+	unsigned moved = 0;
+	struct tun *queue;
+	int fds[FLOWS];
+
+	(void)state;
+	if (!params->many) {
+		assert_int_equal(tun_add_queue(ends[0].tun, &queue), ERR_UNSUPPORTED);
+		return;
+	}
+	net_space_switch(ends[0].space);
+	assert_int_equal(tun_add_queue(ends[0].tun, &queue), OK);
+	open_flows(fds);
+	send_flows(fds, all);
+	seen[0] = read_ports(ends[0].tun);
+	seen[1] = read_ports(queue);
+	assert_int_equal(seen[0] | seen[1], all);
+	assert_int_equal(seen[0] & seen[1], 0);
+	assert_true(seen[0] != 0 && seen[1] != 0);
+	send_flows(fds, all);
+	assert_int_equal(read_ports(ends[0].tun), seen[0]);
+	assert_int_equal(read_ports(queue), seen[1]);
+	while (!(seen[0] >> moved & 1))
+		moved++;
+	for (int times = 0; times < 2; times++) {
+		answer_flow(queue, moved);
+		send_flows(fds, UINT32_C(1) << moved);
+	}
+	assert_true(read_ports(queue) >> moved & 1);
+	for (unsigned i = 0; i < FLOWS; i++)
+		close(fds[i]);
+	tun_close(queue);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tcp),	 cmocka_unit_test(test_udp),  cmocka_unit_test(test_abilities),
 		cmocka_unit_test(test_refusals), cmocka_unit_test(test_full), cmocka_unit_test(test_overrun),
-		cmocka_unit_test(test_down),
+		cmocka_unit_test(test_queues),	 cmocka_unit_test(test_down),
 	};
 	int failed = 0;
 

@@ -615,6 +615,89 @@ static void test_more_ports(void **state)
 	udp_close(other);
 }
 
+/* How many datagrams wait there, of which ports. */
+static size_t take(struct udp *udp, size_t counts[], const struct udp *const from[], size_t from_count)
+{
+	struct udp_batch batch;
+	size_t sum = 0;
+
+	for (udp_receive(udp, 4, &batch); batch.count > 0; udp_receive(udp, 4, &batch))
+		for (size_t i = 0; i < batch.count; i++, sum++)
+			for (size_t k = 0; k < from_count; k++)
+				counts[k] += batch.datagrams[i].route.remote.port == udp_port(from[k]);
+	return sum;
+}
+
+/* Two that receive at one port: the kernel gives each remote to one of them. Nobody else gets the port. */
+static void test_beside(void **state)
+{
+	enum { REMOTES = 24, TIMES = 3 };
+	static uint8_t bytes[SEGMENT];
+	struct udp_params params = {.no_gro = true}, same;
+	struct udp *remotes[REMOTES], *first = open_udp(&params), *second, *stranger;
+	struct datagram one = train(4, first, bytes, sizeof(bytes));
+	size_t counts[2][REMOTES] = {0}, sums[2];
+	struct udp_result result;
+
+	(void)state;
+	memset(&kernel, 0, sizeof(kernel));
+	assert_int_equal(udp_open_beside(first, true, true, &second), OK);
+	assert_int_equal(udp_port(second), udp_port(first));
+	same = (struct udp_params){.local.port = udp_port(first)};
+	assert_int_equal(udp_open(&same, &stranger), ERR_EXISTS);
+	for (int i = 0; i < REMOTES; i++) {
+		remotes[i] = open_udp(&params);
+		for (int k = 0; k < TIMES; k++)
+			udp_send(remotes[i], &one, 1, &result);
+	}
+	sums[0] = take(first, counts[0], (const struct udp *const *)remotes, REMOTES);
+	sums[1] = take(second, counts[1], (const struct udp *const *)remotes, REMOTES);
+	assert_int_equal(sums[0] + sums[1], REMOTES * TIMES);
+	assert_true(sums[0] > 0 && sums[1] > 0);
+	for (int i = 0; i < REMOTES; i++)
+		assert_true(counts[0][i] == 0 || counts[1][i] == 0);
+	one.route.remote = loopback(4, udp_port(remotes[0]));
+	udp_send(second, &one, 1, &result);
+	expect(remotes[0], 4, sizeof(bytes), 0, udp_port(first));
+	for (int i = 0; i < REMOTES; i++)
+		udp_close(remotes[i]);
+	udp_close(second);
+	udp_close(first);
+}
+
+/* A handle that only sends follows the ports of the first one, and keeps none that are closed there. */
+static void test_beside_follows(void **state)
+{
+	static uint8_t bytes[SEGMENT];
+	struct udp_params plain = {0};
+	struct udp *first = open_udp(&plain), *other = open_udp(&plain), *beside;
+	struct datagram one = train(4, other, bytes, sizeof(bytes));
+	struct udp_counters counters;
+	struct udp_result result;
+	uint16_t port;
+
+	(void)state;
+	memset(&kernel, 0, sizeof(kernel));
+	assert_int_equal(udp_open_beside(first, false, false, &beside), OK);
+	udp_send(beside, &one, 1, &result);
+	expect(other, 4, sizeof(bytes), 0, udp_port(first));
+	assert_int_equal(udp_add_port(first, 0, &port), OK);
+	udp_follow(beside, first);
+	one.route.local.port = port;
+	udp_send(beside, &one, 1, &result);
+	expect(other, 4, sizeof(bytes), 0, port);
+	udp_remove_port(first, port);
+	udp_send(beside, &one, 1, &result); /* not told yet: it still leaves from there */
+	expect(other, 4, sizeof(bytes), 0, port);
+	udp_follow(beside, first);
+	udp_send(beside, &one, 1, &result);
+	udp_get_counters(beside, &counters);
+	assert_int_equal(counters.send_unreachable, 1);
+	udp_close(beside);
+	udp_close(first);
+	udp_close(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -624,7 +707,8 @@ int main(void)
 		cmocka_unit_test(test_families_apart), cmocka_unit_test(test_more_ports),
 		cmocka_unit_test(test_joined),	       cmocka_unit_test(test_not_joined),
 		cmocka_unit_test(test_joined_refused), cmocka_unit_test(test_depth),
-		cmocka_unit_test(test_chains),
+		cmocka_unit_test(test_chains),	       cmocka_unit_test(test_beside),
+		cmocka_unit_test(test_beside_follows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
