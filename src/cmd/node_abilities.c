@@ -1,5 +1,6 @@
 #include "cmd/node_abilities.h"
 
+#include "cmd/node_lanes.h"
 #include "cmd/options_table.h"
 #include "io/log.h"
 #include "proto/node/cut.h"
@@ -36,6 +37,7 @@ uint32_t abilities_lacking(const struct host *host)
 	struct udp_abilities udp;
 
 	udp_get_abilities(host->udp, &udp);
+	lanes_limit_abilities(host, &udp);
 	return (udp.segment ? 0 : WITHOUT_SEGMENT) | (udp.segments_max >= 128 ? 0 : WITHOUT_LONG_TRAINS) |
 	       (udp.gro ? 0 : WITHOUT_GRO) | (tun.header ? 0 : WITHOUT_HEADER) | (tun.tso ? 0 : WITHOUT_TSO) |
 	       (tun.uso ? 0 : WITHOUT_USO);
@@ -58,21 +60,48 @@ json_t *abilities_document(const struct host *host)
 	uint64_t overruns = 0;
 
 	udp_get_abilities(host->udp, &udp);
-	udp_get_counters(host->udp, &counters);
-	tun_get_counters(host->tun, &tun);
+	lanes_limit_abilities(host, &udp);
+	abilities_count(host, &counters, &tun);
 	for (unsigned bit = 0; abilities_name(bit); bit++)
 		if (lacking & UINT32_C(1) << bit)
 			json_array_append_new(lacks, json_string(abilities_name(bit)));
 	if (net_link_overruns(tun_ifindex(host->tun), &overruns) != OK)
 		overruns = 0; /* the device is gone, and the daemon about to follow */
-	return json_pack("{so si sI sI sI sI}", "lacks", lacks, "udp_segments", udp.segment ? udp.segments_max : 1,
+	return json_pack("{so si sI sI sI sI so}", "lacks", lacks, "udp_segments", udp.segment ? udp.segments_max : 1,
 			 "segment_refusals", (json_int_t)counters.segment_fallbacks, "tun_refusals",
 			 (json_int_t)tun.write_refused, "tun_drops", (json_int_t)tun.write_dropped, "tun_overruns",
-			 (json_int_t)overruns);
+			 (json_int_t)overruns, "threads", lanes_document(host));
+}
+
+/* Nothing but counters. */
+static void add_all(uint64_t *sum, const uint64_t *values, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		sum[i] += values[i];
+}
+
+/* Contract in the header. */
+void abilities_add_udp(struct udp_counters *sum, const struct udp_counters *counters)
+{
+	add_all((uint64_t *)sum, (const uint64_t *)counters, sizeof *sum / sizeof(uint64_t));
+}
+
+/* Contract in the header. */
+void abilities_add_tun(struct tun_counters *sum, const struct tun_counters *counters)
+{
+	add_all((uint64_t *)sum, (const uint64_t *)counters, sizeof *sum / sizeof(uint64_t));
+}
+
+/* Contract in the header. */
+void abilities_count(const struct host *host, struct udp_counters *udp, struct tun_counters *tun)
+{
+	udp_get_counters(host->udp, udp);
+	tun_get_counters(host->tun, tun);
+	lanes_add_counters(host, udp, tun);
 }
 
 /* Each segment by itself, finished; false when the device refuses one of them too. */
-static bool write_segments(struct host *host, struct packet *packet)
+static bool write_segments(struct tun *tun, struct packet *packet)
 {
 	struct inner inner;
 	struct cut cut;
@@ -88,7 +117,7 @@ static bool write_segments(struct host *host, struct packet *packet)
 			return false;
 		if (cut.is_partial)
 			inner_complete_checksum(segment, &inner);
-		if (tun_write(host->tun, &one) == ERR_MALFORMED)
+		if (tun_write(tun, &one) == ERR_MALFORMED)
 			return false;
 	}
 	return true;
@@ -99,12 +128,25 @@ static bool write_segments(struct host *host, struct packet *packet)
  * more of that kind are made. When it refuses those too, it was the packet's fault, and nothing is learnt from what a
  * peer may have sent on purpose.
  */
+bool abilities_write_to(struct tun *tun, struct packet *packet)
+{
+	enum packet_gso gso = packet->gso;
+
+	return tun_write(tun, packet) == ERR_MALFORMED && gso != PACKET_GSO_NONE && write_segments(tun, packet);
+}
+
+/* The loop's thread. */
 void abilities_write(struct host *host, struct packet *packet)
 {
 	enum packet_gso gso = packet->gso;
 
-	if (tun_write(host->tun, packet) != ERR_MALFORMED || gso == PACKET_GSO_NONE || !write_segments(host, packet))
-		return;
+	if (abilities_write_to(host->tun, packet))
+		abilities_refused(host, gso);
+}
+
+/* From now on without them. */
+void abilities_refused(struct host *host, enum packet_gso gso)
+{
 	log_print(LOG_SEVERITY_INFO, "tun-superpackets", "%s: the kernel refuses %s superpackets; going on without",
 		  tun_name(host->tun), gso == PACKET_GSO_UDP ? "UDP" : "TCP");
 	node_input_refused(host->node, gso);

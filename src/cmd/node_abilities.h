@@ -20,3 +20,13 @@ json_t *abilities_document(const struct host *host);
 
 /* Writes a packet of the node's into the TUN: a refused superpacket as its segments. Losses are counted there. */
 void abilities_write(struct host *host, struct packet *packet);
+/* The same with a handle of a thread's own. True: the kernel refuses superpackets of its kind, which the node has to be
+ * told. */
+must_use bool abilities_write_to(struct tun *tun, struct packet *packet);
+void abilities_refused(struct host *host, enum packet_gso gso);
+
+/* Those of several handles. */
+void abilities_add_udp(struct udp_counters *sum, const struct udp_counters *counters);
+void abilities_add_tun(struct tun_counters *sum, const struct tun_counters *counters);
+/* Of all handles of the host. */
+void abilities_count(const struct host *host, struct udp_counters *udp, struct tun_counters *tun);

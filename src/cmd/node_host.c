@@ -10,6 +10,7 @@
 #include "cmd/exit_host.h"
 #include "cmd/metrics_http.h"
 #include "cmd/node_abilities.h"
+#include "cmd/node_lanes.h"
 #include "cmd/node_metrics.h"
 #include "cmd/node_portmap.h"
 #include "cmd/node_renew.h"
@@ -97,20 +98,28 @@ static void send_datagrams(struct host *host)
 			node_input_oversized(host->node, now_of(host), refused);
 			write_packets(host);
 		}
+		node_use_lane(host->node, 0); /* all of it has been sent */
 	} while (count == SEND_BATCH);
+}
+
+/* Contract in the header. */
+void host_attend(struct host *host)
+{
+	attend_ports(host);
+	if (host->stub)
+		node_stub_drain(host->stub, host->node);
 }
 
 /* Packets first: they do not outlive the next input. */
 void host_drain(struct host *host)
 {
 	write_packets(host);
-	attend_ports(host);
+	host_attend(host);
 	send_datagrams(host);
-	if (host->stub)
-		node_stub_drain(host->stub, host->node);
 }
 
-static bool comes_alone(const struct datagram *datagram)
+/* Contract in the header. */
+bool host_comes_alone(const struct datagram *datagram)
 {
 	return datagram->size <= ALONE_MAX && (!datagram->segment_size || datagram->segment_size == datagram->size);
 }
@@ -124,14 +133,14 @@ static void input_batch(struct host *host, const struct udp_batch *batch)
 	for (size_t i = 0; i < batch->count; i++) {
 		const struct datagram *datagram = &batch->datagrams[i];
 
-		if (waits && comes_alone(datagram)) {
+		if (waits && host_comes_alone(datagram)) {
 			node_input_another(host->node, now_of(host), datagram);
 			continue;
 		}
 		if (waits)
 			write_packets(host);
 		node_input_datagram(host->node, now_of(host), datagram);
-		waits = comes_alone(datagram);
+		waits = host_comes_alone(datagram);
 		if (!waits)
 			write_packets(host);
 	}
@@ -242,11 +251,8 @@ static void routes_changed(void *ctx)
 			  "routes: something had removed our rules or routes; they are back");
 }
 
-/* Not re-entered by the node: only notes. */
-static void node_event(void *ctx, const struct node_event *event)
+static void handle_event(struct host *host, const struct node_event *event)
 {
-	struct host *host = ctx;
-
 	if (event->type == NODE_EVENT_ADDRESSED)
 		host->setup_pending = true;
 	if (event->type == NODE_EVENT_ADDRESSED || event->type == NODE_EVENT_LEASE)
@@ -259,6 +265,15 @@ static void node_event(void *ctx, const struct node_event *event)
 	host_control_event(host, event);
 }
 
+/* Not re-entered by the node: only notes. */
+static void node_event(void *ctx, const struct node_event *event)
+{
+	struct host *host = ctx;
+
+	if (!lanes_keep_event(host, event))
+		handle_event(host, event);
+}
+
 static enum err open_sockets(struct host *host, char error[HOST_ERROR_MAX])
 {
 	struct udp_params params = {
@@ -266,7 +281,7 @@ static enum err open_sockets(struct host *host, char error[HOST_ERROR_MAX])
 		.port_is_wish = host->settings.origin[OPTION_LISTEN].source == SOURCE_DEFAULT,
 		.mark = host->settings.mark,
 	};
-	struct tun_params tun = {.name = host->settings.tun};
+	struct tun_params tun = {.name = host->settings.tun, .many = lanes_queues(lanes_threads(host)) > 1};
 	enum err err;
 	char text[ADDR_TEXT_MAX];
 
@@ -293,6 +308,7 @@ static enum err open_node(struct host *host, char error[HOST_ERROR_MAX])
 		.is_plain = !abilities.header,
 		.avoid_aes = host->settings.cipher == CIPHER_CHACHA20,
 		.listen_port = udp_port(host->udp),
+		.lane_count = lanes_threads(host) > 1 ? lanes_threads(host) + 1 : 1,
 		.move_epoch = (uint32_t)clock_wall_s(),
 	};
 	struct node_env env = {.random = {NULL, random_kernel}, .ctx = host, .event = node_event};
@@ -355,6 +371,14 @@ static enum err open_loop(struct host *host, char error[HOST_ERROR_MAX])
 	    add_source(host, &host->watch_source, net_watch_fd(host->watch), watch_ready) != OK)
 		return server_fail(error, ERR_IO, "netlink: %s", strerror(errno));
 	return OK;
+}
+
+/* Contract in the header. */
+void host_read_no_packets(struct host *host)
+{
+	loop_remove(host->loop, &host->udp_source[0]);
+	loop_remove(host->loop, &host->udp_source[1]);
+	loop_remove(host->loop, &host->tun_source);
 }
 
 /* In the order in which each needs the one before. */
@@ -450,7 +474,9 @@ static void set_up(struct host *host)
 		log_print(LOG_SEVERITY_WARNING, "dns", "DNS stub: %s; names will not be answered", error);
 	log_print(LOG_SEVERITY_INFO, "up", "%s: %s, %s, %s", status.fqdn, tun_name(host->tun),
 		  ip_format(&status.v4, v4), ip_format(&status.v6, v6));
+	lanes_open(host);
 	give_up_privileges(host);
+	lanes_start(host);
 }
 
 static void save_lease(struct host *host)
@@ -493,6 +519,7 @@ static void do_pending(struct host *host)
 {
 	struct node_status status;
 
+	lanes_take_events(host, handle_event);
 	if (host->tally.is_stale)
 		tally_count(&host->tally, host->node, now_of(host));
 	if (host->lease_pending)
@@ -539,6 +566,7 @@ int host_run(struct host *host)
 			deadline = time_min(deadline, exit_host_run(host, now));
 		deadline = time_min(deadline, node_next_deadline(host->node));
 		slim(host, now, deadline);
+		deadline = lanes_sleep(host, deadline);
 		if (!host->stop && loop_wait(host->loop, now, deadline) != OK) {
 			log_print(LOG_SEVERITY_ERROR, "loop", "event loop: %s", strerror(errno));
 			return EXIT_FAILED;
@@ -546,6 +574,8 @@ int host_run(struct host *host)
 		now = clock_now();
 	}
 	notify_stopping();
+	lanes_take_events(host, handle_event);
+	lanes_stop(host);
 	node_leave(host->node, clock_now());
 	host_drain(host);
 	return EXIT_DONE;
@@ -563,6 +593,7 @@ void host_close(struct host *host)
 	exit_host_close(host);
 	if (host->is_set_up && host->setup.table && net_setup_remove(&host->setup, error) != OK)
 		log_print(LOG_SEVERITY_WARNING, "setup", "%s", error);
+	lanes_stop(host);
 	net_watch_destroy(host->watch);
 	node_destroy(host->node);
 	aead_provider_destroy(host->aead);

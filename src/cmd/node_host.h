@@ -17,6 +17,7 @@
 struct portmap_answer;
 struct node_renew;
 struct exit_host;
+struct node_lanes;
 
 enum { HOST_ERROR_MAX = 512, HOST_TASKS_MAX = 32, HOST_WATCHERS_MAX = 16 };
 
@@ -71,6 +72,7 @@ struct host {
 	struct node_stub *stub;
 	struct aead_provider *aead;
 	struct node *node;
+	struct node_lanes *lanes; /* NULL: the loop moves the packets */
 	struct metrics_server *metrics;
 	struct node_portmap *portmap; /* NULL: off */
 	struct node_renew *renew;     /* NULL: cannot be had */
@@ -112,6 +114,12 @@ void host_close(struct host *host);
 struct net_setup host_make_setup(const struct host *host, const struct node_status *status);
 /* Sends and writes everything the node has ready. */
 void host_drain(struct host *host);
+/* What it wants beside that: answers of the DNS stub, sockets. */
+void host_attend(struct host *host);
+/* Others read the packets from now on. */
+void host_read_no_packets(struct host *host);
+/* A short datagram, and not a train. */
+bool host_comes_alone(const struct datagram *datagram);
 
 /* node_control.c: verbs of the control socket. */
 void host_control_line(void *ctx, const struct stream_peer *peer, char *line, size_t size);

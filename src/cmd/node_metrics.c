@@ -1,12 +1,14 @@
 #include "cmd/node_metrics.h"
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cmd/exit_host.h"
 #include "cmd/metrics_http.h"
 #include "cmd/node_abilities.h"
+#include "cmd/node_lanes.h"
 #include "cmd/node_portmap.h"
 #include "io/clock.h"
 
@@ -178,10 +180,11 @@ static void add_tunnels(struct page *page, const struct tally *tally, const stru
 static void add_outside(struct page *page, const struct host *host)
 {
 	struct udp_counters udp;
+	struct tun_counters tun;
 	uint64_t renewals;
 	size_t mapped = node_portmap_count(host, &renewals);
 
-	udp_get_counters(host->udp, &udp);
+	abilities_count(host, &udp, &tun);
 	count(page, "ntm_node_udp_sent_datagrams_total", "Outer datagrams.", udp.sent);
 	count(page, "ntm_node_udp_received_datagrams_total", "Outer datagrams.", udp.received);
 	count(page, "ntm_node_udp_dropped_full_total", "Outer datagrams given up on a full socket.",
@@ -198,8 +201,7 @@ static void add_packet_path(struct page *page, const struct host *host, const st
 	struct tun_counters tun;
 	struct udp_counters udp;
 
-	tun_get_counters(host->tun, &tun);
-	udp_get_counters(host->udp, &udp);
+	abilities_count(host, &udp, &tun);
 	head(page, "ntm_node_ability", "gauge", "1 for each ability of the kernel that the packet path uses now.");
 	for (unsigned bit = 0; abilities_name(bit); bit++)
 		put(page, "ntm_node_ability{name=\"%s\"} %d\n", abilities_name(bit), !(lacking & UINT32_C(1) << bit));
@@ -215,6 +217,35 @@ static void add_packet_path(struct page *page, const struct host *host, const st
 	if (net_link_overruns(tun_ifindex(host->tun), &overruns) == OK)
 		count(page, "ntm_node_tun_overruns_total", "Packets lost because the daemon did not read fast enough.",
 		      overruns);
+}
+
+static void add_lane(struct page *page, const struct host *host, const char *name, const char *help, size_t at)
+{
+	struct lane_counters c;
+
+	head(page, name, "counter", help);
+	for (unsigned i = 0; lanes_get_counters(host, i, &c); i++)
+		put(page, "%s{reads=\"%s\",number=\"%u\"} %llu\n", name, c.is_uplink ? "tun" : "udp", c.number,
+		    (unsigned long long)*(const uint64_t *)((const char *)&c + at));
+}
+
+/* Threads beside the loop; nothing when it moves the packets itself. */
+static void add_lanes(struct page *page, const struct host *host)
+{
+	struct lane_counters c;
+
+	if (!lanes_get_counters(host, 0, &c))
+		return;
+	add_lane(page, host, "ntm_node_thread_packets_total", "Packets and trains that each thread has read.",
+		 offsetof(struct lane_counters, packets));
+	add_lane(page, host, "ntm_node_thread_bytes_total", "Their bytes.", offsetof(struct lane_counters, bytes));
+	add_lane(page, host, "ntm_node_thread_moved_total",
+		 "Packets read at another queue than the one before them in their flow.",
+		 offsetof(struct lane_counters, moved));
+	add_lane(page, host, "ntm_node_thread_turns_total", "Times that each thread took the lock.",
+		 offsetof(struct lane_counters, turns));
+	add_lane(page, host, "ntm_node_thread_lock_waits_total", "Times that it had to wait for it.",
+		 offsetof(struct lane_counters, waits));
 }
 
 static void add_exit(void *ctx, const char *key, const char *help, uint64_t value, bool is_total)
@@ -240,6 +271,7 @@ static size_t write_page(void *ctx, char *text, size_t capacity)
 	add_drops(&page, &status.counters);
 	add_outside(&page, host);
 	add_packet_path(&page, host, &status.counters);
+	add_lanes(&page, host);
 	if (host->exit)
 		exit_report_each(host, &page, add_exit);
 	return page.size;

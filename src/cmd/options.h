@@ -81,6 +81,7 @@ enum option_id {
 	OPTION_CIPHER,
 	OPTION_PORTMAP,
 	OPTION_WITHOUT,
+	OPTION_THREADS,
 	OPTION_MARK,
 	OPTION_TABLE,
 	OPTION_EXIT,
@@ -160,8 +161,9 @@ struct settings {
 	enum dns_mode dns;
 	enum cipher_choice cipher;
 	enum portmap_mode portmap;
-	uint32_t mark;	/* fwmark of own sockets (T2) */
-	uint32_t table; /* routing table (T1) */
+	uint32_t threads; /* that move packets; 0: as the machine has processors */
+	uint32_t mark;	  /* fwmark of own sockets (T2) */
+	uint32_t table;	  /* routing table (T1) */
 
 	/* Node: what leaves the overlay. */
 	bool exit;	  /* everything goes through an exit */

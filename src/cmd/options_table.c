@@ -33,6 +33,7 @@ static const char *const cipher_choices[] = {"auto", "chacha20", NULL};
 static const char *const portmap_choices[] = {"auto", "off", NULL};
 static const char *const without_choices[] = {"udp-segment", "udp-segment-128", "udp-gro", "tun-header",
 					      "tun-tso",     "tun-uso",		NULL};
+static const char *const thread_choices[] = {"auto", "1", "2", "3", "4", "5", "6", "7", "8", NULL};
 static const char *const xdp_choices[] = {"auto", "native", "generic", "off", NULL};
 static const char *const level_choices[] = {"error", "warning", "info", "debug", NULL};
 static const char *const format_choices[] = {"text", "json", NULL};
@@ -81,6 +82,9 @@ const struct option_row options_table[OPTIONS_MAX] = {
 			    .help = "ask the NAT to open our port (PCP, NAT-PMP, UPnP), or do not"},
 	[OPTION_WITHOUT] = {"without", KIND_SET, FIELD(without), NULL, ALL, STARTS, .argument = "NAME,...",
 			    .choices = without_choices, .help = "do without these abilities of the kernel"},
+	[OPTION_THREADS] = {"threads", KIND_ENUM, FIELD(threads), "auto", NTM | NODES, STARTS_NODE, .argument = "N",
+			    .choices = thread_choices,
+			    .help = "threads that move packets, 1 to 8, or as there are processors"},
 	[OPTION_MARK] = {"mark", KIND_NUMBER, FIELD(mark), "0x6e746d", NTM | NODES, STARTS_NODE, .argument = "N",
 			 .min = 1, .max = UINT32_MAX, .help = "firewall mark of the node's own sockets"},
 	[OPTION_TABLE] = {"table", KIND_NUMBER, FIELD(table), "7367", NTM | PROGRAM_NTMD, STARTS_NODE, .argument = "N",

@@ -96,6 +96,15 @@ static void print_certificate(const struct render *render, const json_t *certifi
 		fprintf(render->out, ": %s", render_clean(document_text(certificate, "error"), error, sizeof error));
 }
 
+/* Only where the loop does not do it alone. */
+static void print_threads(const struct render *render, const json_t *packet_path)
+{
+	size_t count = json_array_size(json_object_get(packet_path, "threads"));
+
+	if (count > 0)
+		fprintf(render->out, "\n  threads      %zu move packets", count);
+}
+
 static void print_node(const struct render *render, const json_t *node, const json_t *coordinator,
 		       const json_t *packet_path)
 {
@@ -124,6 +133,7 @@ static void print_node(const struct render *render, const json_t *node, const js
 	print_certificate(render, json_object_get(node, "certificate"));
 	print_mapped(render, json_object_get(node, "mapped"));
 	print_lacks(render, packet_path);
+	print_threads(render, packet_path);
 	fputc('\n', render->out);
 }
 

@@ -69,12 +69,12 @@ http {{
 class Download:
     """curl on a host, with its progress as it comes."""
 
-    def __init__(self, host, url, size_bytes):
+    def __init__(self, host, url, size_bytes, name="download"):
         self.host, self.size_bytes = host, size_bytes
-        self.path = host.lab.path(f"{host.name}-download")
+        self.path = host.lab.path(f"{host.name}-{name}")
         if os.path.exists(self.path):
             os.remove(self.path)
-        self.process = host.start("curl", "curl", "-sS", "--fail", "--connect-timeout", "10", "-o", self.path, url)
+        self.process = host.start("curl" if name == "download" else f"curl-{name}", "curl", "-sS", "--fail", "--connect-timeout", "10", "-o", self.path, url)
         self.started = time.monotonic()
 
     def bytes(self):
