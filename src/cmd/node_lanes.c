@@ -37,8 +37,8 @@ struct lane {
 	struct tun *queues[LANES_THREADS_MAX]; /* own handles, to write; an uplink reads the one of its number */
 	struct packet packets[PACKETS_MAX];
 	size_t packet_count;
-	struct datagram batch[SEND_BATCH];
-	size_t batch_count;
+	struct datagram batch[SEND_BATCH], refused[UDP_TOO_BIG_MAX]; /* for their size */
+	size_t batch_count, refused_count;
 	/* Under the lock: as of the end of its last turn. */
 	struct lane_counters counters;
 	struct udp_counters udp_counters;
@@ -172,17 +172,37 @@ static bool begin_turn(struct lane *lane, struct time_us *ret_now)
 	return lane->packet_count == 0;
 }
 
+static void note_refused(struct lane *lane, const struct datagram *datagrams, const struct udp_result *result)
+{
+	for (size_t i = 0; i < result->too_big && i < UDP_TOO_BIG_MAX && lane->refused_count < UDP_TOO_BIG_MAX; i++)
+		lane->refused[lane->refused_count++] = datagrams[result->too_big_index[i]];
+}
+
+/* Ports beside the first one (hard NATs) come and go with the loop's handle: what leaves from one is sent under the
+ * lock. */
+static bool send_elsewhere(struct lane *lane, const struct datagram *datagram)
+{
+	struct udp *udp = lane->lanes->host->udp;
+	struct udp_result result;
+
+	if (datagram->route.local.port == 0 || datagram->route.local.port == udp_port(udp))
+		return false;
+	udp_send(udp, datagram, 1, &result);
+	note_refused(lane, datagram, &result);
+	return true;
+}
+
 /* After all input of the turn: what it has made. */
 static void take_output(struct lane *lane)
 {
 	struct host *host = lane->lanes->host;
+	struct datagram *next = lane->batch;
 
 	take_packets(lane);
 	host_attend(host);
-	udp_follow(lane->udp, host->udp);
-	lane->batch_count = 0;
-	while (lane->batch_count < SEND_BATCH && node_next_datagram(host->node, &lane->batch[lane->batch_count]))
-		lane->batch_count++;
+	while (next < lane->batch + SEND_BATCH && node_next_datagram(host->node, next))
+		next += !send_elsewhere(lane, next);
+	lane->batch_count = (size_t)(next - lane->batch);
 }
 
 /* A flow is written where it was read, so that the kernel goes on to hand it out there; a new one as it falls. */
@@ -210,14 +230,16 @@ static void write_packets(struct lane *lane)
 }
 
 /* The answers are written under the lock: rare, and the bytes that were refused must stay until they are looked at. */
-static void tell_too_big(struct lane *lane, const struct udp_result *result)
+static void tell_too_big(struct lane *lane)
 {
 	struct node *node = lane->lanes->host->node;
 	struct packet packet;
 
+	if (lane->refused_count == 0)
+		return;
 	enter(lane);
-	for (size_t i = 0; i < result->too_big && i < UDP_TOO_BIG_MAX; i++) {
-		const struct datagram *refused = &lane->batch[result->too_big_index[i]];
+	for (size_t i = 0; i < lane->refused_count; i++) {
+		const struct datagram *refused = &lane->refused[i];
 
 		node_input_too_big(node, clock_now(), &refused->route,
 				   refused->segment_size ? refused->segment_size : refused->size);
@@ -226,6 +248,7 @@ static void tell_too_big(struct lane *lane, const struct udp_result *result)
 			if (abilities_write_to(queue_for(lane, &packet), &packet))
 				abilities_refused(lane->lanes->host, packet.gso);
 	}
+	lane->refused_count = 0;
 	leave(lane);
 }
 
@@ -233,14 +256,16 @@ static void tell_too_big(struct lane *lane, const struct udp_result *result)
 static void put_out(struct lane *lane)
 {
 	write_packets(lane);
-	while (lane->batch_count > 0) {
+	for (;;) {
 		size_t count = lane->batch_count;
 		struct udp_result result;
 
-		udp_send(lane->udp, lane->batch, count, &result);
+		if (count > 0) {
+			udp_send(lane->udp, lane->batch, count, &result);
+			note_refused(lane, lane->batch, &result);
+		}
 		lane->batch_count = 0;
-		if (result.too_big > 0)
-			tell_too_big(lane, &result);
+		tell_too_big(lane);
 		if (count < SEND_BATCH)
 			return;
 		enter(lane);

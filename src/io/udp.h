@@ -71,12 +71,9 @@ must_use enum err udp_open(const struct udp_params *params, struct udp **ret);
 /*
  * Another handle of the same port, for a thread of its own: udp_send through the same sockets, udp_receive from them
  * when `receives`. With `apart` they are new sockets, and the kernel gives each remote address to one of all that
- * receive. ERR_IO with errno.
+ * receive. It has none of the ports that the first one has beside its own. ERR_IO with errno.
  */
 must_use enum err udp_open_beside(struct udp *first, bool receives, bool apart, struct udp **ret);
-/* The ports that the first one has beside its own, and no others, may be sent from by this handle, too. Costs nothing
- * while they are the same; the caller sees to it that the first one does not change meanwhile. */
-void udp_follow(struct udp *udp, const struct udp *first);
 /* Accepts NULL. */
 void udp_close(struct udp *udp);
 /* The socket of family 4 or 6, to be polled; -1 when there is none. */

@@ -1,6 +1,5 @@
 /* Ports beside the first one: few at most times, some hundred for seconds. One epoll stands for them all. */
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -38,7 +37,6 @@ enum err udp_add_port(struct udp *udp, uint16_t wished, uint16_t *ret)
 		return ERR_IO;
 	}
 	udp->more[udp->more_count++] = more;
-	udp->more_changes++;
 	*ret = more.port;
 	return OK;
 }
@@ -52,24 +50,6 @@ void udp_remove_port(struct udp *udp, uint16_t port)
 		return;
 	close(more->fd);
 	*more = udp->more[--udp->more_count];
-	udp->more_changes++;
-}
-
-/* Descriptors of its own: what is being sent is not disturbed when the first one closes a port. */
-void udp_follow(struct udp *udp, const struct udp *first)
-{
-	if (udp->more_changes == first->more_changes)
-		return;
-	udp->more_changes = first->more_changes;
-	while (udp->more_count > 0)
-		close(udp->more[--udp->more_count].fd);
-	for (size_t i = 0; i < first->more_count; i++) {
-		struct udp_more *more = &udp->more[udp->more_count];
-
-		*more = (struct udp_more){.fd = fcntl(first->more[i].fd, F_DUPFD_CLOEXEC, 0),
-					  .port = first->more[i].port};
-		udp->more_count += more->fd >= 0;
-	}
 }
 
 /* Contract in udp_socket.h. */

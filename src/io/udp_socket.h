@@ -69,7 +69,6 @@ struct udp {
 	uint16_t port;
 	int more_fd; /* epoll of them all */
 	size_t more_count;
-	uint32_t more_changes; /* counted */
 	struct udp_more more[UDP_MORE_MAX];
 	struct udp_abilities abilities;
 	unsigned apart_left; /* datagrams to send one by one after a refusal */
