@@ -38,7 +38,7 @@ static void leg_ask_anew(struct leg *leg)
 	leg->generation++;
 	leg->seen = (struct addr){0};
 	leg->bound = false;
-	leg->answer_due = false;
+	leg->answer_due = leg->answered = false;
 	leg->tries = 0;
 }
 
@@ -76,6 +76,7 @@ static bool leg_write_answer(struct leg *leg, uint8_t *ret, size_t *ret_size)
 	relay_challenge_encode_unsigned(&answer, &w);
 	leg_write_mac(leg, &w);
 	leg->answer_due = false;
+	leg->answered = true;
 	return writer_finish(&w, ret_size) == OK;
 }
 
@@ -111,6 +112,9 @@ bool leg_output(struct leg *leg, struct time_us now, uint8_t *ret, size_t *ret_s
 		return leg_write_answer(leg, ret, ret_size);
 	if (!time_reached(now, leg->next))
 		return false;
+	if (leg->answered)
+		leg_ask_anew(
+			leg); /* the Answer may have bound where our NAT had us then; only a higher one leaves that */
 	if (leg->tries && leg->tries % LEG_TRIES_PER_ADDRESS == 0)
 		leg_give_up_address(leg);
 	if (leg->tries < UINT8_MAX)
@@ -129,9 +133,17 @@ static void leg_measure(struct leg *leg, struct time_us now)
 		leg->rtt_us = time_since(now, leg->sent);
 }
 
+/* For Bound: two round trips, or what they were at most where the Bind was repeated. */
+static int64_t leg_patience_us(const struct leg *leg, struct time_us now)
+{
+	int64_t twice_us = 2 * (leg->tries > 1 ? time_since(now, leg->silent) : leg->rtt_us);
+
+	return twice_us > HANDSHAKE_RETRY_US ? twice_us : HANDSHAKE_RETRY_US;
+}
+
 static void leg_challenged(struct leg *leg, struct time_us now, const struct relay_challenge *challenge)
 {
-	int64_t patience_us = leg->rtt_us * 2 > HANDSHAKE_RETRY_US ? leg->rtt_us * 2 : HANDSHAKE_RETRY_US;
+	int64_t patience_us = leg_patience_us(leg, now);
 
 	memcpy(leg->cookie, challenge->cookie, sizeof leg->cookie);
 	leg->answer_due = true;
@@ -145,7 +157,7 @@ static void leg_confirmed(struct leg *leg, struct time_us now, const struct rela
 {
 	leg->seen = relay_seen_get(bound->cookie);
 	leg->bound = true;
-	leg->answer_due = false;
+	leg->answer_due = leg->answered = false;
 	leg->tries = 0;
 	leg->next = time_add(now, KEEPALIVE_US);
 }
@@ -173,11 +185,11 @@ enum err leg_input(struct leg *leg, struct time_us now, const uint8_t *bytes, si
 	if (m.path_id != leg->path_id || m.leg != leg->index || m.generation != leg->generation)
 		return ERR_STATE;
 	leg_measure(leg, now);
-	leg->silent = (struct time_us){0};
 	if (m.type == PACKET_RELAY_CHALLENGE)
 		leg_challenged(leg, now, &m);
 	else
 		leg_confirmed(leg, now, &m);
+	leg->silent = (struct time_us){0};
 	return OK;
 }
 

@@ -30,6 +30,7 @@ struct leg {
 	uint32_t generation;
 	bool bound; /* for this generation */
 	bool answer_due;
+	bool answered;		   /* ... this generation's Challenge, and not confirmed since */
 	uint8_t cookie[16];	   /* of the Answer that is due */
 	uint8_t tries;		   /* Binds since the relay was last heard */
 	struct time_us sent, next; /* last and next Bind */

@@ -140,6 +140,78 @@ static void test_nat_rebinding_is_followed(void **state)
 	fixture_finish(&f);
 }
 
+/* One datagram of the leg reaches the relay from there, and the leg hears the answer; false: nothing was due. */
+static bool exchange(struct fixture *f, struct leg *leg, const struct addr *from, bool is_heard)
+{
+	uint8_t bytes[LEG_DATAGRAM_MAX];
+	size_t size;
+
+	if (!leg_output(leg, f->now, bytes, &size))
+		return false;
+	(void)fixture_send(f, from, bytes, size, 0);
+	if (is_heard && f->out_count)
+		(void)leg_input(leg, f->now, f->out[0].bytes, f->out[0].size);
+	return true;
+}
+
+/* The relay has bound where the NAT had us, and hears us there up to now; Bound never comes. */
+static void test_nat_forgets_between_answer_and_bound(void **state)
+{
+	struct fixture f;
+	struct leg leg;
+	struct addr a = place_addr(1, 1000), a2 = place_addr(1, 1001);
+	unsigned sent = 0;
+
+	(void)state;
+	fixture_init(&f, NULL);
+	make_leg(&f, &leg, 0);
+	assert_true(exchange(&f, &leg, &a, true));
+	assert_true(exchange(&f, &leg, &a, false));
+	assert_false(leg_is_bound(&leg));
+	f.now = leg_deadline(&leg);
+	while (exchange(&f, &leg, &a2, true))
+		assert_true(++sent <= 2);
+	assert_true(leg_is_bound(&leg));
+	assert_true(addr_equal(&f.events[1].remote, &a2));
+	fixture_finish(&f);
+}
+
+/* Every reply comes after more than the first retransmission: asking anew must not outrun the answers. */
+static void test_far_relay_is_bound(void **state)
+{
+	enum { ONE_WAY_US = 90 * 1000, SPAN_US = 1000 * 1000, STEP_US = 1000, QUEUE = 16 };
+	struct far {
+		struct time_us at;
+		uint8_t bytes[LEG_DATAGRAM_MAX];
+		size_t size;
+	} out[QUEUE], in[QUEUE];
+	unsigned out_count = 0, in_count = 0, out_at = 0, in_at = 0;
+	struct addr a = place_addr(1, 1000);
+	struct time_us end;
+	struct fixture f;
+	struct leg leg;
+
+	(void)state;
+	fixture_init(&f, NULL);
+	make_leg(&f, &leg, 0);
+	for (end = time_add(f.now, SPAN_US); !leg_is_bound(&leg); f.now = time_add(f.now, STEP_US)) {
+		assert_false(time_reached(f.now, end));
+		while (out_count < QUEUE && leg_output(&leg, f.now, out[out_count].bytes, &out[out_count].size))
+			out[out_count++].at = time_add(f.now, ONE_WAY_US);
+		for (; out_at < out_count && time_reached(f.now, out[out_at].at); out_at++) {
+			(void)fixture_send(&f, &a, out[out_at].bytes, out[out_at].size, 0);
+			assert_true(f.out_count == 1 && in_count < QUEUE);
+			in[in_count].at = time_add(f.now, ONE_WAY_US);
+			in[in_count].size = f.out[0].size;
+			memcpy(in[in_count++].bytes, f.out[0].bytes, f.out[0].size);
+		}
+		for (; in_at < in_count && time_reached(f.now, in[in_at].at); in_at++)
+			(void)leg_input(&leg, f.now, in[in_at].bytes, in[in_at].size);
+	}
+	assert_int_equal(leg.generation, 0);
+	fixture_finish(&f);
+}
+
 static void test_refresh_is_rationed(void **state)
 {
 	struct fixture f;
@@ -290,6 +362,8 @@ int main(void)
 		cmocka_unit_test(test_stays_warm_and_measures),
 		cmocka_unit_test(test_survives_relay_restart),
 		cmocka_unit_test(test_nat_rebinding_is_followed),
+		cmocka_unit_test(test_nat_forgets_between_answer_and_bound),
+		cmocka_unit_test(test_far_relay_is_bound),
 		cmocka_unit_test(test_refresh_is_rationed),
 		cmocka_unit_test(test_unconfirmed_leg_is_not_bound),
 		cmocka_unit_test(test_next_address_of_the_relay),
