@@ -5,6 +5,7 @@
 #include "flood.h"
 #include "forger.h"
 #include "middle.h"
+#include "reborn.h"
 #include "renewals.h"
 #include "rests.h"
 #include "story.h"
@@ -570,6 +571,7 @@ const struct scenario scenarios[] = {
 	{"zones", "two coordinators: contact and moves across, loss between them, the restart of either", zones_run},
 	{"partners", "the same with two networks, each with an account server of its own, found by DNS",
 	 zones_run_partners},
+	{"reborn", "a single packet to or from a node that was killed and starts again", reborn_run},
 	{"renewals", "certificates run out and are renewed under way; the account server is away for long",
 	 renewals_run},
 	{"swarm", "loss, reordering, moves, reboots and deaths at random; then healed", run_swarm},

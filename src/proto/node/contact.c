@@ -184,7 +184,28 @@ void contact_stop(struct node *node, struct peer *peer)
 	if (contact->attempt)
 		wipe(contact->attempt, sizeof *contact->attempt);
 	mem_free(contact->attempt);
+	mem_free(contact->early);
 	wipe(contact, sizeof *contact);
+}
+
+/* Contract in machine.h. Whoever knows the PathID can make us keep a few kilobytes for as long as the contact lasts. */
+bool contact_hold(struct peer *peer, const struct route *route, const uint8_t *bytes, size_t size)
+{
+	struct contact *contact = &peer->contact;
+	struct reader r = reader_over(bytes, size);
+	struct header header;
+
+	if (!contact->used || !contact->initiating || size > OVERTAKING_SIZE || header_decode(&r, &header) != OK ||
+	    header.path_id != contact->path_id)
+		return false;
+	if (!contact->early)
+		contact->early = mem_alloc(1, sizeof *contact->early);
+	if (contact->early->count == OVERTAKING_MAX)
+		return false;
+	contact->early->list[contact->early->count].route = *route;
+	contact->early->list[contact->early->count].size = (uint16_t)size;
+	memcpy(contact->early->list[contact->early->count++].bytes, bytes, size);
+	return true;
 }
 
 /* To one candidate address, from the address the kernel would use. */
@@ -507,6 +528,7 @@ void contact_response_received(struct node *node, struct peer *peer, struct time
 			       const uint8_t *bytes, size_t size)
 {
 	struct contact *contact = &peer->contact;
+	struct overtaking *early;
 	struct session_keys keys;
 	struct tunnel_hello hello;
 	uint8_t payload[MESSAGE_MAX];
@@ -526,8 +548,13 @@ void contact_response_received(struct node *node, struct peer *peer, struct time
 		node->counters.dropped_auth++;
 		return;
 	}
+	early = contact->early;
+	contact->early = NULL;
 	establish(node, peer, now, true, &keys, &hello, route, 0);
 	wipe(&keys, sizeof keys);
+	for (int i = 0; early && i < early->count; i++)
+		inbound_held(node, now, &early->list[i].route, early->list[i].bytes, early->list[i].size);
+	mem_free(early);
 }
 
 /* Hole Punching: an authentic one tells where the peer's packets come from; one answer each, no larger. */

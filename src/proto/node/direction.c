@@ -104,9 +104,12 @@ void direction_refused(struct node *node, struct time_us now, const struct direc
 /* It cannot say so itself: it knows us no more. What it has not acknowledged, and what waits, asks for a new tunnel. */
 static void peer_reborn(struct node *node, struct peer *peer, struct time_us now, uint64_t path_id)
 {
-	if (peer->contact.used && peer->contact.path_id == path_id)
+	bool is_contact = peer->contact.used && peer->contact.path_id == path_id;
+
+	if (is_contact)
 		contact_stop(node, peer);
-	if (peer->session && session_path_id(peer->session) == path_id) {
+	/* A session from before that direction is forgotten all the more. */
+	if (peer->session && (is_contact || session_path_id(peer->session) == path_id)) {
 		rescue_sealed(node, peer, peer->session, now);
 		peer_end_session(node, peer, now, REASON_LEAVING);
 	}

@@ -133,7 +133,7 @@ static void receive_sealed(struct node *node, struct peer *peer, struct time_us 
 	struct opened opened;
 
 	if (!peer->session) {
-		node->counters.dropped_stranger++;
+		node->counters.dropped_stranger += !contact_hold(peer, route, bytes, size);
 		return;
 	}
 	if (bytes[0] & SEALED_CONTROL) {
@@ -236,6 +236,15 @@ static void tell_heard(struct node *node, struct time_us now, const struct route
 		return;
 	path_heard(node, heard->peer, now, route, heard->bytes, heard->highest);
 	liveness_heard(node, heard->peer, now, route);
+}
+
+/* Contract in machine.h. */
+void inbound_held(struct node *node, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size)
+{
+	struct heard heard = {0};
+
+	receive_one(node, now, route, bytes, size, &heard);
+	tell_heard(node, now, route, &heard);
 }
 
 /* Segment by segment; what was heard is told when the peer changes and at the end. */

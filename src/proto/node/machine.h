@@ -193,6 +193,8 @@ void contact_response_received(struct node *node, struct peer *peer, struct time
 void contact_probe_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
 			    const uint8_t *bytes, size_t size);
 void contact_stop(struct node *node, struct peer *peer);
+/* A sealed datagram of the session to be, whose keys are on their way: it waits for them. False: it is not one. */
+bool contact_hold(struct peer *peer, const struct route *route, const uint8_t *bytes, size_t size);
 /* The answer to the request that made the session; repetitions of that meet silence from now on. */
 void contact_forget_answer(struct peer *peer);
 /* There is an inner packet for the peer: our request need not wait for one. */
@@ -268,6 +270,8 @@ void rescue_sealed(struct node *node, const struct peer *peer, struct session *o
 /* inbound.c */
 /* An inner packet that came with a handshake: checked as any other. */
 void inbound_early(struct node *node, struct peer *peer, struct time_us now, struct blob packet);
+/* One that had to wait. */
+void inbound_held(struct node *node, struct time_us now, const struct route *route, const uint8_t *bytes, size_t size);
 void inbound_datagram(struct node *node, struct time_us now, const struct datagram *datagram);
 /* A packet made here goes to the TUN: the start of the join buffer is used, so nothing may be pending there. */
 void inbound_local(struct node *node, const uint8_t *bytes, size_t size);

@@ -22,6 +22,18 @@ struct attempt {
 	uint8_t request[MESSAGE_MAX];
 };
 
+enum { OVERTAKING_MAX = 4, OVERTAKING_SIZE = 1472 };
+
+/* Sealed datagrams that came before the answer which makes their keys. */
+struct overtaking {
+	uint8_t count;
+	struct {
+		struct route route;
+		uint16_t size;
+		uint8_t bytes[OVERTAKING_SIZE];
+	} list[OVERTAKING_MAX];
+};
+
 /* A Route Direction being carried out: both ends start at once, the lower NodeID's request wins (design 7). */
 struct contact {
 	bool used;
@@ -38,6 +50,7 @@ struct contact {
 	bool is_prepared;	   /* and not used yet */
 	bool initiating;	   /* there is a request of ours */
 	struct attempt *attempt;   /* not NULL while used */
+	struct overtaking *early;  /* NULL: nothing has come */
 	/* The relay leg of the tunnel to be; it becomes the peer's when the handshake ends. */
 	bool has_relay, leg_was_bound;
 	struct leg leg;

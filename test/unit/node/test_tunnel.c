@@ -10,6 +10,7 @@
 
 #include "lan.h"
 #include "look.h"
+#include "wire/header.h"
 #include "wire/inner.h"
 
 #define A 0
@@ -53,6 +54,36 @@ static void registration_takes_one_round_trip(void **state)
 	assert_int_equal(status.v6.family, 6);
 	assert_true(lan_had_event(lan, A, NODE_EVENT_ADDRESSED));
 	assert_true(lan_had_event(lan, A, NODE_EVENT_COORDINATOR_UP));
+}
+
+/* Answers to Tunnel Requests are late by so much, once. */
+static void hold_answers(struct lan *lan, int64_t late_us)
+{
+	for (size_t i = 0; i < lan->queue_size; i++)
+		if (lan->queue[i].bytes[0] == PACKET_TUNNEL_RESPONSE &&
+		    time_since(lan->queue[i].at, lan->now) < late_us / 2)
+			lan->queue[i].at = time_add(lan->queue[i].at, late_us);
+}
+
+/* Both ends have something to say: what whoever answers sends behind its answer may come before it. */
+static void data_that_overtakes_the_answer_waits_for_it(void **state)
+{
+	struct lan *lan = *state;
+	struct node_status status;
+
+	lan_run(lan, 500000);
+	lan_send(lan, A, "there", 5);
+	lan_send(lan, B, "back", 4);
+	for (int ms = 0; ms < 60; ms++) {
+		lan_run(lan, 1000);
+		hold_answers(lan, 100000);
+	}
+	lan_run(lan, 300000);
+	for (int i = 0; i < LAN_NODES; i++) {
+		assert_int_equal(lan->nodes[i].received, 1);
+		node_get_status(lan->nodes[i].node, lan->now, &status);
+		assert_int_equal(status.counters.handshakes, 1);
+	}
 }
 
 /* Where no GRO has joined them. */
@@ -664,6 +695,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(registration_takes_one_round_trip, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(data_that_overtakes_the_answer_waits_for_it, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(datagrams_of_one_batch_become_one_packet, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(the_first_packet_arrives_after_directions_and_one_round_trip, set_up,
 						lan_tear_down),
