@@ -504,12 +504,34 @@ static void test_queues(void **state)
 	tun_close(queue);
 }
 
+/* A device that somebody else made, with one queue, stays at that. */
+static void test_one_queue(void **state)
+{
+	struct tun_params many = {.name = "old0", .many = true};
+	char error[TUN_ERROR_MAX];
+	struct tun *tun, *queue, *shared;
+	struct tun_abilities abilities;
+
+	(void)state;
+	net_space_switch(ends[0].space);
+	assert_true(net_space_run("ip tuntap add old0 mode tun"));
+	assert_int_equal(tun_open(&many, &tun, error), OK);
+	tun_get_abilities(tun, &abilities);
+	assert_true(abilities.header);
+	assert_int_equal(tun_add_queue(tun, &queue), ERR_UNSUPPORTED);
+	assert_int_equal(tun_share(tun, true, &shared), OK);
+	assert_string_equal(tun_name(shared), "old0");
+	tun_close(tun);
+	tun_close(shared);
+	assert_true(net_space_run("ip tuntap del old0 mode tun"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tcp),	 cmocka_unit_test(test_udp),  cmocka_unit_test(test_abilities),
-		cmocka_unit_test(test_refusals), cmocka_unit_test(test_full), cmocka_unit_test(test_overrun),
-		cmocka_unit_test(test_queues),	 cmocka_unit_test(test_down),
+		cmocka_unit_test(test_tcp),	 cmocka_unit_test(test_udp),	   cmocka_unit_test(test_abilities),
+		cmocka_unit_test(test_refusals), cmocka_unit_test(test_full),	   cmocka_unit_test(test_overrun),
+		cmocka_unit_test(test_queues),	 cmocka_unit_test(test_one_queue), cmocka_unit_test(test_down),
 	};
 	int failed = 0;
 
