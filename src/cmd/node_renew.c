@@ -1,16 +1,12 @@
 #include "cmd/node_renew.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "cmd/login_client.h"
-#include "crypto/hash.h"
+#include "cmd/login_task.h"
 #include "io/clock.h"
 #include "io/log.h"
 #include "proto/node/renewal.h"
@@ -20,22 +16,13 @@
 #define FETCH_MAX_US (3600 * USEC_PER_SEC)
 
 struct node_renew {
-	struct source source; /* eventfd: the answer is there */
 	struct host *host;
+	struct login_task *task;
 	struct renewal schedule;
 	struct time_us look, deadline; /* no look at the clocks before; when one is wanted in any case */
 	struct time_us absent_since;   /* the coordinator; us 0: it is there */
 	struct time_us fetch_at;
 	int64_t fetch_pause_us;
-	pthread_t thread;
-	bool is_running, is_renewal;
-	struct login_params params;
-	uint8_t authority[KEY_SIZE];
-	struct server_addresses addresses;
-	struct login_result result;
-	enum err err;
-	uint8_t reason;
-	char error[LOGIN_ERROR_MAX];
 	char last_error[LOGIN_ERROR_MAX]; /* of a renewal */
 };
 
@@ -59,24 +46,10 @@ static const char *date_of(uint64_t wall_s, char text[32])
 	return text;
 }
 
-static void *ask(void *ctx)
-{
-	struct node_renew *renew = ctx;
-	uint64_t one = 1;
-
-	if (renew->is_renewal)
-		renew->err = login_renew(renew->authority, &renew->addresses, &renew->params, &renew->result,
-					 &renew->reason, renew->error);
-	else
-		renew->err = login_fetch_network(renew->authority, &renew->addresses, renew->params.mark,
-						 &renew->result, renew->error);
-	return write(renew->source.fd, &one, sizeof one) == sizeof one ? ctx : NULL;
-}
-
 /* On disk before anything is sent: a coordinator that has seen it takes none that is older. */
 static enum err take_certificate(struct node_renew *renew, struct time_us now)
 {
-	const struct login_result *result = &renew->result;
+	const struct login_result *result = &renew->task->result;
 	struct host *host = renew->host;
 	struct membership *membership = &host->membership;
 	char error[HOST_ERROR_MAX];
@@ -84,7 +57,8 @@ static enum err take_certificate(struct node_renew *renew, struct time_us now)
 		node_input_certificate(host->node, now, (struct blob){result->certificate, result->certificate_size});
 
 	if (err != OK) {
-		(void)snprintf(renew->error, sizeof renew->error, "the new one cannot be used (%s)", err_text(err));
+		(void)snprintf(renew->task->error, sizeof renew->task->error, "the new one cannot be used (%s)",
+			       err_text(err));
 		return err;
 	}
 	memcpy(membership->certificate, result->certificate, result->certificate_size);
@@ -107,59 +81,52 @@ static void renewed(struct node_renew *renew, struct time_us now)
 
 static void not_renewed(struct node_renew *renew, struct time_us now)
 {
-	bool is_refused = renew->err == ERR_DENIED;
+	const char *error = renew->task->error;
+	bool is_refused = renew->task->err == ERR_DENIED;
 	char until[32];
 
 	renewal_failed(&renew->schedule, now, network_time(renew, now));
-	memcpy(renew->last_error, renew->error, sizeof renew->last_error);
+	memcpy(renew->last_error, error, sizeof renew->last_error);
 	log_print(is_refused ? LOG_SEVERITY_ERROR : LOG_SEVERITY_WARNING, "renew",
-		  "certificate: not renewed: %s; good until %s, tried again in %lld s", renew->error,
+		  "certificate: not renewed: %s; good until %s, tried again in %lld s", error,
 		  date_of(renew->schedule.not_after_s, until),
 		  (long long)(time_since(renew->schedule.next, now) / USEC_PER_SEC));
 }
 
-static void answered(struct source *source, uint32_t events)
+static void answered(void *ctx, struct login_task *task)
 {
-	struct node_renew *renew = (struct node_renew *)source;
+	struct node_renew *renew = ctx;
 	struct time_us now = clock_now();
-	uint64_t count;
 
-	(void)events;
-	if (read(source->fd, &count, sizeof count) != sizeof count || !renew->is_running)
-		return;
-	(void)pthread_join(renew->thread, NULL);
-	renew->is_running = false;
 	renew->look = now;
 	renew->host->is_swollen = true;
-	if (renew->err == OK) {
-		node_input_network(renew->host->node, now, &renew->result.network_decoded);
-		if (renew->is_renewal)
-			renew->err = take_certificate(renew, now);
+	if (task->err == OK) {
+		node_input_network(renew->host->node, now, &task->result.network_decoded);
+		if (task->is_renewal)
+			task->err = take_certificate(renew, now);
 	}
-	if (renew->is_renewal && renew->err == OK)
+	if (task->is_renewal && task->err == OK)
 		renewed(renew, now);
-	else if (renew->is_renewal)
+	else if (task->is_renewal)
 		not_renewed(renew, now);
-	else if (renew->err != OK)
-		log_print(LOG_SEVERITY_WARNING, "network", "network document: %s", renew->error);
+	else if (task->err != OK)
+		log_print(LOG_SEVERITY_WARNING, "network", "network document: %s", task->error);
 }
 
 static void start(struct node_renew *renew, bool is_renewal)
 {
+	struct login_task *task = renew->task;
 	struct host *host = renew->host;
 
-	renew->params = (struct login_params){
+	task->params = (struct login_params){
 		.role = host->exit ? ROLE_EXIT : ROLE_NODE, .identity = host->keys.sign, .mark = host->settings.mark};
-	memcpy(renew->params.static_key, host->keys.dh.public, KEY_SIZE);
-	memcpy(renew->authority, host->membership.authority, KEY_SIZE);
-	renew->addresses = host->membership.account;
-	renew->is_renewal = is_renewal;
-	renew->error[0] = 0;
-	renew->is_running = pthread_create(&renew->thread, NULL, ask, renew) == 0;
-	if (renew->is_running)
+	memcpy(task->params.static_key, host->keys.dh.public, KEY_SIZE);
+	memcpy(task->authority, host->membership.authority, KEY_SIZE);
+	task->addresses = host->membership.account;
+	if (login_task_start(task, is_renewal))
 		return;
-	renew->err = ERR_FULL;
-	(void)snprintf(renew->error, sizeof renew->error, "no thread to ask with: %s", strerror(errno));
+	task->err = ERR_FULL;
+	(void)snprintf(task->error, sizeof task->error, "no thread to ask with: %s", strerror(errno));
 	if (is_renewal)
 		not_renewed(renew, clock_now());
 }
@@ -205,11 +172,11 @@ static void look(struct node_renew *renew, struct time_us now)
 /* Contract in the header. */
 struct time_us node_renew_run(struct node_renew *renew, struct time_us now)
 {
-	if (!renew || renew->is_running)
+	if (!renew || renew->task->is_running)
 		return TIME_NEVER;
 	if (time_reached(now, renew->look))
 		look(renew, now);
-	return renew->is_running ? TIME_NEVER : renew->deadline;
+	return renew->task->is_running ? TIME_NEVER : renew->deadline;
 }
 
 /* Contract in the header. */
@@ -221,13 +188,11 @@ struct node_renew *node_renew_open(struct host *host)
 		abort();
 	renew->host = host;
 	renewal_init(&renew->schedule, node_get_certificate(host->node));
-	renew->source = (struct source){.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .ready = answered};
-	if (renew->source.fd >= 0 && loop_add(host->loop, &renew->source, EPOLLIN) == OK)
+	renew->task = login_task_create(host->loop, renew, answered);
+	if (renew->task)
 		return renew;
 	log_print(LOG_SEVERITY_WARNING, "renew", "certificate: cannot be renewed before the next start: %s",
 		  strerror(errno));
-	if (renew->source.fd >= 0)
-		(void)close(renew->source.fd);
 	free(renew);
 	return NULL;
 }
@@ -237,13 +202,7 @@ void node_renew_close(struct node_renew *renew)
 {
 	if (!renew)
 		return;
-	loop_remove(renew->host->loop, &renew->source);
-	if (renew->is_running && pthread_tryjoin_np(renew->thread, NULL) != 0) {
-		(void)pthread_detach(renew->thread);
-		return; /* its memory is the thread's until the process ends */
-	}
-	(void)close(renew->source.fd);
-	wipe(&renew->params, sizeof renew->params);
+	login_task_close(renew->task);
 	free(renew);
 }
 

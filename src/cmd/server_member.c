@@ -1,11 +1,8 @@
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
-#include "cmd/login_client.h"
+#include "cmd/login_task.h"
 #include "cmd/server_state.h"
 #include "crypto/hash.h"
 #include "io/log.h"
@@ -14,22 +11,6 @@
 
 enum { MEMBERSHIP_LAYOUT = 1, MEMBERSHIP_MAX = NETWORK_MAX_SIZE + 512 };
 static const char membership_file[] = "membership";
-
-/* A question to the account server on its way, in a thread of its own: TLS takes its time, packets do not wait for it.
- */
-struct server_poll {
-	struct source source; /* eventfd: the answer is there */
-	struct server *server;
-	pthread_t thread;
-	bool is_running, is_renewal;
-	struct login_params params;
-	uint8_t authority[KEY_SIZE];
-	struct server_addresses addresses;
-	struct login_result result;
-	enum err err;
-	uint8_t reason;
-	char error[LOGIN_ERROR_MAX];
-};
 
 static enum err membership_write(const struct server *server, char error[SERVER_ERROR_MAX])
 {
@@ -167,37 +148,17 @@ enum err server_member_join(struct server *server, int *ret_exit, char error[SER
 	return err;
 }
 
-static void *ask(void *ctx)
+static void answered(void *ctx, struct login_task *task)
 {
-	struct server_poll *poll = ctx;
-	uint64_t one = 1;
-
-	if (poll->is_renewal)
-		poll->err = login_renew(poll->authority, &poll->addresses, &poll->params, &poll->result, &poll->reason,
-					poll->error);
-	else
-		poll->err = login_fetch_network(poll->authority, &poll->addresses, 0, &poll->result, poll->error);
-	return write(poll->source.fd, &one, sizeof(one)) == sizeof(one) ? ctx : NULL;
-}
-
-static void answered(struct source *source, uint32_t events)
-{
-	struct server_poll *poll = (struct server_poll *)source;
-	struct server *server = poll->server;
+	struct server *server = ctx;
 	char error[SERVER_ERROR_MAX];
-	uint64_t count;
 
-	(void)events;
-	if (read(source->fd, &count, sizeof(count)) != sizeof(count) || !poll->is_running)
-		return;
-	(void)pthread_join(poll->thread, NULL);
-	poll->is_running = false;
-	if (poll->err != OK) {
+	if (task->err != OK) {
 		log_print(LOG_SEVERITY_WARNING, "member-poll", "account server: %s; going on with what is known",
-			  poll->error);
+			  task->error);
 		return;
 	}
-	if (take_result(server, &poll->result, error) != OK)
+	if (take_result(server, &task->result, error) != OK)
 		log_print(LOG_SEVERITY_ERROR, "member-write", "%s", error);
 	if (find_own(server))
 		return;
@@ -207,58 +168,30 @@ static void answered(struct source *source, uint32_t events)
 	server->exit_code = EXIT_DENIED;
 }
 
-static struct server_poll *poll_create(struct server *server)
-{
-	struct server_poll *poll = calloc(1, sizeof(*poll));
-
-	if (!poll)
-		abort();
-	poll->server = server;
-	poll->source = (struct source){.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .ready = answered};
-	if (poll->source.fd >= 0 && loop_add(server->loop, &poll->source, EPOLLIN) == OK)
-		return poll;
-	log_print(LOG_SEVERITY_ERROR, "member-poll", "cannot ask the account server: %s", strerror(errno));
-	if (poll->source.fd >= 0)
-		(void)close(poll->source.fd);
-	free(poll);
-	return NULL;
-}
-
 /* One question at a time. With new addresses of our own it is a login, else the network document is fetched. */
 void server_member_poll(struct server *server)
 {
 	const struct server_addresses *told = find_own(server);
-	struct server_poll *poll;
 
 	if (!server->poll)
-		server->poll = poll_create(server);
-	poll = server->poll;
-	if (!poll || poll->is_running)
+		server->poll = login_task_create(server->loop, server, answered);
+	if (!server->poll) {
+		log_print(LOG_SEVERITY_ERROR, "member-poll", "cannot ask the account server: %s", strerror(errno));
+		return;
+	}
+	if (server->poll->is_running)
 		return;
 	server_addresses_find(server, &server->advertised);
-	poll->is_renewal = told && !server_addresses_equal(told, &server->advertised);
-	fill_params(server, &poll->params);
-	memcpy(poll->authority, server->authority, KEY_SIZE);
-	poll->addresses = server->account_addresses;
-	poll->is_running = pthread_create(&poll->thread, NULL, ask, poll) == 0;
-	if (!poll->is_running)
+	fill_params(server, &server->poll->params);
+	memcpy(server->poll->authority, server->authority, KEY_SIZE);
+	server->poll->addresses = server->account_addresses;
+	if (!login_task_start(server->poll, told && !server_addresses_equal(told, &server->advertised)))
 		log_print(LOG_SEVERITY_ERROR, "member-poll", "cannot start a thread to ask the account server");
 }
 
-/* A question under way ends with its own deadlines, a few seconds at most; the process does not wait for it. */
+/* Contract in login_task.h. */
 void server_member_close(struct server *server)
 {
-	struct server_poll *poll = server->poll;
-
-	if (!poll)
-		return;
+	login_task_close(server->poll);
 	server->poll = NULL;
-	loop_remove(server->loop, &poll->source);
-	if (poll->is_running && pthread_tryjoin_np(poll->thread, NULL) != 0) {
-		(void)pthread_detach(poll->thread);
-		return; /* its memory is the thread's until the process ends */
-	}
-	(void)close(poll->source.fd);
-	wipe(&poll->params, sizeof(poll->params));
-	free(poll);
 }

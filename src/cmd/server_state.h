@@ -22,7 +22,7 @@ enum { HOUSEKEEPING_US = 30 * 1000 * 1000 }; /* own addresses are looked at, the
 #define POLL_AGAIN_US (2 * USEC_PER_SEC)     /* the least time between two questions */
 
 struct server;
-struct server_poll;
+struct login_task;
 struct server_directory;
 
 /* A UDP socket of one family on the loop. */
@@ -76,7 +76,7 @@ struct server {
 
 	/* server_member.c */
 	struct server_addresses account_addresses;
-	struct server_poll *poll;
+	struct login_task *poll;
 
 	/* server_control.c, server_dns.c, server_metrics.c */
 	struct stream_server *control;
