@@ -31,6 +31,7 @@ static void answered(struct source *source, uint32_t events)
 	if (read(source->fd, &count, sizeof count) != sizeof count || !task->is_running)
 		return;
 	(void)pthread_join(task->thread, NULL);
+	wipe(&task->params, sizeof task->params); /* the identity's key among them */
 	task->is_running = false;
 	task->answered(task->ctx, task);
 }
