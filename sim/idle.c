@@ -26,11 +26,11 @@ struct outcome {
 
 /*
  * The worst of four seeds when it was listed, and a fifth more. The goals are 2048 bytes and 60 wake-ups for any number
- * of peers: bytes are still too many. A cell that got worse fails; what got better is to be listed anew.
+ * of peers; the first peer also makes what is there once for all. A cell that got worse fails.
  */
 static const struct cell cells[] = {
-	{0, false, 0, 36}, {1, false, 15700, 36}, {10, false, 13700, 36}, {50, false, 13400, 36},
-	{0, true, 0, 42},  {1, true, 13400, 42},  {10, true, 13400, 48},  {50, true, 13400, 48},
+	{0, false, 0, 36}, {1, false, 3900, 36}, {10, false, 2400, 36}, {50, false, 2200, 36},
+	{0, true, 0, 42},  {1, true, 2200, 42},	 {10, true, 2200, 48},	{50, true, 2200, 48},
 };
 
 static uint8_t add_home(struct overlay *overlay, bool has_nat)

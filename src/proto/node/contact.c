@@ -54,13 +54,13 @@ static enum err read_hello(const uint8_t *payload, size_t size, uint8_t type, st
  */
 static void prepare(struct node *node, struct peer *peer)
 {
-	struct contact *contact = &peer->contact;
-	const uint8_t *remote = peer->certificate.static_key;
+	struct contact *contact = &peer->awake->contact;
+	const uint8_t *remote = peer->identity->static_key;
 	uint8_t seed[KEY_SIZE];
 
 	contact->prepare_at = TIME_NEVER;
-	if (!peer->is_known || memcmp(peer->known.remote_static, remote, KEY_SIZE) != 0)
-		peer->is_known = static_pair_make(&node->static_keys, remote, &peer->known) == OK;
+	if (!peer->awake->is_known || memcmp(peer->awake->known.remote_static, remote, KEY_SIZE) != 0)
+		peer->awake->is_known = static_pair_make(&node->static_keys, remote, &peer->awake->known) == OK;
 	random_fill(&node->env.random, seed, sizeof seed);
 	contact->is_prepared = handshake_prepare(seed, remote, &contact->attempt->prepared) == OK;
 	wipe(seed, sizeof seed);
@@ -70,8 +70,8 @@ static void prepare(struct node *node, struct peer *peer)
 static void use_prepared(struct node *node, struct peer *peer, struct handshake_setup *setup,
 			 uint8_t ret_seed[KEY_SIZE])
 {
-	setup->known = peer->is_known ? &peer->known : NULL;
-	setup->prepared = peer->contact.is_prepared ? &peer->contact.attempt->prepared : NULL;
+	setup->known = peer->awake->is_known ? &peer->awake->known : NULL;
+	setup->prepared = peer->awake->contact.is_prepared ? &peer->awake->contact.attempt->prepared : NULL;
 	if (!setup->prepared)
 		random_fill(&node->env.random, ret_seed, KEY_SIZE);
 	setup->ephemeral_seed = ret_seed;
@@ -91,11 +91,11 @@ static void forget_prepared(struct contact *contact)
  */
 static enum err begin_request(struct node *node, struct peer *peer)
 {
-	struct contact *contact = &peer->contact;
+	struct contact *contact = &peer->awake->contact;
 	uint8_t payload[HANDSHAKE_PAYLOAD_MAX], mac1_key[KEY_SIZE], seed[KEY_SIZE];
 	struct handshake_setup setup = {
 		.local_static = &node->static_keys,
-		.remote_static = peer->certificate.static_key,
+		.remote_static = peer->identity->static_key,
 		.psk = contact->temp_key,
 		.mac1_key = mac1_key,
 		.type = PACKET_TUNNEL_REQUEST,
@@ -107,7 +107,7 @@ static enum err begin_request(struct node *node, struct peer *peer)
 
 	if (err != OK)
 		return err;
-	handshake_mac1_key(peer->certificate.static_key, contact->nego_key, mac1_key);
+	handshake_mac1_key(peer->identity->static_key, contact->nego_key, mac1_key);
 	use_prepared(node, peer, &setup, seed);
 	err = handshake_begin(&contact->attempt->handshake, &setup, (struct blob){payload, size},
 			      contact->attempt->request, &contact->attempt->request_size);
@@ -123,7 +123,7 @@ static enum err begin_request(struct node *node, struct peer *peer)
 /* A new direction replaces one that has not ended yet; a live session goes on until the new one stands. */
 void contact_start(struct node *node, struct peer *peer, struct time_us now, const struct route_direction *direction)
 {
-	struct contact *contact = &peer->contact;
+	struct contact *contact = &peer->awake->contact;
 
 	if ((contact->used && contact->path_id == direction->path_id) ||
 	    (peer->session && session_path_id(peer->session) == direction->path_id))
@@ -166,7 +166,7 @@ void contact_start(struct node *node, struct peer *peer, struct time_us now, con
 /* Contract in machine.h. */
 void contact_data_waits(struct node *node, struct peer *peer, struct time_us now)
 {
-	struct contact *contact = &peer->contact;
+	struct contact *contact = &peer->awake->contact;
 
 	if (!contact->used || !contact->asked || contact->initiating)
 		return;
@@ -177,8 +177,10 @@ void contact_data_waits(struct node *node, struct peer *peer, struct time_us now
 /* Wipes what is secret; the PathID stays known when a session has it. */
 void contact_stop(struct node *node, struct peer *peer)
 {
-	struct contact *contact = &peer->contact;
+	struct contact *contact = peer->awake ? &peer->awake->contact : NULL;
 
+	if (!contact)
+		return;
 	if (contact->used && !(peer->session && session_path_id(peer->session) == contact->path_id))
 		map_remove(&node->by_path_id, contact->path_id);
 	if (contact->attempt)
@@ -191,7 +193,7 @@ void contact_stop(struct node *node, struct peer *peer)
 /* Contract in machine.h. Whoever knows the PathID can make us keep a few kilobytes for as long as the contact lasts. */
 bool contact_hold(struct peer *peer, const struct route *route, const uint8_t *bytes, size_t size)
 {
-	struct contact *contact = &peer->contact;
+	struct contact *contact = &peer->awake->contact;
 	struct reader r = reader_over(bytes, size);
 	struct header header;
 
@@ -222,7 +224,7 @@ static void send_to(struct node *node, struct time_us now, const struct addr *re
 static void send_everywhere(struct node *node, struct peer *peer, struct time_us now, uint8_t tries,
 			    const uint8_t *bytes, size_t size)
 {
-	struct contact *contact = &peer->contact;
+	struct contact *contact = &peer->awake->contact;
 	bool is_direct_due = tries < PROBES_PER_CANDIDATE;
 	struct route route;
 
@@ -239,7 +241,7 @@ static void send_everywhere(struct node *node, struct peer *peer, struct time_us
 static void send_probe(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
 		       uint8_t flags)
 {
-	struct contact *contact = &peer->contact;
+	struct contact *contact = &peer->awake->contact;
 	uint8_t bytes[HOLE_PUNCHING_SIZE];
 	struct writer w = writer_over(bytes, sizeof bytes);
 	struct hole_punching probe = {.path_id = contact->path_id, .counter = ++contact->probe_number, .flags = flags};
@@ -258,7 +260,7 @@ static void send_probe(struct node *node, struct peer *peer, struct time_us now,
 
 static void run_contact_leg(struct node *node, struct peer *peer, struct time_us now)
 {
-	struct contact *contact = &peer->contact;
+	struct contact *contact = &peer->awake->contact;
 	uint8_t bytes[LEG_DATAGRAM_MAX];
 	struct route route;
 	size_t size;
@@ -278,7 +280,7 @@ static void run_contact_leg(struct node *node, struct peer *peer, struct time_us
 /* Gives up after CONTACT_TRIES_US: then the peer is unreachable until asked for again. */
 void contact_run(struct node *node, struct peer *peer, struct time_us now)
 {
-	struct contact *contact = &peer->contact;
+	struct contact *contact = &peer->awake->contact;
 
 	if (!contact->used)
 		return;
@@ -310,7 +312,7 @@ void contact_run(struct node *node, struct peer *peer, struct time_us now)
 /* Also the deadline of giving up. */
 struct time_us contact_deadline(const struct peer *peer)
 {
-	const struct contact *contact = &peer->contact;
+	const struct contact *contact = &peer->awake->contact;
 	struct time_us at;
 
 	if (!contact->used)
@@ -325,7 +327,7 @@ struct time_us contact_deadline(const struct peer *peer)
 /* The relay that this tunnel was directed with becomes one of its paths. */
 static void adopt_leg(struct node *node, struct peer *peer, struct time_us now)
 {
-	struct contact *contact = &peer->contact;
+	struct contact *contact = &peer->awake->contact;
 	struct route route;
 	struct path *path;
 
@@ -352,7 +354,7 @@ static void start_on_unvalidated(struct node *node, struct peer *peer, struct ti
 	path_challenge(node, peer, path, now);
 	if (peer->active >= 0)
 		return; /* the relay is there already */
-	peer->active = (int)(path - peer->paths);
+	peer->active = (int)(path - peer->awake->paths);
 	peer->route_tag++;
 	node_emit_selected(node, peer, path, CAUSE_FIRST);
 	waiting_release(node, peer, now);
@@ -363,7 +365,7 @@ static void establish(struct node *node, struct peer *peer, struct time_us now, 
 		      const struct session_keys *keys, const struct tunnel_hello *hello, const struct route *route,
 		      size_t credit)
 {
-	struct contact *contact = &peer->contact;
+	struct contact *contact = &peer->awake->contact;
 	struct session *old = peer->session;
 	bool by_relay = false;
 	struct path *path;
@@ -372,9 +374,9 @@ static void establish(struct node *node, struct peer *peer, struct time_us now, 
 		by_relay |= addr_equal(&contact->leg.addresses.list[i], &route->remote);
 	punch_stop(node, peer);
 	peer_forget_paths(peer);
-	peer->rekeying = (struct rekeying){0};
+	peer->awake->rekeying = (struct rekeying){0};
 	peer_forget_requests(peer);
-	outbox_forget(&node->outbox, &peer->sending); /* sealed under keys that are gone */
+	outbox_forget(&node->outbox, &peer->awake->sending); /* sealed under keys that are gone */
 	peer->session = session_create(node->aead, contact->suite, is_initiator, contact->path_id, keys, now);
 	peer->move_epoch = hello->move_epoch;
 	peer->rest.is_agreed = hello->features & FEATURE_REST;
@@ -407,7 +409,7 @@ static void establish(struct node *node, struct peer *peer, struct time_us now, 
 static bool answer_again(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
 			 uint64_t path_id, struct blob request)
 {
-	const struct answered *answered = &peer->answered;
+	const struct answered *answered = &peer->awake->answered;
 	uint8_t digest[HASH_SIZE];
 
 	if (!answered->response || answered->path_id != path_id)
@@ -422,18 +424,18 @@ static bool answer_again(struct node *node, struct peer *peer, struct time_us no
 /* Nobody will ask for it again, or another one takes its place. */
 void contact_forget_answer(struct peer *peer)
 {
-	mem_free(peer->answered.response);
-	peer->answered = (struct answered){0};
+	mem_free(peer->awake->answered.response);
+	peer->awake->answered = (struct answered){0};
 }
 
 static void keep_answer(struct peer *peer, uint64_t path_id, struct blob request, struct blob response)
 {
 	contact_forget_answer(peer);
-	peer->answered.path_id = path_id;
-	hash(request.data, request.size, peer->answered.request_hash);
-	peer->answered.response = mem_alloc(1, response.size);
-	peer->answered.response_size = response.size;
-	memcpy(peer->answered.response, response.data, response.size);
+	peer->awake->answered.path_id = path_id;
+	hash(request.data, request.size, peer->awake->answered.request_hash);
+	peer->awake->answered.response = mem_alloc(1, response.size);
+	peer->awake->answered.response_size = response.size;
+	memcpy(peer->awake->answered.response, response.data, response.size);
 }
 
 /* What a request gave. */
@@ -448,7 +450,7 @@ struct accepted {
 static enum err answer_request(struct node *node, struct peer *peer, const uint8_t *bytes, size_t size,
 			       struct accepted *ret)
 {
-	struct contact *contact = &peer->contact;
+	struct contact *contact = &peer->awake->contact;
 	uint8_t payload[MESSAGE_MAX], mac1_key[KEY_SIZE], seed[KEY_SIZE];
 	struct tunnel_hello hello;
 	struct handshake h;
@@ -465,7 +467,7 @@ static enum err answer_request(struct node *node, struct peer *peer, const uint8
 	use_prepared(node, peer, &setup, seed);
 	err = handshake_accept(&h, &setup, bytes, size, payload, &payload_size);
 
-	if (err == OK && memcmp(h.remote_static, peer->certificate.static_key, KEY_SIZE) != 0)
+	if (err == OK && memcmp(h.remote_static, peer->identity->static_key, KEY_SIZE) != 0)
 		err = ERR_AUTH;
 	if (err == OK)
 		err = read_hello(payload, payload_size, MESSAGE_TUNNEL_REQUEST, &hello);
@@ -477,7 +479,7 @@ static enum err answer_request(struct node *node, struct peer *peer, const uint8
 		err = write_hello(node, MESSAGE_TUNNEL_RESPONSE, 0, (struct blob){0}, payload, &payload_size);
 	}
 	if (err == OK) {
-		handshake_mac1_key(peer->certificate.static_key, contact->nego_key, mac1_key);
+		handshake_mac1_key(peer->identity->static_key, contact->nego_key, mac1_key);
 		err = handshake_answer(&h, &setup, (struct blob){payload, payload_size}, ret->response,
 				       &ret->response_size, &ret->keys);
 		forget_prepared(contact);
@@ -491,7 +493,7 @@ static enum err answer_request(struct node *node, struct peer *peer, const uint8
 void contact_request_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
 			      const uint8_t *bytes, size_t size)
 {
-	struct contact *contact = &peer->contact;
+	struct contact *contact = &peer->awake->contact;
 	struct accepted accepted;
 	struct reader r = reader_over(bytes, size);
 	size_t went;
@@ -527,7 +529,7 @@ void contact_request_received(struct node *node, struct peer *peer, struct time_
 void contact_response_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
 			       const uint8_t *bytes, size_t size)
 {
-	struct contact *contact = &peer->contact;
+	struct contact *contact = &peer->awake->contact;
 	struct overtaking *early;
 	struct session_keys keys;
 	struct tunnel_hello hello;
@@ -561,7 +563,7 @@ void contact_response_received(struct node *node, struct peer *peer, struct time
 void contact_probe_received(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
 			    const uint8_t *bytes, size_t size)
 {
-	struct contact *contact = &peer->contact;
+	struct contact *contact = &peer->awake->contact;
 	struct reader r = reader_over(bytes, size);
 	struct hole_punching probe;
 	uint8_t expected[MAC_SIZE];

@@ -131,7 +131,7 @@ static enum err receive_echo_response(const struct received *m)
 	event.rtt_us = m->now.us - (int64_t)read_u64(&r);
 	if (reader_finish(&r) != OK || event.rtt_us < 0)
 		return ERR_MALFORMED;
-	memcpy(event.peer, m->peer->certificate.fqdn, sizeof event.peer);
+	peer_get_fqdn(m->peer, event.peer);
 	event.kind = peer_is_relay(m->peer, &m->route->remote) ? PATH_RELAY : PATH_DIRECT;
 	if (event.kind == PATH_RELAY)
 		memcpy(event.relay, relay_name_at(m->peer, &m->route->remote), sizeof event.relay);
@@ -147,7 +147,7 @@ static enum err receive_rekey_request(const struct received *m)
 	enum err err = rekey_decode(m->body, &request);
 
 	if (err == OK)
-		err = keys_answer(m->node, &m->peer->rekeying, m->peer->session, m->peer->certificate.static_key,
+		err = keys_answer(m->node, &m->peer->awake->rekeying, m->peer->session, m->peer->identity->static_key,
 				  m->now, m->transaction, &request, answer, &size);
 	if (err == OK)
 		peer_send(m->node, m->peer, m->now, m->route, (struct blob){answer, size});
@@ -161,7 +161,7 @@ static enum err receive_rekey_response(const struct received *m)
 	enum err err = rekey_decode(m->body, &response);
 
 	if (err == OK)
-		err = keys_finish(m->node, &m->peer->rekeying, m->peer->session, &response, m->now);
+		err = keys_finish(m->node, &m->peer->awake->rekeying, m->peer->session, &response, m->now);
 	if (err != OK)
 		return err;
 	(void)request_done(m->peer->requests, m->transaction, &request);

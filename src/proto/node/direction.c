@@ -46,7 +46,7 @@ static enum err judge(const struct node *node, const struct route_direction *dir
 static bool may_enter(struct node *node, const struct certificate *certificate, const struct trusted_entry *entry)
 {
 	struct peer *known = peer_by_id(node, &certificate->id);
-	const struct trusted_entry *before = known ? document_abroad(node, known->certificate.fqdn) : NULL;
+	const struct trusted_entry *before = known ? document_abroad(node, known->identity->text) : NULL;
 
 	if (!known || before == entry)
 		return true;
@@ -88,7 +88,7 @@ void direction_refused(struct node *node, struct time_us now, const struct direc
 					     : peer_by_inner(node, refusal->ip.family, refusal->ip.bytes);
 
 	memcpy(event.peer, refusal->name, sizeof event.peer);
-	if (peer && !peer->session && !peer->contact.used)
+	if (peer && !peer->session && !peer->awake->contact.used)
 		peer_set_state(node, peer, now, NODE_PEER_UNREACHABLE, refusal->reason);
 	if (refusal->name[0])
 		names_resolved(node, now, refusal->name, refusal->reason);
@@ -104,7 +104,7 @@ void direction_refused(struct node *node, struct time_us now, const struct direc
 /* It cannot say so itself: it knows us no more. What it has not acknowledged, and what waits, asks for a new tunnel. */
 static void peer_reborn(struct node *node, struct peer *peer, struct time_us now, uint64_t path_id)
 {
-	bool is_contact = peer->contact.used && peer->contact.path_id == path_id;
+	bool is_contact = peer->awake->contact.used && peer->awake->contact.path_id == path_id;
 
 	if (is_contact)
 		contact_stop(node, peer);
@@ -113,8 +113,8 @@ static void peer_reborn(struct node *node, struct peer *peer, struct time_us now
 		rescue_sealed(node, peer, peer->session, now);
 		peer_end_session(node, peer, now, REASON_LEAVING);
 	}
-	if (!peer->contact.used && waiting_first(node, peer, WAITING_PACKET_MAX).size > 0)
-		link_request_direction(node, now, peer->certificate.fqdn, NULL);
+	if (!peer->awake->contact.used && waiting_first(node, peer, WAITING_PACKET_MAX).size > 0)
+		link_request_direction(node, now, peer->identity->text, NULL);
 }
 
 /* Candidates, no more: only the peer's own packets move a tunnel (E8). Probing them opens our NAT for what the peer
@@ -125,6 +125,7 @@ void direction_updated(struct node *node, struct time_us now, const struct route
 
 	if (!peer)
 		return;
+	peer_wake(node, peer);
 	if (update->reason == REASON_REVOKED) {
 		contact_stop(node, peer);
 		peer_end_session(node, peer, now, REASON_REVOKED);

@@ -135,7 +135,7 @@ static void review_trust(struct node *node)
 	for (int i = 0; i < NODE_PEERS_MAX; i++) {
 		struct peer *peer = node->peers[i];
 		const struct trusted_entry *entry =
-			peer && peer->is_foreign ? document_abroad(node, peer->certificate.fqdn) : NULL;
+			peer && peer->is_foreign ? document_abroad(node, peer->identity->text) : NULL;
 
 		if (peer && peer->is_foreign && (!entry || !document_of(node, entry)))
 			peer_destroy(node, peer);
@@ -148,7 +148,7 @@ static void drop_revoked(struct node *node, const struct network *network, const
 	for (int i = 0; i < NODE_PEERS_MAX; i++) {
 		struct peer *peer = node->peers[i];
 
-		if (!peer || !peer->is_foreign || !dns_name_in_zone(peer->certificate.fqdn, zone) ||
+		if (!peer || !peer->is_foreign || !dns_name_in_zone(peer->identity->text, zone) ||
 		    !abroad_is_revoked(network, &peer->id))
 			continue;
 		contact_stop(node, peer);

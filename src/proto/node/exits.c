@@ -12,15 +12,6 @@
 
 static const char exit_group[] = "exit";
 
-/* The account server's word: nobody else can make an exit of a node. */
-static bool is_exit(const struct certificate *certificate)
-{
-	for (uint8_t i = 0; i < certificate->group_count && i < GROUPS_MAX; i++)
-		if (strcmp(certificate->groups[i], exit_group) == 0)
-			return true;
-	return false;
-}
-
 /* Either one that has a session or any. */
 static struct peer *find_exit(struct node *node, const char *name)
 {
@@ -29,7 +20,7 @@ static struct peer *find_exit(struct node *node, const char *name)
 	for (int i = 0; i < NODE_PEERS_MAX; i++) {
 		struct peer *peer = node->peers[i];
 
-		if (peer && strcmp(peer->certificate.fqdn, name) == 0 && is_exit(&peer->certificate) &&
+		if (peer && strcmp(peer->identity->text, name) == 0 && peer_is_in_group(peer, exit_group) &&
 		    (!found || peer->session))
 			found = peer;
 	}
@@ -81,8 +72,8 @@ struct peer *exits_peer_for(struct node *node, const struct inner *inner)
 static bool names_peer(const struct node_exits *use, const uint8_t *exits, uint8_t count, const struct peer *peer)
 {
 	for (uint8_t i = 0; i < count; i++)
-		if (strcmp(use->names[exits[i]], peer->certificate.fqdn) == 0)
-			return is_exit(&peer->certificate);
+		if (strcmp(use->names[exits[i]], peer->identity->text) == 0)
+			return peer_is_in_group(peer, exit_group);
 	return false;
 }
 
@@ -112,7 +103,7 @@ static void ask(struct node *node, struct time_us now, uint8_t exit, int64_t int
 	const struct peer *peer = peer_of(node, exit);
 	struct general_exit *state = &node->general.exits[exit];
 
-	if ((peer && (peer->session || peer->contact.used)) || !node->link.session ||
+	if ((peer && (peer->session || peer->awake->contact.used)) || !node->link.session ||
 	    (state->asked.us && time_since(now, state->asked) < interval_us))
 		return;
 	state->asked = now;
@@ -142,7 +133,8 @@ static bool has_answered(struct node *node, uint8_t exit, struct time_us since)
 
 	if (!is_up(peer))
 		return false;
-	path = &peer->paths[peer->active];
+	peer_wake(node, peer);
+	path = &peer->awake->paths[peer->active];
 	if (path->valid && path->heard.us > since.us)
 		return true;
 	path_challenge(node, peer, path, node->now);
@@ -246,10 +238,11 @@ bool node_get_exit(struct node *node, size_t rule, struct node_exit_status *ret)
 /* Of the peer whose lease says so. */
 const struct certificate *node_holder(struct node *node, uint8_t version, const uint8_t *address, uint16_t *ret_mtu)
 {
-	const struct peer *peer = peer_by_inner(node, version, address);
+	struct peer *peer = peer_by_inner(node, version, address);
 
 	if (!peer)
 		return NULL;
-	*ret_mtu = peer->active >= 0 ? (uint16_t)peer->paths[peer->active].mtu : 0;
-	return &peer->certificate;
+	peer_wake(node, peer);
+	*ret_mtu = peer->active >= 0 ? peer->awake->paths[peer->active].mtu : 0;
+	return &peer->awake->certificate;
 }

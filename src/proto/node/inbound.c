@@ -42,7 +42,7 @@ static void accept(struct node *node, struct peer *peer, struct time_us now, con
 /* Where the way back takes less than the TUN, our end of a new TCP connection need not find that out. */
 static void clamp(const struct peer *peer, uint8_t *bytes, const struct inner *inner, bool is_partial)
 {
-	const struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	const struct path *active = peer->active >= 0 ? &peer->awake->paths[peer->active] : NULL;
 
 	if (active && active->mtu < PATH_MTU_MAX && inner->protocol == PROTOCOL_TCP)
 		inner_clamp_mss(bytes, inner, active->mtu, is_partial);
@@ -76,6 +76,7 @@ static enum err open_data(struct node *node, struct peer *peer, struct time_us n
 		count_failure(node, err);
 		return err;
 	}
+	peer_wake(node, peer);
 	liveness_note(peer, ret->path, ret->counter, size);
 	if (inner_parse(place, ret->size, &inner) != OK || ret->size - inner.total_size >= PAD_TO ||
 	    !is_allowed(node, peer, &inner)) {
@@ -119,6 +120,7 @@ static enum err open_control(struct node *node, struct peer *peer, struct time_u
 		count_failure(node, err);
 		return err;
 	}
+	peer_wake(node, peer);
 	path_heard(node, peer, now, route, size, opened.highest);
 	if (peer_is_idle(peer, now))
 		peer_plan(node, peer, now); /* its session goes to rest again */
@@ -149,7 +151,7 @@ static void receive_sealed(struct node *node, struct peer *peer, struct time_us 
 static void drop_older_legs(struct node *node, struct peer *peer, struct time_us now, struct path *bound)
 {
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
-		struct path *path = &peer->paths[i];
+		struct path *path = &peer->awake->paths[i];
 
 		if (!path->used || path->kind != PATH_RELAY || path == bound ||
 		    strcmp(relay_name_at(peer, &path->route.remote), peer->relay_name) != 0)
@@ -163,11 +165,11 @@ static void drop_older_legs(struct node *node, struct peer *peer, struct time_us
 static void receive_leg(struct node *node, struct peer *peer, struct time_us now, const struct route *arrived,
 			const uint8_t *bytes, size_t size)
 {
-	struct contact *contact = &peer->contact;
+	struct contact *contact = peer->awake ? &peer->awake->contact : NULL;
 	struct route route;
 	struct path *path;
 
-	if (contact->used && contact->has_relay && leg_input(&contact->leg, now, bytes, size) == OK) {
+	if (contact && contact->used && contact->has_relay && leg_input(&contact->leg, now, bytes, size) == OK) {
 		node_proved_on(node, now, &arrived->local.ip);
 		peer_plan(node, peer, now);
 		return;
@@ -185,6 +187,8 @@ static void receive_leg(struct node *node, struct peer *peer, struct time_us now
 		return;
 	peer->leg_was_bound = true;
 	leg_rest(&peer->leg, rhythm_bind(node, peer, now, &arrived->local.ip));
+	if (!peer->awake)
+		return;
 	path = path_add(node, peer, now, PATH_RELAY, &route);
 	if (!path)
 		return;
@@ -217,6 +221,10 @@ static void receive_one(struct node *node, struct time_us now, const struct rout
 	}
 	if (header.type & PACKET_SEALED)
 		receive_sealed(node, peer, now, route, bytes, size, heard);
+	else if (header.type == PACKET_RELAY_CHALLENGE || header.type == PACKET_RELAY_BOUND)
+		receive_leg(node, peer, now, route, bytes, size);
+	else if (!peer->awake)
+		node->counters.dropped_stranger++; /* there is no contact with it */
 	else if (header.type == PACKET_TUNNEL_REQUEST)
 		contact_request_received(node, peer, now, route, bytes, size);
 	else if (header.type == PACKET_TUNNEL_RESPONSE)
@@ -224,9 +232,7 @@ static void receive_one(struct node *node, struct time_us now, const struct rout
 	else if (header.type == PACKET_HOLE_PUNCHING) {
 		if (!punch_knocked(node, peer, now, route, bytes, size))
 			contact_probe_received(node, peer, now, route, bytes, size);
-	} else if (header.type == PACKET_RELAY_CHALLENGE || header.type == PACKET_RELAY_BOUND)
-		receive_leg(node, peer, now, route, bytes, size);
-	else
+	} else
 		node->counters.dropped_malformed++;
 }
 

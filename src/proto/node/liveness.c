@@ -93,20 +93,20 @@ void path_sent(struct node *node, struct peer *peer, struct path *path, struct t
  */
 void path_proved(struct node *node, struct peer *peer, struct path *path, struct time_us now, struct time_us at)
 {
-	bool is_alone = peer->active == (int)(path - peer->paths) && peer->second < 0;
+	bool is_alone = peer->active == (int)(path - peer->awake->paths) && peer->second < 0;
 
 	node_proved_on(node, at, &path->route.local.ip);
 	path->proved = time_since(at, path->proved) > 0 ? at : path->proved;
 	if (path->awaiting && time_since(at, path->awaiting_since) >= 0) {
 		note_waited(path, now);
-		path->awaiting_since = outbox_oldest(&node->outbox, &peer->sending, at);
+		path->awaiting_since = outbox_oldest(&node->outbox, &peer->awake->sending, at);
 		path->awaiting = path->awaiting_since.us != TIME_NEVER.us;
 		if (path->awaiting)
 			peer_plan(node, peer, time_add(path->awaiting_since, path_patience_us(path)));
 	}
 	if (path->doubtful && time_since(at, path->doubtful_since) < 0)
 		return;
-	if (peer->active == (int)(path - peer->paths) && !peer->moving.active)
+	if (peer->active == (int)(path - peer->awake->paths) && !peer->awake->moving.active)
 		path_overlap_end(peer);
 	if (!path->doubtful)
 		return;
@@ -119,11 +119,11 @@ void path_proved(struct node *node, struct peer *peer, struct path *path, struct
 /* The packet path: a few stores. */
 void liveness_note(struct peer *peer, uint8_t space, uint64_t counter, size_t bytes)
 {
-	uint64_t *next = &peer->receiving.seen.spaces[space].next;
+	uint64_t *next = &peer->awake->receiving.seen.spaces[space].next;
 
 	if (counter >= *next)
 		*next = counter + 1;
-	peer->receiving.bytes += bytes;
+	peer->awake->receiving.bytes += bytes;
 }
 
 /* Contract in the header. */
@@ -131,8 +131,8 @@ void liveness_tell(struct node *node, struct peer *peer, struct time_us now)
 {
 	uint8_t plaintext[CONTROL_MAX];
 	struct writer w = writer_over(plaintext, sizeof plaintext);
-	struct receiving *receiving = &peer->receiving;
-	const struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	struct receiving *receiving = &peer->awake->receiving;
+	const struct path *active = peer->active >= 0 ? &peer->awake->paths[peer->active] : NULL;
 	const struct path *heard = path_find(peer, &receiving->route);
 	size_t size;
 
@@ -160,7 +160,7 @@ void liveness_tell(struct node *node, struct peer *peer, struct time_us now)
  */
 static void expect_more(struct node *node, struct peer *peer, struct time_us now)
 {
-	struct receiving *receiving = &peer->receiving;
+	struct receiving *receiving = &peer->awake->receiving;
 	int64_t pause_us = time_since(now, receiving->heard), quiet_us;
 
 	if (pause_us < QUIET_MAX_US)
@@ -174,7 +174,7 @@ static void expect_more(struct node *node, struct peer *peer, struct time_us now
 /* The way back is our own choice, and the way that data came where that differs and has been validated. */
 void liveness_heard(struct node *node, struct peer *peer, struct time_us now, const struct route *route)
 {
-	struct receiving *receiving = &peer->receiving;
+	struct receiving *receiving = &peer->awake->receiving;
 
 	if (receiving->bytes == 0)
 		return;
@@ -196,18 +196,18 @@ void liveness_heard(struct node *node, struct peer *peer, struct time_us now, co
 static bool is_of_before(const struct peer *peer, const struct path *path, struct time_us now)
 {
 	return path->doubtful &&
-	       2 * time_since(now, path->doubtful_since) < path->rtt_us + peer->paths[peer->second].rtt_us;
+	       2 * time_since(now, path->doubtful_since) < path->rtt_us + peer->awake->paths[peer->second].rtt_us;
 }
 
 /* More than was sent is nonsense, less than was known is old. While data goes two ways it does not tell which works. */
 void liveness_receipt(struct node *node, struct peer *peer, struct time_us now, const struct receipt *receipt)
 {
-	struct path *path = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	struct path *path = peer->active >= 0 ? &peer->awake->paths[peer->active] : NULL;
 	struct time_us oldest;
 
 	for (uint8_t space = 0; space < PATHS_MAX; space++) {
 		const struct receipt_space *told = &receipt->spaces[space];
-		struct receipt_space *known = &peer->sending.arrived.spaces[space];
+		struct receipt_space *known = &peer->awake->sending.arrived.spaces[space];
 
 		if (told->next > session_next_counter(peer->session, space))
 			node->counters.dropped_malformed++;
@@ -216,7 +216,7 @@ void liveness_receipt(struct node *node, struct peer *peer, struct time_us now, 
 	}
 	if (!path || !path->awaiting || (peer->second >= 0 && !is_of_before(peer, path, now)))
 		return;
-	oldest = outbox_oldest(&node->outbox, &peer->sending, path->awaiting_since);
+	oldest = outbox_oldest(&node->outbox, &peer->awake->sending, path->awaiting_since);
 	if (oldest.us != path->awaiting_since.us)
 		path_proved(node, peer, path, now, oldest.us == TIME_NEVER.us ? now : time_add(oldest, -1));
 }
@@ -241,7 +241,7 @@ static void begin_doubt(struct node *node, struct peer *peer, struct path *path,
 	node->counters.doubts++;
 	path->next_challenge = now;
 	ask_others(node, peer, path, now);
-	if (other && !peer->moving.active)
+	if (other && !peer->awake->moving.active)
 		path_overlap(node, peer, other, now);
 	else if (path->kind == PATH_RELAY) /* behind the Bind that may be all it needs */
 		move_replay(node, peer, now, path, time_add(now, -REPLAY_SPAN_MAX_US), true);
@@ -255,7 +255,7 @@ static void begin_doubt(struct node *node, struct peer *peer, struct path *path,
  */
 static void ask_why_quiet(struct node *node, struct peer *peer, struct path *path, struct time_us now)
 {
-	struct receiving *receiving = &peer->receiving;
+	struct receiving *receiving = &peer->awake->receiving;
 
 	receiving->quiet = TIME_NEVER;
 	if (!path || !path->valid || path->awaiting || path->doubtful ||
@@ -304,16 +304,16 @@ static void judge(struct node *node, struct peer *peer, struct path *path, struc
 /* Before the paths' own challenges: a doubt asks for one. */
 void liveness_run(struct node *node, struct peer *peer, struct time_us now)
 {
-	struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	struct path *active = peer->active >= 0 ? &peer->awake->paths[peer->active] : NULL;
 
 	if (!peer->session)
 		return;
-	if (time_reached(now, peer->receiving.due))
+	if (time_reached(now, peer->awake->receiving.due))
 		liveness_tell(node, peer, now);
-	peer_plan(node, peer, peer->receiving.due);
-	if (time_reached(now, peer->receiving.quiet))
+	peer_plan(node, peer, peer->awake->receiving.due);
+	if (time_reached(now, peer->awake->receiving.quiet))
 		ask_why_quiet(node, peer, active, now);
-	peer_plan(node, peer, peer->receiving.quiet);
+	peer_plan(node, peer, peer->awake->receiving.quiet);
 	if (active && active->valid && active->awaiting)
 		judge(node, peer, active, now);
 }

@@ -2,6 +2,7 @@
  * (design 7, security 1). */
 #include <string.h>
 
+#include "base/mem.h"
 #include "proto/node/machine.h"
 #include "wire/message.h"
 #include "wire/tunnel.h"
@@ -16,13 +17,13 @@ void move_replay(struct node *node, struct peer *peer, struct time_us now, struc
 	size_t unlimited = SIZE_MAX, *budget = path_budget(peer, path);
 	uint32_t lost, replayed;
 
-	replayed = outbox_replay(&node->outbox, now, &peer->sending, since, &path->route, budget ? budget : &unlimited,
-				 &lost);
+	replayed = outbox_replay(&node->outbox, now, &peer->awake->sending, since, &path->route,
+				 budget ? budget : &unlimited, &lost);
 	if (!is_loss)
 		return;
 	node->counters.replayed += replayed;
-	peer->moving.report.replayed_packets += replayed;
-	peer->moving.report.lost_packets += lost;
+	peer->awake->moving.report.replayed_packets += replayed;
+	peer->awake->moving.report.lost_packets += lost;
 }
 
 /* All that has not been acknowledged: it may have been on its way when the network went. */
@@ -35,7 +36,7 @@ static void replay_all(struct node *node, struct peer *peer, struct time_us now,
 void move_begin_report(struct peer *peer, struct time_us now, const struct path *from, bool by_peer,
 		       enum path_cause cause)
 {
-	struct moving *moving = &peer->moving;
+	struct moving *moving = &peer->awake->moving;
 
 	if (moving->active)
 		return;
@@ -68,10 +69,10 @@ static bool is_old_way(const struct moving *moving)
  */
 void move_heard(struct node *node, struct peer *peer, struct time_us now, struct path *path)
 {
-	struct moving *moving = &peer->moving;
+	struct moving *moving = &peer->awake->moving;
 	struct node_event event = {.type = NODE_EVENT_HANDOVER, .kind = path->kind, .route = path->route};
 	struct time_us start = moving->report.at;
-	int index = (int)(path - peer->paths);
+	int index = (int)(path - peer->awake->paths);
 
 	if (is_same_way(path, &moving->report) && is_old_way(moving)) {
 		moving->heard_before = now;
@@ -79,7 +80,7 @@ void move_heard(struct node *node, struct peer *peer, struct time_us now, struct
 			moving->active = peer->active != index || !path->valid; /* it lives: no move at all */
 		return;
 	}
-	if (peer->active >= 0 && peer->active != index && peer->paths[peer->active].valid && !path->valid)
+	if (peer->active >= 0 && peer->active != index && peer->awake->paths[peer->active].valid && !path->valid)
 		return; /* make before break: not before the new way is proved */
 	if (moving->kept && peer->active != index)
 		return; /* ... and chosen */
@@ -91,11 +92,12 @@ void move_heard(struct node *node, struct peer *peer, struct time_us now, struct
 	moving->report.gap_us = time_since(now, start);
 	moving->report.to = path->route;
 	moving->report.to_kind = path->kind;
-	peer->last_handover = moving->report;
-	peer->has_last_handover = true;
+	if (!peer->last_handover)
+		peer->last_handover = mem_alloc(1, sizeof *peer->last_handover);
+	*peer->last_handover = moving->report;
 	peer->handovers++;
 	node->counters.handovers++;
-	memcpy(event.peer, peer->certificate.fqdn, sizeof event.peer);
+	peer_get_fqdn(peer, event.peer);
 	event.handover = moving->report;
 	node_emit(node, &event);
 	/* What was heard is what works: data takes this path alone from now on, until a better one is valid. */
@@ -113,7 +115,7 @@ static bool drop_dead_paths(struct node *node, struct peer *peer)
 	bool was_used = false;
 
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
-		struct path *path = &peer->paths[i];
+		struct path *path = &peer->awake->paths[i];
 		bool alive = false;
 
 		if (!path->used)
@@ -140,10 +142,10 @@ static struct path *move_leg(struct node *node, struct peer *peer, struct time_u
 {
 	struct route route;
 
-	if (peer->beside.used) {
-		leg_move(&peer->beside.leg, now);
+	if (peer->awake->beside.used) {
+		leg_move(&peer->awake->beside.leg, now);
 		peer_run_leg(node, peer, now);
-		if (peer->beside.was_bound && peer_relay_route(node, &peer->beside.leg, &route))
+		if (peer->awake->beside.was_bound && peer_relay_route(node, &peer->awake->beside.leg, &route))
 			path_add(node, peer, now, PATH_RELAY, &route);
 	}
 	if (!peer->has_relay)
@@ -179,8 +181,8 @@ static void send_move(struct node *node, struct peer *peer, struct time_us now, 
 	if (writer_finish(&w, &size) != OK)
 		return;
 	for (int i = 0; i < NODE_PATHS_MAX; i++)
-		if (peer->paths[i].used && is_from_here(node, &peer->paths[i]))
-			peer_send(node, peer, now, &peer->paths[i].route, (struct blob){plaintext, size});
+		if (peer->awake->paths[i].used && is_from_here(node, &peer->awake->paths[i]))
+			peer_send(node, peer, now, &peer->awake->paths[i].route, (struct blob){plaintext, size});
 	peer_request(node, peer, time_add(now, REQUEST_RETRY_US), MESSAGE_MOVE, transaction,
 		     (struct blob){plaintext, size});
 }
@@ -198,10 +200,10 @@ static struct path *best_guess(struct node *node, struct peer *peer, struct time
 /* Has this tunnel lost the address it left from, or is it still looking for a way since it has? */
 static bool is_concerned(const struct node *node, const struct peer *peer)
 {
-	const struct path *path = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	const struct path *path = peer->active >= 0 ? &peer->awake->paths[peer->active] : NULL;
 	int local = path ? node_local_for(node, path->route.remote.ip.family) : -1;
 
-	if (peer->moving.active && !peer->moving.report.by_peer)
+	if (peer->awake->moving.active && !peer->awake->moving.report.by_peer)
 		return true;
 	if (path && !path->valid)
 		return true; /* a guess of a moment ago, when the kernel may have had no way out yet */
@@ -213,7 +215,7 @@ static bool is_concerned(const struct node *node, const struct peer *peer)
 static void leave_silent_paths(struct node *node, struct peer *peer, struct time_us now)
 {
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
-		struct path *path = &peer->paths[i];
+		struct path *path = &peer->awake->paths[i];
 
 		if (!path->used || !path->valid || !node_is_suspect(node, &path->route.local.ip))
 			continue;
@@ -225,18 +227,18 @@ static void leave_silent_paths(struct node *node, struct peer *peer, struct time
  * twice. True when the old network is still there. */
 static bool choose_ways(struct node *node, struct peer *peer, struct time_us now)
 {
-	const struct handover *report = &peer->moving.report;
+	const struct handover *report = &peer->awake->moving.report;
 	struct path *relay = move_leg(node, peer, now), *guess = NULL;
 
 	if (report->from_kind == PATH_DIRECT)
 		guess = best_guess(node, peer, now, &report->from.remote);
 	if (guess)
-		guess->is_known = peer->moving.was_known;
+		guess->is_known = peer->awake->moving.was_known;
 	path_add_all(node, peer, now);
-	if (peer->active >= 0 && peer->paths[peer->active].valid)
+	if (peer->active >= 0 && peer->awake->paths[peer->active].valid)
 		return true; /* it carries data until a new path is valid */
-	peer->active = guess ? (int)(guess - peer->paths) : relay ? (int)(relay - peer->paths) : -1;
-	peer->second = guess && relay ? (int)(relay - peer->paths) : -1;
+	peer->active = guess ? (int)(guess - peer->awake->paths) : relay ? (int)(relay - peer->awake->paths) : -1;
+	peer->second = guess && relay ? (int)(relay - peer->awake->paths) : -1;
 	peer->route_tag++;
 	return false;
 }
@@ -260,7 +262,7 @@ static void move_one(struct node *node, struct peer *peer, struct time_us now, e
 		move_unconcerned(node, peer, now);
 		return;
 	}
-	move_begin_report(peer, now, peer->active >= 0 ? &peer->paths[peer->active] : NULL, false, cause);
+	move_begin_report(peer, now, peer->active >= 0 ? &peer->awake->paths[peer->active] : NULL, false, cause);
 	drop_dead_paths(node, peer);
 	if (cause == CAUSE_SILENT)
 		leave_silent_paths(node, peer, now);
@@ -268,9 +270,9 @@ static void move_one(struct node *node, struct peer *peer, struct time_us now, e
 	kept = choose_ways(node, peer, now);
 	send_move(node, peer, now, kept);
 	if (peer->active >= 0 && !kept)
-		replay_all(node, peer, now, &peer->paths[peer->active]);
+		replay_all(node, peer, now, &peer->awake->paths[peer->active]);
 	if (peer->second >= 0)
-		replay_all(node, peer, now, &peer->paths[peer->second]);
+		replay_all(node, peer, now, &peer->awake->paths[peer->second]);
 	peer_plan(node, peer, now);
 }
 
@@ -285,9 +287,9 @@ void move_own(struct node *node, struct time_us now, enum path_cause cause)
 
 		if (peer && peer->session)
 			move_one(node, peer, now, cause);
-		if (peer && peer->contact.used) {
-			peer->contact.next_try = now; /* from the new address */
-			peer->contact.tries = 0;
+		if (peer && peer->awake->contact.used) {
+			peer->awake->contact.next_try = now; /* from the new address */
+			peer->awake->contact.tries = 0;
 			peer_plan(node, peer, now);
 		}
 	}
@@ -297,7 +299,8 @@ void move_own(struct node *node, struct time_us now, enum path_cause cause)
 static int find_valid_relay(const struct peer *peer)
 {
 	for (int i = 0; i < NODE_PATHS_MAX; i++)
-		if (peer->paths[i].used && peer->paths[i].valid && peer->paths[i].kind == PATH_RELAY)
+		if (peer->awake->paths[i].used && peer->awake->paths[i].valid &&
+		    peer->awake->paths[i].kind == PATH_RELAY)
 			return i;
 	return -1;
 }
@@ -306,7 +309,7 @@ static int find_valid_relay(const struct peer *peer)
 static void question_others(struct node *node, struct peer *peer, struct time_us now, const struct path *except)
 {
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
-		struct path *path = &peer->paths[i];
+		struct path *path = &peer->awake->paths[i];
 
 		if (!path->used || path->kind != PATH_DIRECT || !path->valid || path == except)
 			continue;
@@ -318,7 +321,7 @@ static void question_others(struct node *node, struct peer *peer, struct time_us
 /* Data takes this way, and the relay too until the way has been validated. */
 static void follow(struct node *node, struct peer *peer, struct time_us now, struct path *path)
 {
-	peer->active = (int)(path - peer->paths);
+	peer->active = (int)(path - peer->awake->paths);
 	peer->route_tag++;
 	peer->held_until = (struct time_us){0};
 	node_emit_selected(node, peer, path, CAUSE_PEER_MOVED);
@@ -326,7 +329,7 @@ static void follow(struct node *node, struct peer *peer, struct time_us now, str
 	peer->second = path->valid ? -1 : find_valid_relay(peer);
 	replay_all(node, peer, now, path);
 	if (peer->second >= 0)
-		replay_all(node, peer, now, &peer->paths[peer->second]);
+		replay_all(node, peer, now, &peer->awake->paths[peer->second]);
 	waiting_release(node, peer, now);
 }
 
@@ -335,7 +338,7 @@ static void follow(struct node *node, struct peer *peer, struct time_us now, str
 void move_peer(struct node *node, struct peer *peer, struct time_us now, const struct route *route,
 	       const struct move *move)
 {
-	struct path *old = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	struct path *old = peer->active >= 0 ? &peer->awake->paths[peer->active] : NULL;
 	struct path *path = path_find(peer, route);
 
 	if ((int32_t)(move->move_epoch - peer->move_epoch) <= 0)
@@ -355,7 +358,7 @@ void move_peer(struct node *node, struct peer *peer, struct time_us now, const s
 	path_challenge(node, peer, path, now);
 	if (move->kept && old && old->valid && !old->doubtful) {
 		move_begin_report(peer, now, old, true, CAUSE_PEER_MOVED);
-		peer->moving.kept = true;
+		peer->awake->moving.kept = true;
 		path_select(node, peer, now, CAUSE_PEER_MOVED); /* now, or as soon as the new way is valid */
 		return;
 	}

@@ -92,7 +92,7 @@ static void wait(struct node *node, struct time_us now, uint64_t token, const st
 static void answer_reverse(struct node *node, uint64_t token, const struct dns_query *query, const struct ip *ip)
 {
 	struct peer *peer = peer_by_inner(node, ip->family, ip->bytes);
-	const char *name = peer ? peer->certificate.fqdn : NULL;
+	const char *name = peer ? peer->identity->text : NULL;
 
 	if (ip_equal(ip, &node->lease.v4) || ip_equal(ip, &node->lease.v6))
 		name = node->certificate.fqdn;
@@ -111,7 +111,7 @@ static void answer_name(struct node *node, struct time_us now, uint64_t token, c
 	} else if (strcmp(query->name, node->certificate.fqdn) == 0 && node->addressed) {
 		answer(node, token, query, DNS_NOERROR, &node->lease.v4, &node->lease.v6, NULL);
 	} else if (peer && strchr(query->name, '.') && peer->state != NODE_PEER_UNREACHABLE) {
-		if (!peer->session && !peer->contact.used)
+		if (!peer->session && !peer->awake->contact.used)
 			link_request_direction(node, now, query->name, NULL);
 		answer(node, token, query, DNS_NOERROR, &peer->v4, &peer->v6, NULL);
 	} else {

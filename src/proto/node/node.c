@@ -298,8 +298,10 @@ void node_leave(struct node *node, struct time_us now)
 	close_encode(&(struct close){.reason = REASON_LEAVING}, &w);
 	if (writer_finish(&w, &size) == OK)
 		for (int i = 0; i < NODE_PEERS_MAX; i++)
-			if (node->peers[i] && node->peers[i]->session)
+			if (node->peers[i] && node->peers[i]->session) {
+				rest_end_paths(node, node->peers[i], now);
 				peer_send(node, node->peers[i], now, NULL, (struct blob){plaintext, size});
+			}
 	if (node->link.session)
 		link_leave(node, now);
 	node->leaving = true;

@@ -58,10 +58,10 @@ static uint8_t get_routes(struct peer *peer, size_t bytes, struct route ret[OUTB
 	if (peer->held_until.us > 0)
 		return 0;
 	if (peer->active >= 0)
-		ret[count++] = peer->paths[peer->active].route;
-	if (peer->second >= 0 && !peer->paths[peer->second].is_suggested &&
-	    path_may_send(peer, &peer->paths[peer->second], bytes))
-		ret[count++] = peer->paths[peer->second].route;
+		ret[count++] = peer->awake->paths[peer->active].route;
+	if (peer->second >= 0 && !peer->awake->paths[peer->second].is_suggested &&
+	    path_may_send(peer, &peer->awake->paths[peer->second], bytes))
+		ret[count++] = peer->awake->paths[peer->second].route;
 	return count;
 }
 
@@ -84,13 +84,13 @@ static void send_packet(struct node *node, struct peer *peer, struct time_us now
 	flags = cut.is_partial ? SEALED_PARTIAL : 0;
 	while (cut_next(&cut, &segment, &size)) {
 		size_t padded = packet->gso == PACKET_GSO_NONE ? pad(segment, size, mtu) : size;
-		uint8_t *room = outbox_reserve(&node->outbox, now, padded + OVERHEAD_SIZE, &peer->sending, tag);
+		uint8_t *room = outbox_reserve(&node->outbox, now, padded + OVERHEAD_SIZE, &peer->awake->sending, tag);
 
 		if (!room || session_seal(peer->session, number, flags, segment, padded, room) != OK) {
 			node->counters.dropped_queue_full++;
 			return;
 		}
-		outbox_commit(&node->outbox, now, routes, route_count, &peer->sending, tag);
+		outbox_commit(&node->outbox, now, routes, route_count, &peer->awake->sending, tag);
 		peer->tx_packets++;
 		peer->tx_bytes += size;
 		node->counters.tx_packets++;
@@ -171,7 +171,7 @@ static void ask_direction(struct node *node, struct peer *peer, struct time_us n
 {
 	struct ip destination = ip_from_bytes(inner->version, inner->dst);
 
-	if (peer && (peer->contact.used ||
+	if (peer && (peer->awake->contact.used ||
 		     (peer->last_direction.us && time_since(now, peer->last_direction) < DIRECTION_AGAIN_US)))
 		return;
 	if (peer)
@@ -216,7 +216,7 @@ void outbound_packet(struct node *node, struct time_us now, struct packet *packe
 	}
 	is_general = general_takes(node, &inner);
 	peer = is_general ? exits_peer_for(node, &inner) : peer_by_inner(node, inner.version, inner.dst);
-	if (!peer || !(peer_has_path(peer) || (peer->session && peer->moving.active))) {
+	if (!peer || !(peer_has_path(peer) || (peer->session && peer->awake->moving.active))) {
 		struct ip destination = ip_from_bytes(inner.version, inner.dst);
 
 		if (!is_general && !node_is_virtual(node, &destination)) {
@@ -234,11 +234,11 @@ void outbound_packet(struct node *node, struct time_us now, struct packet *packe
 	}
 	if (peer->rest.keys)
 		rest_end(node, peer, now);
-	path = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	path = peer->active >= 0 ? &peer->awake->paths[peer->active] : NULL;
 	peer->last_data = now;
 	if (path && !path_may_send(peer, path, sealed_size(packet))) {
 		path_select(node, peer, now, CAUSE_NONE); /* a valid one if there is any */
-		path = &peer->paths[peer->active];
+		path = &peer->awake->paths[peer->active];
 		if (!path->valid) {
 			waiting_hold(node, now, packet); /* goes out as soon as one is valid */
 			return;

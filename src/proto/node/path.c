@@ -16,8 +16,10 @@ enum {
 /* Our own port tells paths apart as well: one through a hard NAT has a socket of its own. */
 struct path *path_find(struct peer *peer, const struct route *route)
 {
+	if (!peer->awake)
+		return NULL;
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
-		struct path *path = &peer->paths[i];
+		struct path *path = &peer->awake->paths[i];
 
 		if (path->used && addr_equal(&path->route.remote, &route->remote) &&
 		    addr_equal(&path->route.local, &route->local))
@@ -31,7 +33,7 @@ enum { NEVER_GOES = 2 };
 /* What goes first for a new path: what no longer answers, then what was only ever seen on packets and carries none. */
 static int worth_of(const struct peer *peer, int index)
 {
-	const struct path *path = &peer->paths[index];
+	const struct path *path = &peer->awake->paths[index];
 
 	if (index == peer->active || index == peer->second || path->kind == PATH_RELAY || path->probes_left > 0)
 		return NEVER_GOES;
@@ -47,7 +49,7 @@ static struct path *find_slot(struct node *node, struct peer *peer, struct time_
 	int least = NEVER_GOES;
 
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
-		struct path *path = &peer->paths[i];
+		struct path *path = &peer->awake->paths[i];
 
 		if (!path->used)
 			return path;
@@ -115,7 +117,7 @@ static void add_from(struct node *node, struct peer *peer, struct time_us now, c
  * found then. */
 void path_add_spares(struct node *node, struct peer *peer, struct time_us now)
 {
-	const struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	const struct path *active = peer->active >= 0 ? &peer->awake->paths[peer->active] : NULL;
 	struct addr remote = active && active->kind == PATH_DIRECT ? active->route.remote : (struct addr){0};
 
 	for (size_t i = 0; i < node->local_count; i++) {
@@ -132,7 +134,7 @@ void path_add_spares(struct node *node, struct peer *peer, struct time_us now)
 /* Data finds another way, or waits. */
 void path_drop(struct node *node, struct peer *peer, struct path *path, struct time_us now)
 {
-	int index = (int)(path - peer->paths);
+	int index = (int)(path - peer->awake->paths);
 	bool was_valid = path->valid;
 	struct path gone = *path;
 
@@ -187,9 +189,9 @@ bool path_may_send(struct peer *peer, struct path *path, size_t bytes)
 /* What is in flight goes there as well, as far as the credit reaches, the oldest first; new packets only behind it. */
 static void mirror(struct node *node, struct peer *peer, struct path *path, struct time_us now, size_t *credit)
 {
-	if (peer->second == (int)(path - peer->paths))
-		outbox_replay_on(&node->outbox, now, &peer->sending, time_add(now, -REPLAY_SPAN_MAX_US), &path->route,
-				 &path->mirrored, credit);
+	if (peer->second == (int)(path - peer->awake->paths))
+		outbox_replay_on(&node->outbox, now, &peer->awake->sending, time_add(now, -REPLAY_SPAN_MAX_US),
+				 &path->route, &path->mirrored, credit);
 }
 
 /*
@@ -199,7 +201,7 @@ static void mirror(struct node *node, struct peer *peer, struct path *path, stru
  */
 static void run_suggestion(struct node *node, struct peer *peer, struct path *path, struct time_us now)
 {
-	const struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	const struct path *active = peer->active >= 0 ? &peer->awake->paths[peer->active] : NULL;
 	struct time_us overdue_at;
 	size_t unlimited = SIZE_MAX;
 
@@ -229,8 +231,8 @@ enum { SPARE_RELAY_BEATS = 8 };
 static struct time_us keep_alive_at(const struct node *node, const struct peer *peer, const struct path *path,
 				    struct time_us now)
 {
-	bool is_spare = path->kind == PATH_RELAY && peer->active >= 0 && peer->active != (int)(path - peer->paths) &&
-			time_since(now, peer->last_data) > IDLE_US;
+	bool is_spare = path->kind == PATH_RELAY && peer->active >= 0 &&
+			peer->active != (int)(path - peer->awake->paths) && time_since(now, peer->last_data) > IDLE_US;
 	int64_t later_us = is_spare && !peer->rest.is_agreed
 				   ? (SPARE_RELAY_BEATS - 1) * rhythm_interval_us(node, &path->route.local.ip)
 				   : 0;
@@ -305,10 +307,10 @@ static void suggest(struct node *node, struct peer *peer, struct time_us now, co
 	path->probes_left = 0; /* asked again only when more has come from there: E5 */
 	if (peer->active < 0)
 		return;
-	path_challenge(node, peer, &peer->paths[peer->active], now);
-	if (peer->second >= 0 || peer->moving.active || !peer->paths[peer->active].challenge_open)
+	path_challenge(node, peer, &peer->awake->paths[peer->active], now);
+	if (peer->second >= 0 || peer->awake->moving.active || !peer->awake->paths[peer->active].challenge_open)
 		return;
-	peer->second = (int)(path - peer->paths);
+	peer->second = (int)(path - peer->awake->paths);
 	peer->second_is_new = false;
 	mirror(node, peer, path, now, &path->credit);
 }
@@ -316,7 +318,7 @@ static void suggest(struct node *node, struct peer *peer, struct time_us now, co
 /* The peer may have bound its relay leg anew only after our doubt: what went there before is sent once more. */
 static void confirm_second(struct node *node, struct peer *peer, struct path *path, struct time_us now)
 {
-	if (peer->second != (int)(path - peer->paths) || !peer->second_is_new)
+	if (peer->second != (int)(path - peer->awake->paths) || !peer->second_is_new)
 		return;
 	peer->second_is_new = false;
 	move_replay(node, peer, now, path, time_add(now, -REPLAY_SPAN_MAX_US), true);
@@ -325,10 +327,10 @@ static void confirm_second(struct node *node, struct peer *peer, struct path *pa
 /* The peer has found a way that works while we doubt ours: what we hope for is left for what is known. */
 static void follow_doubting_peer(struct node *node, struct peer *peer, struct path *path, struct time_us now)
 {
-	const struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
-	const struct path *second = peer->second >= 0 ? &peer->paths[peer->second] : NULL;
+	const struct path *active = peer->active >= 0 ? &peer->awake->paths[peer->active] : NULL;
+	const struct path *second = peer->second >= 0 ? &peer->awake->paths[peer->second] : NULL;
 
-	if (active && active->doubtful && path != active && path->valid && !peer->moving.active &&
+	if (active && active->doubtful && path != active && path->valid && !peer->awake->moving.active &&
 	    (!second || time_since(active->doubtful_since, second->heard) > 0))
 		path_overlap(node, peer, path, now);
 }
@@ -348,7 +350,7 @@ void path_heard(struct node *node, struct peer *peer, struct time_us now, const 
 		return;
 	}
 	path->heard = now;
-	if (peer->moving.active)
+	if (peer->awake->moving.active)
 		move_heard(node, peer, now, path);
 	follow_doubting_peer(node, peer, path, now);
 	confirm_second(node, peer, path, now);
@@ -382,7 +384,7 @@ void path_answered(struct node *node, struct peer *peer, struct time_us now, con
 		   const uint8_t challenge[CHALLENGE_SIZE])
 {
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
-		struct path *path = &peer->paths[i];
+		struct path *path = &peer->awake->paths[i];
 		struct challenge *asked = path->used ? find_challenge(path, challenge) : NULL;
 
 		if (!asked || !(path->valid || ip_equal(&path->route.remote.ip, &route->remote.ip)))
@@ -473,7 +475,7 @@ void path_question(struct node *node, struct peer *peer, struct path *path, stru
 static void question_siblings(struct node *node, struct peer *peer, const struct path *dead, struct time_us now)
 {
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
-		struct path *path = &peer->paths[i];
+		struct path *path = &peer->awake->paths[i];
 
 		if (!path->used || path == dead || path->kind == PATH_RELAY || !path->valid ||
 		    !ip_equal(&path->route.local.ip, &dead->route.local.ip) ||
@@ -519,7 +521,7 @@ static void run_challenge(struct node *node, struct peer *peer, struct path *pat
 void path_run(struct node *node, struct peer *peer, struct time_us now)
 {
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
-		struct path *path = &peer->paths[i];
+		struct path *path = &peer->awake->paths[i];
 
 		if (!path->used || !peer->session)
 			continue;

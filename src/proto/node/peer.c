@@ -50,7 +50,7 @@ struct peer *peer_by_name(struct node *node, const char *name)
 	size_t size = strlen(name);
 
 	for (int i = 0; i < NODE_PEERS_MAX; i++) {
-		const char *fqdn = node->peers[i] ? node->peers[i]->certificate.fqdn : NULL;
+		const char *fqdn = node->peers[i] ? node->peers[i]->identity->text : NULL;
 
 		if (fqdn && strncmp(fqdn, name, size) == 0 &&
 		    (fqdn[size] == '\0' || (fqdn[size] == '.' && !strchr(name, '.'))))
@@ -115,7 +115,6 @@ static struct peer *create(struct node *node)
 		.active = -1,
 		.second = -1,
 		.deadline = TIME_NEVER,
-		.receiving = {.due = TIME_NEVER, .quiet = TIME_NEVER},
 		.last_data = node->now,
 		.state = NODE_PEER_IDLE,
 	};
@@ -134,10 +133,13 @@ struct peer *peer_obtain(struct node *node, const struct certificate *certificat
 	if (!peer)
 		return NULL;
 	peer->id = certificate->id;
-	peer->certificate = *certificate;
+	mem_free(peer->identity);
+	peer->identity = peer_identity_create(certificate);
 	peer->v4 = lease->v4;
 	peer->v6 = lease->v6;
 	index_peer(node, peer);
+	peer_wake(node, peer);
+	peer_identity_fill(peer, &peer->awake->certificate);
 	return peer;
 }
 
@@ -149,9 +151,11 @@ void peer_destroy(struct node *node, struct peer *peer)
 			node->peers[i] = NULL;
 	unindex_peer(node, peer);
 	punch_forget(node, peer);
-	outbox_forget(&node->outbox, &peer->sending);
 	contact_stop(node, peer);
-	contact_forget_answer(peer);
+	peer_forget_awake(node, peer);
+	mem_free(peer->kept);
+	mem_free(peer->identity);
+	mem_free(peer->last_handover);
 	if (peer->session)
 		map_remove(&node->by_path_id, session_path_id(peer->session));
 	session_destroy(peer->session);
@@ -215,17 +219,17 @@ bool peer_send(struct node *node, struct peer *peer, struct time_us now, const s
 	if (route)
 		return send_over(node, peer, now, path_find(peer, route), route, plaintext);
 	if (peer->active >= 0)
-		sent = send_over(node, peer, now, &peer->paths[peer->active], &peer->paths[peer->active].route,
-				 plaintext);
+		sent = send_over(node, peer, now, &peer->awake->paths[peer->active],
+				 &peer->awake->paths[peer->active].route, plaintext);
 	if (peer->second >= 0)
-		sent |= send_over(node, peer, now, &peer->paths[peer->second], &peer->paths[peer->second].route,
-				  plaintext);
+		sent |= send_over(node, peer, now, &peer->awake->paths[peer->second],
+				  &peer->awake->paths[peer->second].route, plaintext);
 	return sent;
 }
 
 static int64_t request_interval_us(const struct peer *peer)
 {
-	int64_t rtt_us = peer->active >= 0 ? peer->paths[peer->active].rtt_us : -1;
+	int64_t rtt_us = peer->active >= 0 ? peer->awake->paths[peer->active].rtt_us : -1;
 
 	return rtt_us > REQUEST_RETRY_US * 2 / 3 ? rtt_us * 3 / 2 : REQUEST_RETRY_US;
 }
@@ -256,7 +260,7 @@ static void run_requests(struct node *node, struct peer *peer, struct time_us no
 
 	while ((due = request_due(peer->requests, now, &gave_up)) || gave_up) {
 		if (gave_up)
-			peer->rekeying.active = false;
+			peer->awake->rekeying.active = false;
 		if (due)
 			peer_send(node, peer, now, NULL, (struct blob){due->plaintext, due->size});
 	}
@@ -298,33 +302,34 @@ void peer_run_leg(struct node *node, struct peer *peer, struct time_us now)
 			relay_asked(peer, now);
 		peer_plan(node, peer, leg_deadline(&peer->leg));
 	}
-	if (peer->beside.used) {
-		(void)run_leg(node, &peer->beside.leg, now);
-		peer_plan(node, peer, leg_deadline(&peer->beside.leg));
+	if (peer->awake && peer->awake->beside.used) {
+		(void)run_leg(node, &peer->awake->beside.leg, now);
+		peer_plan(node, peer, leg_deadline(&peer->awake->beside.leg));
 	}
 }
 
 /* A new session begins with none; nothing is known of what has arrived. */
 void peer_forget_paths(struct peer *peer)
 {
-	memset(peer->paths, 0, sizeof peer->paths);
+	memset(peer->awake->paths, 0, sizeof peer->awake->paths);
 	peer->active = peer->second = -1;
-	peer->moving.active = false;
+	peer->awake->moving.active = false;
 	peer->held_until = (struct time_us){0};
-	peer->sending = (struct outbox_owner){0};
-	peer->receiving = (struct receiving){.due = TIME_NEVER, .quiet = TIME_NEVER};
+	peer->awake->sending = (struct outbox_owner){0};
+	peer->awake->receiving = (struct receiving){.due = TIME_NEVER, .quiet = TIME_NEVER};
 	peer->rest = (struct rest){0};
 }
 
 /* The next packet asks for a new direction. */
 void peer_end_session(struct node *node, struct peer *peer, struct time_us now, uint8_t reason)
 {
+	peer_wake(node, peer);
 	if (peer->session)
 		map_remove(&node->by_path_id, session_path_id(peer->session));
 	session_destroy(peer->session);
 	peer->session = NULL;
 	punch_stop(node, peer);
-	outbox_forget(&node->outbox, &peer->sending);
+	outbox_forget(&node->outbox, &peer->awake->sending);
 	peer_forget_paths(peer);
 	peer->has_relay = false;
 	relay_forget_beside(peer);
@@ -352,9 +357,9 @@ static void run_keys(struct node *node, struct peer *peer, struct time_us now)
 		peer_plan(node, peer, session_old_until(peer->session));
 	if (peer->rest.keys)
 		return;
-	if (keys_begin(node, &peer->rekeying, peer->session, peer->certificate.static_key, now, plaintext, &size))
+	if (keys_begin(node, &peer->awake->rekeying, peer->session, peer->identity->static_key, now, plaintext, &size))
 		peer_request(node, peer, now, MESSAGE_REKEY_REQUEST, node->transaction, (struct blob){plaintext, size});
-	if (session_is_initiator(peer->session) && !peer->rekeying.active) {
+	if (session_is_initiator(peer->session) && !peer->awake->rekeying.active) {
 		bool is_idle = time_since(now, peer->last_data) > KEEPALIVE_US;
 
 		peer_plan(node, peer,
@@ -366,7 +371,7 @@ static void run_keys(struct node *node, struct peer *peer, struct time_us now)
 static bool has_valid_path(const struct peer *peer)
 {
 	for (int i = 0; i < NODE_PATHS_MAX; i++)
-		if (peer->paths[i].used && peer->paths[i].valid)
+		if (peer->awake->paths[i].used && peer->awake->paths[i].valid)
 			return true;
 	return false;
 }
@@ -386,11 +391,11 @@ static void look_for_a_way(struct node *node, struct peer *peer, struct time_us 
 		if (node->best_local[f] >= 0)
 			node_suspect_local(node, now, &node->locals[node->best_local[f]].ip, peer->lost_since);
 	if (time_since(now, peer->lost_since) < LOST_DIRECTION_US ||
-	    (peer->contact.used && time_since(now, peer->contact.started) < LOST_CONTACT_US) ||
+	    (peer->awake->contact.used && time_since(now, peer->awake->contact.started) < LOST_CONTACT_US) ||
 	    (peer->last_direction.us && time_since(now, peer->last_direction) < LOST_DIRECTION_US))
 		return;
 	peer->last_direction = now;
-	link_request_direction(node, now, peer->certificate.fqdn, NULL);
+	link_request_direction(node, now, peer->identity->text, NULL);
 }
 
 static void run_lost(struct node *node, struct peer *peer, struct time_us now)
@@ -422,6 +427,8 @@ bool peer_is_idle(const struct peer *peer, struct time_us now)
 void peer_run(struct node *node, struct peer *peer, struct time_us now)
 {
 	peer->deadline = TIME_NEVER;
+	if (peer_run_asleep(node, peer, now))
+		return;
 	run_keys(node, peer, now);
 	peer_run_leg(node, peer, now);
 	relay_run(node, peer, now);
@@ -438,4 +445,5 @@ void peer_run(struct node *node, struct peer *peer, struct time_us now)
 		contact_forget_answer(peer);
 	}
 	peer_plan(node, peer, contact_deadline(peer));
+	peer_sleep(node, peer);
 }

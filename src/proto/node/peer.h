@@ -106,20 +106,53 @@ struct relay_beside {
 	struct time_us until; /* it goes then */
 };
 
+/* Of its certificate, in as few bytes as there are. */
+struct peer_identity {
+	uint64_t serial, not_before_s, not_after_s;
+	uint8_t static_key[KEY_SIZE];
+	uint8_t group_count;
+	char text[]; /* FQDN, account and groups, each ended by a zero */
+};
+
+/* A path of one that sleeps: what cannot be found out anew in a round trip. */
+struct path_kept {
+	enum path_kind kind;
+	struct route route;
+	uint16_t mtu, mtu_proved, mtu_ceiling, loss_permille;
+	uint32_t challenges_tx, challenges_rx;
+	int64_t rtt_us, rtt_var_us;
+	struct time_us heard, proved, mtu_raise;
+};
+
+/* What a peer needs room for while there is something to do. */
+struct peer_awake {
+	struct time_us since;
+	struct certificate certificate; /* judged: without its signature and identity key */
+	char complained_of[NAME_MAX_SIZE + 1];
+	struct contact contact;
+	bool is_known; /* known holds; it may be of a certificate before the present one */
+	struct static_pair known;
+	struct answered answered;
+	struct rekeying rekeying;
+	struct relay_beside beside;
+	struct path paths[NODE_PATHS_MAX];
+	struct outbox_owner sending;
+	struct receiving receiving;
+	struct moving moving;
+};
+
 struct peer {
+	struct peer_awake *awake; /* NULL: it sleeps (sleep.c) */
+	struct path_kept *kept;	  /* then: its paths */
+	uint8_t kept_count;
 	struct node_id id;
-	struct certificate certificate;
+	struct peer_identity *identity;
 	bool is_foreign; /* of another network */
 	struct ip v4, v6;
 	enum node_peer_state state;
 	uint8_t last_reason;
 
 	struct session *session; /* NULL until the first handshake has ended */
-	struct contact contact;
-	bool is_known; /* known holds; it may be of a certificate before the present one */
-	struct static_pair known;
-	struct answered answered;
-	struct rekeying rekeying;
 	struct rest rest;
 	struct request_table *requests; /* NULL: none waits; an idle peer has no room for them */
 
@@ -131,8 +164,6 @@ struct peer {
 	struct time_us complained;
 	uint32_t complaint; /* its transaction; 0: none is under way */
 	uint8_t complaints; /* about this silence */
-	char complained_of[NAME_MAX_SIZE + 1];
-	struct relay_beside beside;
 
 	struct candidates candidates; /* the peer's, from its coordinator or itself */
 	struct addr observed;
@@ -142,19 +173,13 @@ struct peer {
 	struct time_us suggestions_until; /* E1: unknown addresses have been asked so often that none is for a while */
 	size_t burst_left;		  /* E5: bytes that may still go to an unvalidated address */
 
-	struct path paths[NODE_PATHS_MAX];
 	int active, second;    /* indices of paths that data takes; -1: none. second: only during moves and doubts */
 	enum path_cause cause; /* why the active one was chosen */
 	bool second_is_new;    /* nothing has been heard over it since data goes there too */
 	uint64_t route_tag;    /* changes whenever the routes of data do */
 	struct time_us held_since, held_until; /* packets are sealed and kept: an upgrade must not reorder; us 0: not */
-	struct outbox_owner sending;
-	struct receiving receiving;
-
-	struct moving moving;
 	uint32_t handovers;
-	bool has_last_handover;
-	struct handover last_handover;
+	struct handover *last_handover; /* NULL: none yet */
 
 	struct time_us deadline;       /* when peer_run has something to do */
 	struct time_us last_data;      /* inner packets, either way */
@@ -165,6 +190,25 @@ struct peer {
 };
 
 struct node;
+
+/* sleep.c: a pair that rests needs little room. */
+/* Has all its room again. To be called before anything else is done with one that a packet of ours, an authentic one of
+ * the peer's or the coordinator's word is about: never on a stranger's. */
+void peer_wake(struct node *node, struct peer *peer);
+/* Gives most of it back, if it rests and nothing is under way. */
+void peer_sleep(struct node *node, struct peer *peer);
+/* Its leg is bound again and nothing else. False: it is awake, or now it is, as there is more to do. */
+bool peer_run_asleep(struct node *node, struct peer *peer, struct time_us now);
+void peer_forget_awake(struct node *node, struct peer *peer);
+/* identity.c: what is kept of a judged certificate. */
+struct peer_identity *peer_identity_create(const struct certificate *certificate);
+void peer_identity_fill(const struct peer *peer, struct certificate *ret);
+bool peer_is_in_group(const struct peer *peer, const char *group);
+/* The rest of ret stays as it is. */
+void peer_get_fqdn(const struct peer *peer, char ret[FQDN_MAX_SIZE + 1]);
+
+/* One of its paths as if it were awake. */
+struct path peer_path_kept(const struct peer *peer, uint8_t index);
 
 /* By NodeID; NULL. */
 struct peer *peer_by_id(struct node *node, const struct node_id *id);

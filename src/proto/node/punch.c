@@ -30,8 +30,8 @@ static void close_port(struct punch *p, uint16_t port)
 static struct path *path_from(struct peer *peer, uint16_t port)
 {
 	for (int i = 0; i < NODE_PATHS_MAX; i++)
-		if (peer->paths[i].used && peer->paths[i].route.local.port == port)
-			return &peer->paths[i];
+		if (peer->awake->paths[i].used && peer->awake->paths[i].route.local.port == port)
+			return &peer->awake->paths[i];
 	return NULL;
 }
 
@@ -132,14 +132,14 @@ static void sweep(struct node *node)
 /* Data flows by relay, and no direct address answers or is still being asked. */
 static bool is_stuck(const struct peer *peer, struct time_us now)
 {
-	const struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	const struct path *active = peer->active >= 0 ? &peer->awake->paths[peer->active] : NULL;
 
-	if (!peer->session || peer->contact.used || peer->moving.active || !active || active->kind != PATH_RELAY ||
-	    !active->valid || time_since(now, peer->last_data) > DATA_PATIENCE_US)
+	if (!peer->session || peer->awake->contact.used || peer->awake->moving.active || !active ||
+	    active->kind != PATH_RELAY || !active->valid || time_since(now, peer->last_data) > DATA_PATIENCE_US)
 		return false;
 	for (int i = 0; i < NODE_PATHS_MAX; i++)
-		if (peer->paths[i].used && peer->paths[i].kind == PATH_DIRECT &&
-		    (peer->paths[i].valid || peer->paths[i].probes_left > 0))
+		if (peer->awake->paths[i].used && peer->awake->paths[i].kind == PATH_DIRECT &&
+		    (peer->awake->paths[i].valid || peer->awake->paths[i].probes_left > 0))
 			return false;
 	return true;
 }

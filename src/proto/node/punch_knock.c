@@ -128,7 +128,8 @@ static void knock_some(struct node *node, struct time_us now)
 static bool has_direct(const struct peer *peer)
 {
 	for (int i = 0; i < NODE_PATHS_MAX; i++)
-		if (peer->paths[i].used && peer->paths[i].valid && peer->paths[i].kind == PATH_DIRECT)
+		if (peer->awake->paths[i].used && peer->awake->paths[i].valid &&
+		    peer->awake->paths[i].kind == PATH_DIRECT)
 			return true;
 	return false;
 }

@@ -30,7 +30,7 @@ static bool is_of(const struct leg *leg, const struct addr *remote)
 bool peer_is_relay(const struct peer *peer, const struct addr *remote)
 {
 	return (peer->has_relay && is_of(&peer->leg, remote)) ||
-	       (peer->beside.used && is_of(&peer->beside.leg, remote));
+	       (peer->awake && peer->awake->beside.used && is_of(&peer->awake->beside.leg, remote));
 }
 
 /* Does our network document list it? What comes from there is no peer's own address. */
@@ -46,7 +46,9 @@ bool relay_is_listed(const struct node *node, const struct addr *remote)
 /* Of the relay at that address. */
 const char *relay_name_at(const struct peer *peer, const struct addr *remote)
 {
-	return peer->beside.used && is_of(&peer->beside.leg, remote) ? peer->beside.name : peer->relay_name;
+	return peer->awake && peer->awake->beside.used && is_of(&peer->awake->beside.leg, remote)
+		       ? peer->awake->beside.name
+		       : peer->relay_name;
 }
 
 /* Contract in machine.h. */
@@ -54,22 +56,23 @@ bool relay_knows_us(const struct peer *peer, const struct path *path)
 {
 	if (path->kind != PATH_RELAY)
 		return false;
-	return peer->beside.used && is_of(&peer->beside.leg, &path->route.remote) ? peer->beside.was_bound
-										  : peer->leg_was_bound;
+	return peer->awake->beside.used && is_of(&peer->awake->beside.leg, &path->route.remote)
+		       ? peer->awake->beside.was_bound
+		       : peer->leg_was_bound;
 }
 
 /* Contract in machine.h. */
 bool relay_is_superseded(const struct peer *peer, const struct path *path)
 {
-	return path->kind == PATH_RELAY && peer->beside.used &&
-	       is_of(peer->beside.is_newer ? &peer->leg : &peer->beside.leg, &path->route.remote);
+	return path->kind == PATH_RELAY && peer->awake->beside.used &&
+	       is_of(peer->awake->beside.is_newer ? &peer->leg : &peer->awake->beside.leg, &path->route.remote);
 }
 
 /* Whatever path there is of that leg. */
 static void drop_paths(struct node *node, struct peer *peer, struct time_us now, const struct leg *leg)
 {
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
-		struct path *path = &peer->paths[i];
+		struct path *path = &peer->awake->paths[i];
 
 		if (path->used && path->kind == PATH_RELAY && is_of(leg, &path->route.remote))
 			path_drop(node, peer, path, now);
@@ -79,14 +82,14 @@ static void drop_paths(struct node *node, struct peer *peer, struct time_us now,
 /* The secret goes with it. */
 void relay_forget_beside(struct peer *peer)
 {
-	wipe(&peer->beside, sizeof peer->beside);
+	wipe(&peer->awake->beside, sizeof peer->awake->beside);
 }
 
 static void end_beside(struct node *node, struct peer *peer, struct time_us now)
 {
-	struct leg leg = peer->beside.leg;
+	struct leg leg = peer->awake->beside.leg;
 
-	if (!peer->beside.used)
+	if (!peer->awake->beside.used)
 		return;
 	relay_forget_beside(peer);
 	drop_paths(node, peer, now, &leg);
@@ -95,7 +98,7 @@ static void end_beside(struct node *node, struct peer *peer, struct time_us now)
 
 static bool carries_data(const struct peer *peer, const struct leg *leg)
 {
-	const struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	const struct path *active = peer->active >= 0 ? &peer->awake->paths[peer->active] : NULL;
 
 	return active && active->kind == PATH_RELAY && is_of(leg, &active->route.remote);
 }
@@ -103,7 +106,7 @@ static bool carries_data(const struct peer *peer, const struct leg *leg)
 /* The relay that took over has failed, and the one before has taken the data back. */
 static void return_to_older(struct node *node, struct peer *peer, struct time_us now)
 {
-	struct relay_beside *beside = &peer->beside;
+	struct relay_beside *beside = &peer->awake->beside;
 	struct leg failed = peer->leg;
 
 	peer->leg = beside->leg;
@@ -119,7 +122,7 @@ static void return_to_older(struct node *node, struct peer *peer, struct time_us
 /* The one beside makes room. */
 static void clear_beside(struct node *node, struct peer *peer, struct time_us now)
 {
-	if (peer->beside.used && !peer->beside.is_newer && carries_data(peer, &peer->beside.leg))
+	if (peer->awake->beside.used && !peer->awake->beside.is_newer && carries_data(peer, &peer->awake->beside.leg))
 		return_to_older(node, peer, now);
 	else
 		end_beside(node, peer, now);
@@ -135,15 +138,16 @@ static struct path *add_path(struct node *node, struct peer *peer, struct time_u
 {
 	struct route route;
 
-	return peer_relay_route(node, &peer->beside.leg, &route) ? path_add(node, peer, now, PATH_RELAY, &route) : NULL;
+	return peer_relay_route(node, &peer->awake->beside.leg, &route) ? path_add(node, peer, now, PATH_RELAY, &route)
+									: NULL;
 }
 
 /* The same grant comes with every repetition. */
 void relay_granted(struct node *node, struct peer *peer, struct time_us now, const struct route_update *update)
 {
-	const struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	const struct path *active = peer->active >= 0 ? &peer->awake->paths[peer->active] : NULL;
 	bool is_needed = active && active->kind == PATH_RELAY && (active->doubtful || !active->valid);
-	struct relay_beside *beside = &peer->beside;
+	struct relay_beside *beside = &peer->awake->beside;
 	struct path *path;
 
 	if (!peer->session || session_path_id(peer->session) != update->path_id ||
@@ -174,10 +178,10 @@ static void beside_bound(struct node *node, struct peer *peer, struct time_us no
 {
 	struct path *path = add_path(node, peer, now);
 
-	leg_rest(&peer->beside.leg, rhythm_next(node, now, &arrived->local.ip));
-	if (!path || peer->beside.was_bound)
+	leg_rest(&peer->awake->beside.leg, rhythm_next(node, now, &arrived->local.ip));
+	if (!path || peer->awake->beside.was_bound)
 		return;
-	peer->beside.was_bound = true;
+	peer->awake->beside.was_bound = true;
 	path->challenge_at = (struct time_us){0}; /* what was asked before met a relay that did not know us */
 	path_challenge(node, peer, path, now);
 }
@@ -186,11 +190,11 @@ static void beside_bound(struct node *node, struct peer *peer, struct time_us no
 bool relay_beside_received(struct node *node, struct peer *peer, struct time_us now, const struct route *arrived,
 			   const uint8_t *bytes, size_t size)
 {
-	if (!peer->beside.used || leg_input(&peer->beside.leg, now, bytes, size) != OK)
+	if (!peer->awake || !peer->awake->beside.used || leg_input(&peer->awake->beside.leg, now, bytes, size) != OK)
 		return false;
 	node_proved_on(node, now, &arrived->local.ip);
 	peer_plan(node, peer, now);
-	if (leg_is_bound(&peer->beside.leg))
+	if (leg_is_bound(&peer->awake->beside.leg))
 		beside_bound(node, peer, now, arrived);
 	return true;
 }
@@ -200,7 +204,7 @@ bool relay_beside_received(struct node *node, struct peer *peer, struct time_us 
 void relay_validated(struct node *node, struct peer *peer, struct time_us now, const struct path *path)
 {
 	struct relay_beside old = {.used = peer->has_relay, .was_bound = peer->leg_was_bound, .leg = peer->leg};
-	struct relay_beside *beside = &peer->beside;
+	struct relay_beside *beside = &peer->awake->beside;
 
 	if (!beside->used || !beside->is_newer || path->kind != PATH_RELAY || !is_of(&beside->leg, &path->route.remote))
 		return;
@@ -226,9 +230,9 @@ static struct time_us last_heard(const struct peer *peer)
 	struct time_us heard = {0};
 
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
-		const struct path *path = &peer->paths[i];
+		const struct path *path = &peer->awake->paths[i];
 
-		if (path->used && path->kind == PATH_RELAY && is_of(&peer->beside.leg, &path->route.remote))
+		if (path->used && path->kind == PATH_RELAY && is_of(&peer->awake->beside.leg, &path->route.remote))
 			heard = time_later(heard, path->heard);
 	}
 	return heard;
@@ -236,7 +240,7 @@ static struct time_us last_heard(const struct peer *peer)
 
 static void run_beside(struct node *node, struct peer *peer, struct time_us now)
 {
-	struct relay_beside *beside = &peer->beside;
+	struct relay_beside *beside = &peer->awake->beside;
 	struct time_us quiet = time_add(last_heard(peer), QUIET_US);
 
 	if (!beside->used)
@@ -270,8 +274,9 @@ static bool was_told(const struct node *node, const struct peer *peer, struct ti
 	for (int i = 0; i < NODE_PEERS_MAX; i++) {
 		const struct peer *other = node->peers[i];
 
-		if (other && other->complained.us && time_since(now, other->complained) < COMPLAIN_AGAIN_US &&
-		    (other == peer || strcmp(other->complained_of, peer->relay_name) == 0))
+		if (other && other->awake && other->complained.us &&
+		    time_since(now, other->complained) < COMPLAIN_AGAIN_US &&
+		    (other == peer || strcmp(other->awake->complained_of, peer->relay_name) == 0))
 			return true;
 	}
 	return false;
@@ -291,7 +296,7 @@ static void complain(struct node *node, struct peer *peer, struct time_us now)
 	peer->complained = now;
 	peer->complaints += peer->complaints < COMPLAINTS_MAX;
 	peer->complaint = ++node->transaction;
-	memcpy(peer->complained_of, peer->relay_name, sizeof peer->complained_of);
+	memcpy(peer->awake->complained_of, peer->relay_name, sizeof peer->awake->complained_of);
 	message_header_encode(MESSAGE_RELAY_REPORT, peer->complaint, &w);
 	relay_report_encode(&report, &w);
 	node->counters.relay_complaints++;
@@ -301,7 +306,7 @@ static void complain(struct node *node, struct peer *peer, struct time_us now)
 /* When data depends on it, soon; else after some Binds. */
 static int64_t patience_us(const struct peer *peer)
 {
-	const struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	const struct path *active = peer->active >= 0 ? &peer->awake->paths[peer->active] : NULL;
 	bool is_needed = !active || (active->kind == PATH_RELAY && (active->doubtful || !active->valid));
 	int64_t patience = 2 * peer->leg.rtt_us + PATIENCE_MIN_US / 2;
 
@@ -348,7 +353,7 @@ void relay_ask_all(struct node *node, struct time_us now)
 static void run_watch(struct node *node, struct peer *peer, struct time_us now)
 {
 	struct time_us overdue = time_add(peer->leg_asked, patience_us(peer));
-	bool is_changing = peer->beside.used && peer->beside.is_newer;
+	bool is_changing = peer->awake->beside.used && peer->awake->beside.is_newer;
 
 	if (!peer->session || !peer->has_relay || peer->leg_asked.us == 0 || is_changing)
 		return;

@@ -30,8 +30,8 @@ static struct time_us last_heard(const struct peer *peer, struct time_us now)
 	struct time_us at = time_add(now, -RESCUE_SPAN_US);
 
 	for (int i = 0; i < NODE_PATHS_MAX; i++)
-		if (peer->paths[i].used && peer->paths[i].heard.us > at.us)
-			at = peer->paths[i].heard;
+		if (peer->awake->paths[i].used && peer->awake->paths[i].heard.us > at.us)
+			at = peer->awake->paths[i].heard;
 	return at;
 }
 
@@ -43,7 +43,7 @@ void rescue_sealed(struct node *node, const struct peer *peer, struct session *o
 	uint16_t step;
 	uint64_t cursor = 0;
 
-	while (outbox_pending(&node->outbox, &peer->sending, since, &cursor, &train, &step))
+	while (outbox_pending(&node->outbox, &peer->awake->sending, since, &cursor, &train, &step))
 		for (size_t at = 0; at < train.size; at += step) {
 			size_t left = train.size - at;
 

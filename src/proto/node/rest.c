@@ -14,7 +14,7 @@ static int find_warm_relay(const struct peer *peer)
 	struct time_us keys = session_key_since(peer->session), awake = peer->rest.paths_ended;
 
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
-		const struct path *path = &peer->paths[i];
+		const struct path *path = &peer->awake->paths[i];
 
 		if (path->used && path->valid && path->kind == PATH_RELAY && path->rtt_us >= 0 &&
 		    time_since(path->proved, keys) > 0 && time_since(path->proved, awake) > 0 &&
@@ -31,7 +31,7 @@ static int find_warm_relay(const struct peer *peer)
 static bool has_restless_path(const struct node *node, const struct peer *peer)
 {
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
-		const struct path *path = &peer->paths[i];
+		const struct path *path = &peer->awake->paths[i];
 
 		if (path->used && path->valid && (path->challenge_open || path->route.local.port != node->listen_port))
 			return true;
@@ -41,13 +41,13 @@ static bool has_restless_path(const struct node *node, const struct peer *peer)
 
 static bool is_changing(const struct peer *peer)
 {
-	return peer->contact.used || peer->beside.used || peer->moving.active || peer->rekeying.active ||
-	       peer->requests || peer->second >= 0 || peer->held_until.us > 0;
+	return peer->awake->contact.used || peer->awake->beside.used || peer->awake->moving.active ||
+	       peer->awake->rekeying.active || peer->requests || peer->second >= 0 || peer->held_until.us > 0;
 }
 
 static bool may_rest(const struct node *node, const struct peer *peer, struct time_us now)
 {
-	const struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	const struct path *active = peer->active >= 0 ? &peer->awake->paths[peer->active] : NULL;
 
 	return peer->session && peer->rest.keys && active && active->valid && !active->doubtful && !active->awaiting &&
 	       time_since(now, peer->last_data) > PATHS_REST_AFTER_US && peer->has_relay && leg_is_bound(&peer->leg) &&
@@ -59,31 +59,42 @@ static void begin(struct node *node, struct peer *peer, struct time_us now)
 	int relay = find_warm_relay(peer);
 
 	peer->rest.paths = true;
-	rhythm_rest(node, now, &peer->paths[relay].route.local.ip);
+	rhythm_rest(node, now, &peer->awake->paths[relay].route.local.ip);
 	for (int i = 0; i < NODE_PATHS_MAX; i++)
-		if (peer->paths[i].used && peer->paths[i].valid)
-			peer->paths[i].next_challenge = TIME_NEVER;
+		if (peer->awake->paths[i].used && peer->awake->paths[i].valid)
+			peer->awake->paths[i].next_challenge = TIME_NEVER;
 }
 
 /* A NAT may have forgotten the way that data took, so it is in doubt; the relay is warm. */
 void rest_end_paths(struct node *node, struct peer *peer, struct time_us now)
 {
-	struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
-	int relay = peer->rest.paths && peer->has_relay ? find_warm_relay(peer) : -1;
+	struct path *active;
+	int relay;
 
 	if (!peer->rest.paths)
 		return;
+	peer_wake(node, peer);
+	active = peer->active >= 0 ? &peer->awake->paths[peer->active] : NULL;
+	relay = peer->has_relay ? find_warm_relay(peer) : -1;
 	peer->rest.paths = false;
 	peer->rest.paths_ended = now;
-	for (int i = 0; i < NODE_PATHS_MAX; i++)
-		if (peer->paths[i].used && peer->paths[i].valid)
-			peer->paths[i].next_challenge = now;
+	for (int i = 0; i < NODE_PATHS_MAX; i++) {
+		struct path *path = &peer->awake->paths[i];
+
+		if (!path->used || !path->valid)
+			continue;
+		if (path == active || path->kind == PATH_RELAY)
+			path->next_challenge = now;
+		else
+			path_question(node, peer, path, now); /* it must not take over before it has answered */
+	}
 	peer_plan(node, peer, now);
+	path_add_spares(node, peer, now);
 	if (!active || active->kind == PATH_RELAY || relay < 0)
 		return;
 	active->doubtful = true;
 	active->doubtful_since = now;
-	path_overlap(node, peer, &peer->paths[relay], now);
+	path_overlap(node, peer, &peer->awake->paths[relay], now);
 }
 
 /* Contract in machine.h. */

@@ -85,18 +85,18 @@ static bool leaves_from(struct node *node, struct peer *peer, const struct ip *l
 }
 
 /*
- * What rests is silent with it, as a NAT may have one memory for all that we say: our legs are bound anew when the
- * answer has come or is overdue.
+ * What rests is silent with it, as a NAT may have one memory for all that we say: our legs are bound when the silence
+ * begins and when it ends, and not in between.
  */
-static void hold_legs(struct node *node, const struct ip *local, struct time_us until)
+static void bind_legs(struct node *node, const struct ip *local, struct time_us now)
 {
 	for (int i = 0; i < NODE_PEERS_MAX; i++) {
 		struct peer *peer = node->peers[i];
 
 		if (!peer || !peer->rest.paths || !leaves_from(node, peer, local))
 			continue;
-		leg_rest(&peer->leg, until);
-		peer_plan(node, peer, until);
+		leg_rest(&peer->leg, now);
+		peer_plan(node, peer, now);
 	}
 }
 
@@ -139,7 +139,7 @@ static bool begin_at(struct node *node, struct time_us now, size_t index)
 		return false;
 	(void)keepalive_begin(k, now, node->transaction);
 	node->is_measuring = true;
-	hold_legs(node, &node->locals[index].ip, held_until(k));
+	bind_legs(node, &node->locals[index].ip, now);
 	if (is_of_link(node, index))
 		node->link.next_keepalive = time_add(keepalive_deadline(k), 1);
 	node_plan(node, keepalive_deadline(k));
@@ -165,7 +165,7 @@ static void resume(struct node *node, struct time_us at, size_t index)
 		node->link.next_keepalive = time_min(node->link.next_keepalive, at);
 	else
 		node->local_states[index].next_ask = time_min(node->local_states[index].next_ask, at);
-	hold_legs(node, &node->locals[index].ip, node->now); /* silent for as long as the coordinator was */
+	bind_legs(node, &node->locals[index].ip, node->now); /* silent for as long as the coordinator was */
 	node_plan(node, at);
 }
 

@@ -48,7 +48,7 @@ static bool is_better(const struct node *node, const struct peer *peer, const st
 		      const struct path *than)
 {
 	int rank = rank_of(node, peer, path), other = rank_of(node, peer, than);
-	bool is_active = peer->active == (int)(than - peer->paths);
+	bool is_active = peer->active == (int)(than - peer->awake->paths);
 
 	if (rank != other)
 		return rank < other;
@@ -62,8 +62,8 @@ static bool is_better(const struct node *node, const struct peer *peer, const st
 static enum path_cause cause_of(const struct peer *peer, const struct path *old, const struct path *path,
 				enum path_cause cause)
 {
-	if (peer->moving.active)
-		return peer->moving.report.cause;
+	if (peer->awake->moving.active)
+		return peer->awake->moving.report.cause;
 	if (!old)
 		return CAUSE_FIRST;
 	if (!old->valid || old->doubtful)
@@ -99,14 +99,14 @@ void path_release(struct node *node, struct peer *peer, struct time_us now)
 	}
 	peer->held_until = (struct time_us){0};
 	if (peer->active >= 0)
-		move_replay(node, peer, now, &peer->paths[peer->active], peer->held_since, false);
+		move_replay(node, peer, now, &peer->awake->paths[peer->active], peer->held_since, false);
 }
 
 /* Leaving a path that has failed means that what was sent on it lately has to be sent again. */
 static void switch_to(struct node *node, struct peer *peer, struct time_us now, int best, enum path_cause cause)
 {
-	struct path *old = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
-	struct path *path = &peer->paths[best];
+	struct path *old = peer->active >= 0 ? &peer->awake->paths[peer->active] : NULL;
+	struct path *path = &peer->awake->paths[best];
 	bool failed = old && (!old->valid || old->doubtful);
 
 	cause = cause_of(peer, old, path, cause);
@@ -121,7 +121,7 @@ static void switch_to(struct node *node, struct peer *peer, struct time_us now, 
 	node_emit_selected(node, peer, path, cause);
 	if (failed || path->is_suggested) /* suggested: its NAT had rebound, now it is known */
 		move_replay(node, peer, now, path, time_add(now, -REPLAY_SPAN_MAX_US), true);
-	else if (old && !peer->moving.active)
+	else if (old && !peer->awake->moving.active)
 		hold_back(node, peer, now, old, path);
 	path->is_suggested = false;
 	waiting_release(node, peer, now);
@@ -130,7 +130,7 @@ static void switch_to(struct node *node, struct peer *peer, struct time_us now, 
 /* Contract in the header. */
 void path_use(struct node *node, struct peer *peer, struct time_us now, struct path *path, enum path_cause cause)
 {
-	peer->active = (int)(path - peer->paths);
+	peer->active = (int)(path - peer->awake->paths);
 	if (peer->second == peer->active)
 		peer->second = -1;
 	peer->route_tag++;
@@ -143,13 +143,13 @@ void path_use(struct node *node, struct peer *peer, struct time_us now, struct p
 /* With nothing valid the present one is kept: it is as good a guess as any. */
 void path_select(struct node *node, struct peer *peer, struct time_us now, enum path_cause cause)
 {
-	int best = peer->active >= 0 && peer->paths[peer->active].valid ? peer->active : -1;
+	int best = peer->active >= 0 && peer->awake->paths[peer->active].valid ? peer->active : -1;
 
 	for (int i = 0; i < NODE_PATHS_MAX; i++) {
-		const struct path *path = &peer->paths[i];
+		const struct path *path = &peer->awake->paths[i];
 
 		if (path->used && path->valid && i != best &&
-		    (best < 0 || is_better(node, peer, path, &peer->paths[best])))
+		    (best < 0 || is_better(node, peer, path, &peer->awake->paths[best])))
 			best = i;
 	}
 	if (best >= 0 && best != peer->active && peer->session)
@@ -169,12 +169,12 @@ static int alternative_score(const struct path *path, const struct path *active)
 /* A relay that knew the pair needs no validation: it forwards to where the peer proved to be. */
 struct path *path_alternative(struct node *node, struct peer *peer)
 {
-	const struct path *active = peer->active >= 0 ? &peer->paths[peer->active] : NULL;
+	const struct path *active = peer->active >= 0 ? &peer->awake->paths[peer->active] : NULL;
 	struct path *best = NULL;
 
 	(void)node;
 	for (int i = 0; i < NODE_PATHS_MAX && active; i++) {
-		struct path *path = &peer->paths[i];
+		struct path *path = &peer->awake->paths[i];
 
 		if (!path->used || i == peer->active || (!path->valid && !relay_knows_us(peer, path)))
 			continue;
@@ -187,7 +187,7 @@ struct path *path_alternative(struct node *node, struct peer *peer)
 /* The replay windows drop what arrives twice. */
 void path_overlap(struct node *node, struct peer *peer, struct path *path, struct time_us now)
 {
-	int index = (int)(path - peer->paths);
+	int index = (int)(path - peer->awake->paths);
 
 	if (peer->second == index || peer->active == index)
 		return;

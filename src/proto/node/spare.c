@@ -102,7 +102,7 @@ void spare_answered(struct node *node, struct time_us now, const struct ip *loca
 		state->observed = *observed;
 		link_moved(node, now);
 		for (int k = 0; k < NODE_PEERS_MAX; k++)
-			if (node->peers[k] && node->peers[k]->session)
+			if (node->peers[k] && node->peers[k]->session && node->peers[k]->awake)
 				path_add_spares(node, node->peers[k], now);
 	}
 }

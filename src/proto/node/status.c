@@ -17,7 +17,7 @@ void node_emit_peer(struct node *node, struct peer *peer, enum node_event_type t
 {
 	struct node_event event = {.type = type, .reason = peer->last_reason};
 
-	memcpy(event.peer, peer->certificate.fqdn, sizeof event.peer);
+	peer_get_fqdn(peer, event.peer);
 	node_emit(node, &event);
 }
 
@@ -26,7 +26,7 @@ void node_emit_path(struct node *node, struct peer *peer, enum node_event_type t
 {
 	struct node_event event = {.type = type, .kind = path->kind, .route = path->route, .rtt_us = path->rtt_us};
 
-	memcpy(event.peer, peer->certificate.fqdn, sizeof event.peer);
+	peer_get_fqdn(peer, event.peer);
 	if (path->kind == PATH_RELAY)
 		memcpy(event.relay, relay_name_at(peer, &path->route.remote), sizeof event.relay);
 	node_emit(node, &event);
@@ -41,7 +41,7 @@ void node_emit_selected(struct node *node, struct peer *peer, const struct path 
 				   .rtt_us = path->rtt_us,
 				   .cause = cause};
 
-	memcpy(event.peer, peer->certificate.fqdn, sizeof event.peer);
+	peer_get_fqdn(peer, event.peer);
 	if (path->kind == PATH_RELAY)
 		memcpy(event.relay, relay_name_at(peer, &path->route.remote), sizeof event.relay);
 	peer->cause = cause;
@@ -74,7 +74,7 @@ enum err node_contact(struct node *node, struct time_us now, const char *name)
 	if (node_full_name(node, name, fqdn) != OK || strcmp(fqdn, node->certificate.fqdn) == 0)
 		return ERR_UNKNOWN;
 	peer = peer_by_name(node, fqdn);
-	if (!peer || (!peer->session && !peer->contact.used))
+	if (!peer || (!peer->session && !peer->awake->contact.used))
 		link_request_direction(node, now, fqdn, NULL);
 	return OK;
 }
@@ -100,7 +100,8 @@ enum err node_ping(struct node *node, struct time_us now, const char *name, uint
 	message_header_encode(MESSAGE_ECHO_REQUEST, ++node->transaction, &w);
 	echo_encode(&(struct echo){.data = {data, sizeof data}}, &w);
 	rest_end(node, peer, now);
-	path = &peer->paths[peer->second >= 0 && peer->paths[peer->active].doubtful ? peer->second : peer->active];
+	path = &peer->awake->paths[peer->second >= 0 && peer->awake->paths[peer->active].doubtful ? peer->second
+												  : peer->active];
 	if (writer_finish(&w, &size) != OK || !peer_send(node, peer, now, &path->route, (struct blob){plaintext, size}))
 		return ERR_FULL;
 	peer->last_data = now;
@@ -133,28 +134,50 @@ void node_get_status(const struct node *node, struct time_us now, struct node_st
 		ret->coordinator = node->coordinator->addresses.list[0];
 }
 
+static void get_path(const struct peer *peer, const struct path *path, bool is_active, struct node_path_status *ret)
+{
+	*ret = (struct node_path_status){
+		.kind = path->kind,
+		.route = path->route,
+		.valid = path->valid,
+		.active = is_active,
+		.rtt_us = path->rtt_us,
+		.loss_permille = path->loss_permille,
+		.mtu = path->mtu,
+		.challenges_tx = path->challenges_tx,
+		.challenges_rx = path->challenges_rx,
+	};
+	if (path->kind == PATH_RELAY)
+		memcpy(ret->relay, relay_name_at(peer, &path->route.remote), sizeof ret->relay);
+}
+
 static void get_paths(const struct peer *peer, struct node_peer_status *ret)
 {
-	for (int i = 0; i < NODE_PATHS_MAX; i++) {
-		const struct path *path = &peer->paths[i];
+	for (uint8_t i = 0; i < (peer->awake ? NODE_PATHS_MAX : peer->kept_count); i++) {
+		struct path path = peer->awake ? peer->awake->paths[i] : peer_path_kept(peer, i);
 
-		if (!path->used)
-			continue;
-		ret->paths[ret->path_count++] = (struct node_path_status){
-			.kind = path->kind,
-			.route = path->route,
-			.valid = path->valid,
-			.active = i == peer->active,
-			.rtt_us = path->rtt_us,
-			.loss_permille = path->loss_permille,
-			.mtu = path->mtu,
-			.challenges_tx = path->challenges_tx,
-			.challenges_rx = path->challenges_rx,
-		};
-		if (path->kind == PATH_RELAY)
-			memcpy(ret->paths[ret->path_count - 1].relay, relay_name_at(peer, &path->route.remote),
-			       sizeof ret->paths[0].relay);
+		if (path.used)
+			get_path(peer, &path, i == peer->active, &ret->paths[ret->path_count++]);
 	}
+}
+
+/* The relay of a tunnel, or of the one that is being made. */
+static void get_relay(const struct peer *peer, struct node_peer_status *ret)
+{
+	const struct contact *contact = peer->awake ? &peer->awake->contact : NULL;
+
+	if (peer->has_relay) {
+		ret->has_relay = true;
+		ret->relay_bound = leg_is_bound(&peer->leg);
+		ret->relay_cause = peer->relay_cause;
+		ret->relay_rtt_us = peer->leg.rtt_us;
+		memcpy(ret->relay, peer->relay_name, sizeof ret->relay);
+	} else if (contact && contact->has_relay) {
+		ret->has_relay = true;
+		ret->relay_cause = contact->relay_cause;
+		memcpy(ret->relay, contact->relay_name, sizeof ret->relay);
+	}
+	ret->relay_bound |= contact && contact->has_relay && leg_is_bound(&contact->leg);
 }
 
 /* Slots that hold no peer are false. */
@@ -172,15 +195,11 @@ bool node_get_peer(const struct node *node, struct time_us now, size_t index, st
 		.last_reason = peer->last_reason,
 		.has_certificate = true,
 		.has_session = peer->session != NULL,
-		.has_relay = peer->has_relay || peer->contact.has_relay,
-		.relay_bound = (peer->has_relay && leg_is_bound(&peer->leg)) ||
-			       (peer->contact.has_relay && leg_is_bound(&peer->contact.leg)),
-		.relay_cause = peer->has_relay ? peer->relay_cause : peer->contact.relay_cause,
-		.relay_rtt_us = peer->has_relay ? peer->leg.rtt_us : -1,
+		.relay_rtt_us = -1,
 		.candidate_count = (uint8_t)(peer->candidates.count + addr_is_set(&peer->observed)),
 		.handovers = peer->handovers,
-		.has_last_handover = peer->has_last_handover,
-		.last_handover = peer->last_handover,
+		.has_last_handover = peer->last_handover != NULL,
+		.last_handover = peer->last_handover ? *peer->last_handover : (struct handover){0},
 		.cause = peer->cause,
 		.rx_bytes = peer->rx_bytes,
 		.tx_bytes = peer->tx_bytes,
@@ -190,9 +209,9 @@ bool node_get_peer(const struct node *node, struct time_us now, size_t index, st
 		.suite = "",
 		.punch = peer->punch.status,
 	};
-	memcpy(ret->fqdn, peer->certificate.fqdn, sizeof ret->fqdn);
-	memcpy(ret->name, peer->certificate.fqdn, strcspn(peer->certificate.fqdn, "."));
-	memcpy(ret->relay, peer->has_relay ? peer->relay_name : peer->contact.relay_name, sizeof ret->relay);
+	peer_get_fqdn(peer, ret->fqdn);
+	memcpy(ret->name, ret->fqdn, strcspn(ret->fqdn, "."));
+	get_relay(peer, ret);
 	if (peer->session) {
 		ret->key_age_us = time_since(now, session_key_since(peer->session));
 		ret->suite = session_suite(peer->session) == SUITE_AES256_GCM ? "AES-256-GCM" : "ChaCha20-Poly1305";

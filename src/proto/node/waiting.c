@@ -51,7 +51,7 @@ static bool is_for_peer(struct node *node, const struct waiting *slot, const str
 
 static bool may_go(struct peer *peer, const struct waiting *slot)
 {
-	const size_t *budget = peer->active >= 0 ? path_budget(peer, &peer->paths[peer->active]) : NULL;
+	const size_t *budget = peer->active >= 0 ? path_budget(peer, &peer->awake->paths[peer->active]) : NULL;
 
 	return peer_has_path(peer) && (!budget || *budget >= slot->size);
 }

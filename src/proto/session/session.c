@@ -21,6 +21,14 @@ static void epoch_finish(struct epoch *epoch)
 	wipe(epoch, sizeof(*epoch));
 }
 
+static void forget_previous(struct session *session)
+{
+	if (session->previous)
+		epoch_finish(session->previous);
+	mem_free(session->previous);
+	session->previous = NULL;
+}
+
 /* Expands the keys, which AES wants to have done once and not for each packet. */
 static void epoch_wake(struct epoch *epoch, const struct session *session)
 {
@@ -36,7 +44,7 @@ static void epoch_init(struct epoch *epoch, const struct session *session, uint8
 	const uint8_t *own = session->is_initiator ? keys->to_responder : keys->to_initiator;
 	const uint8_t *others = session->is_initiator ? keys->to_initiator : keys->to_responder;
 
-	*epoch = (struct epoch){.is_there = true, .number = number, .since = now};
+	*epoch = (struct epoch){.number = number, .since = now};
 	memcpy(epoch->seal_bytes, own, KEY_SIZE);
 	memcpy(epoch->open_bytes, others, KEY_SIZE);
 	memcpy(epoch->rekey_psk, keys->rekey_psk, KEY_SIZE);
@@ -49,12 +57,12 @@ static void epoch_init(struct epoch *epoch, const struct session *session, uint8
  */
 static bool newest_is_shared(const struct session *session)
 {
-	return session->is_initiator || session->newest.heard || !session->previous.is_there;
+	return session->is_initiator || session->newest.heard || !session->previous;
 }
 
 static const struct epoch *sending_epoch(const struct session *session)
 {
-	return newest_is_shared(session) ? &session->newest : &session->previous;
+	return newest_is_shared(session) ? &session->newest : session->previous;
 }
 
 /* Contract in the header. */
@@ -79,7 +87,7 @@ void session_destroy(struct session *session)
 		return;
 	session_rest(session);
 	epoch_finish(&session->newest);
-	epoch_finish(&session->previous);
+	forget_previous(session);
 	wipe(session, sizeof(*session));
 	mem_free(session);
 }
@@ -138,7 +146,7 @@ static void nonce_make(const struct header *header, uint8_t ret[NONCE_ROOM])
 enum err session_seal(struct session *session, uint8_t path, uint8_t flags, const uint8_t *in, size_t size,
 		      uint8_t *out)
 {
-	struct epoch *epoch = newest_is_shared(session) ? &session->newest : &session->previous;
+	struct epoch *epoch = newest_is_shared(session) ? &session->newest : session->previous;
 	uint8_t role = session->is_initiator ? 0 : SEALED_RESPONDER;
 	uint8_t nonce[NONCE_ROOM];
 	struct header header;
@@ -181,8 +189,8 @@ static enum err packet_check(struct session *session, const uint8_t *datagram, s
 		return ERR_AUTH;
 	if ((ret->type & SEALED_EPOCH) == (session->newest.number & SEALED_EPOCH))
 		epoch = &session->newest;
-	else if (session->previous.is_there && (ret->type & SEALED_EPOCH) == (session->previous.number & SEALED_EPOCH))
-		epoch = &session->previous;
+	else if (session->previous && (ret->type & SEALED_EPOCH) == (session->previous->number & SEALED_EPOCH))
+		epoch = session->previous;
 	else
 		return ERR_UNKNOWN;
 	if (!replay_is_fresh(&session->windows[ret->path], ret->counter))
@@ -222,7 +230,7 @@ enum err session_open(struct session *session, const uint8_t *datagram, size_t s
 /* Contract in the header. */
 enum err session_reopen(struct session *session, const uint8_t *datagram, size_t size, uint8_t *out, uint8_t *ret_flags)
 {
-	struct epoch *epochs[] = {&session->newest, &session->previous};
+	struct epoch *epochs[] = {&session->newest, session->previous};
 	struct reader r = reader_over(datagram, size);
 	uint8_t role = session->is_initiator ? 0 : SEALED_RESPONDER;
 	uint8_t nonce[NONCE_ROOM];
@@ -233,7 +241,7 @@ enum err session_reopen(struct session *session, const uint8_t *datagram, size_t
 		return ERR_MALFORMED;
 	nonce_make(&header, nonce);
 	for (int i = 0; i < 2; i++) {
-		if (!epochs[i]->is_there || (header.type & SEALED_EPOCH) != (epochs[i]->number & SEALED_EPOCH))
+		if (!epochs[i] || (header.type & SEALED_EPOCH) != (epochs[i]->number & SEALED_EPOCH))
 			continue;
 		if (!epochs[i]->seal)
 			epoch_wake(epochs[i], session);
@@ -299,23 +307,22 @@ bool session_is_expired(const struct session *session, struct time_us now)
 /* Contract in the header. */
 void session_forget_old(struct session *session, struct time_us now)
 {
-	if (session->previous.is_there && newest_is_shared(session) &&
-	    time_since(now, session->previous.since) >= REJECT_AFTER_US)
-		epoch_finish(&session->previous);
+	if (session->previous && newest_is_shared(session) &&
+	    time_since(now, session->previous->since) >= REJECT_AFTER_US)
+		forget_previous(session);
 }
 
 /* Contract in the header. */
 struct time_us session_old_until(const struct session *session)
 {
-	return session->previous.is_there && newest_is_shared(session)
-		       ? time_add(session->previous.since, REJECT_AFTER_US)
-		       : TIME_NEVER;
+	return session->previous && newest_is_shared(session) ? time_add(session->previous->since, REJECT_AFTER_US)
+							      : TIME_NEVER;
 }
 
 /* What is left of REJECT_AFTER_US is time enough to change them. */
 void session_wake(struct session *session, struct time_us now)
 {
-	struct epoch *epoch = newest_is_shared(session) ? &session->newest : &session->previous;
+	struct epoch *epoch = newest_is_shared(session) ? &session->newest : session->previous;
 	struct time_us oldest = time_add(now, -REKEY_AFTER_US);
 
 	if (time_since(oldest, epoch->since) > 0)
@@ -326,7 +333,8 @@ void session_wake(struct session *session, struct time_us now)
 void session_rest(struct session *session)
 {
 	epoch_rest(&session->newest);
-	epoch_rest(&session->previous);
+	if (session->previous)
+		epoch_rest(session->previous);
 	for (int i = 0; i < PATHS_MAX; i++)
 		replay_rest(&session->windows[i]);
 }
@@ -352,8 +360,9 @@ void session_install(struct session *session, const struct session_keys *keys, s
 	uint8_t number = session_next_epoch(session);
 
 	if (newest_is_shared(session)) {
-		epoch_finish(&session->previous);
-		session->previous = session->newest;
+		forget_previous(session);
+		session->previous = mem_alloc(1, sizeof(*session->previous));
+		*session->previous = session->newest;
 	} else {
 		epoch_finish(&session->newest);
 	}

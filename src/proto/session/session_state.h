@@ -6,7 +6,6 @@
 
 /* The keys that one handshake left behind. */
 struct epoch {
-	bool is_there;
 	struct aead_key *seal, *open; /* expanded; NULL while the session rests */
 	uint8_t seal_bytes[KEY_SIZE], open_bytes[KEY_SIZE];
 	uint8_t rekey_psk[KEY_SIZE];
@@ -25,7 +24,8 @@ struct session {
 	enum suite suite;
 	bool is_initiator;
 	uint64_t path_id;
-	struct epoch newest, previous;
+	struct epoch newest;
+	struct epoch *previous;	      /* NULL: none */
 	uint64_t counters[PATHS_MAX]; /* next to seal; never reset, so no nonce repeats under any key */
 	struct replay windows[PATHS_MAX];
 };

@@ -126,7 +126,7 @@ static void test_judged_by_its_own(void **state)
 	assert_true(direct(&p, b.public, "b.partner.example"));
 	assert_non_null(peer(&p, "b.partner.example"));
 	assert_true(peer(&p, "b.partner.example")->is_foreign);
-	shown = peer(&p, "b.partner.example")->certificate;
+	shown = peer(&p, "b.partner.example")->awake->certificate;
 	assert_int_equal(shown.group_count, 0);		     /* no exit of ours, and in no group of ours */
 	assert_true(direct(&p, b.public, "b.ntm.internal")); /* a name of ours, by their key */
 	assert_null(peer(&p, "b.ntm.internal"));

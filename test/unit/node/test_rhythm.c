@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "lan.h"
+#include "proto/node/machine.h"
 
 #define HOUR_US (3600 * USEC_PER_SEC)
 
@@ -190,6 +191,72 @@ static void test_the_longest_rest_ends_with_new_keys(void **state)
 	lan_destroy(lan);
 }
 
+static struct peer *only_peer(struct lan *lan, int node)
+{
+	for (int i = 0; i < NODE_PEERS_MAX; i++)
+		if (lan->nodes[node].node->peers[i])
+			return lan->nodes[node].node->peers[i];
+	return NULL;
+}
+
+/* Whoever has seen the PathID on the way cannot make a node spend memory on a peer that sleeps. */
+static void test_a_stranger_wakes_nobody(void **state)
+{
+	static const uint8_t types[] = {PACKET_SEALED,		PACKET_SEALED | SEALED_CONTROL, PACKET_TUNNEL_REQUEST,
+					PACKET_TUNNEL_RESPONSE, PACKET_HOLE_PUNCHING,		PACKET_RELAY_BOUND,
+					PACKET_RELAY_CHALLENGE};
+	struct lan *lan = rested();
+	struct peer *peer = only_peer(lan, 0);
+	uint8_t bytes[200] = {0};
+	size_t received = lan->nodes[1].received;
+
+	(void)state;
+	assert_null(peer->awake);
+	assert_null(only_peer(lan, 1)->awake);
+	for (size_t i = 0; i < sizeof types; i++)
+		for (size_t size = HEADER_SIZE; size <= sizeof bytes; size++) {
+			struct header header = {
+				.type = types[i], .counter = 1u << 20, .path_id = session_path_id(peer->session)};
+			struct writer w = writer_over(bytes, sizeof bytes);
+
+			header_encode(&header, &w);
+			lan_inject(lan, &lan->nodes[1].addr, 0, bytes, size);
+			lan_run(lan, 2 * lan->delay_us);
+			assert_null(peer->awake);
+		}
+	lan_send(lan, 0, "y", 1);
+	lan_run(lan, 4 * lan->delay_us);
+	assert_int_equal(lan->nodes[1].received, received + 1);
+	lan_destroy(lan);
+}
+
+/* What is told about a peer that sleeps is what was told before. */
+static void test_a_sleeper_is_shown_as_it_was(void **state)
+{
+	struct lan *lan = plugged();
+	struct node_peer_status before, after;
+
+	(void)state;
+	lan_run(lan, 2 * USEC_PER_SEC);
+	lan_send(lan, 0, "x", 1);
+	lan_run(lan, 60 * USEC_PER_SEC);
+	assert_non_null(only_peer(lan, 0)->awake);
+	assert_true(node_get_peer(lan->nodes[0].node, lan->now, 0, &before));
+	lan_run(lan, 900 * USEC_PER_SEC);
+	assert_null(only_peer(lan, 0)->awake);
+	assert_true(node_get_peer(lan->nodes[0].node, lan->now, 0, &after));
+	assert_int_equal(after.state, NODE_PEER_UP);
+	assert_string_equal(after.fqdn, before.fqdn);
+	assert_string_equal(after.relay, before.relay);
+	assert_int_equal(after.path_count, before.path_count);
+	for (int i = 0; i < after.path_count; i++) {
+		assert_int_equal(after.paths[i].active, before.paths[i].active);
+		assert_int_equal(after.paths[i].mtu, before.paths[i].mtu);
+		assert_true(addr_equal(&after.paths[i].route.remote, &before.paths[i].route.remote));
+	}
+	lan_destroy(lan);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +266,8 @@ int main(void)
 		cmocka_unit_test(test_after_a_rest_data_passes_at_once),
 		cmocka_unit_test(test_a_rest_that_ends_in_silence_ends_no_session),
 		cmocka_unit_test(test_the_longest_rest_ends_with_new_keys),
+		cmocka_unit_test(test_a_stranger_wakes_nobody),
+		cmocka_unit_test(test_a_sleeper_is_shown_as_it_was),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
