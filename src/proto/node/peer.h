@@ -126,7 +126,7 @@ struct path_kept {
 
 /* What a peer needs room for while there is something to do. */
 struct peer_awake {
-	struct time_us since;
+	struct time_us since;		/* when it was last woken */
 	struct certificate certificate; /* judged: without its signature and identity key */
 	char complained_of[NAME_MAX_SIZE + 1];
 	struct contact contact;

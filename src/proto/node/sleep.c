@@ -8,7 +8,9 @@
 #include "crypto/hash.h"
 #include "proto/node/machine.h"
 
-#define SLEEP_AFTER_US (10 * USEC_PER_SEC) /* awake: what woke it may not be all */
+/* Without a packet: what was answered may be asked again, and a second answer to a Rekey Request would be another one.
+ */
+#define SLEEP_AFTER_US (10 * USEC_PER_SEC)
 
 static struct path_kept keep(const struct path *path)
 {
@@ -58,8 +60,10 @@ struct path peer_path_kept(const struct peer *peer, uint8_t index)
 /* Contract in the header. */
 void peer_wake(struct node *node, struct peer *peer)
 {
-	if (peer->awake)
+	if (peer->awake) {
+		peer->awake->since = node->now;
 		return;
+	}
 	peer->awake = mem_alloc(1, sizeof *peer->awake);
 	peer->awake->since = node->now;
 	peer_identity_fill(peer, &peer->awake->certificate);
