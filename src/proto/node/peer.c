@@ -341,12 +341,13 @@ static void run_keys(struct node *node, struct peer *peer, struct time_us now)
 {
 	uint8_t plaintext[CONTROL_MAX];
 	struct time_us expires_at;
+	int64_t valid_us;
 	size_t size;
 
 	if (!peer->session)
 		return;
-	expires_at = time_add(session_key_since(peer->session),
-			      REJECT_AFTER_US + (rest_of_keys(node, peer, now) ? REST_KEYS_US : 0));
+	valid_us = REJECT_AFTER_US + (rest_of_keys(node, peer, now) ? REST_KEYS_US : 0);
+	expires_at = time_add(session_key_since(peer->session), valid_us); /* a rest that ended made them younger */
 	if (time_reached(now, expires_at)) {
 		peer_end_session(node, peer, now, REASON_NONE); /* keys too old to be used are no session */
 		return;
