@@ -1,9 +1,10 @@
 """What a daemon keeps and how often it wakes up while nothing happens: each contender's two daemons with one idle peer, ours with 0, 1 and
 10, and our machine in the simulator with up to 50, byte by byte.
 
-usage: scripts/bench memory [--json FILE] [--rounds N] [--seconds S] [--contender NAME ...]
+usage: scripts/bench memory [--json FILE] [--rounds N] [--seconds S] [--settle S] [--contender NAME ...]
 
-A round is S seconds in which nobody sends anything: all contenders lie on cables of their own, and eleven nodes of one network know one of
+Before the first round nobody sends anything for --settle seconds: a pair of ours rests some minutes after its last data, and by then knows
+what silence its NAT bears. A round is S seconds in which nobody sends anything: all contenders lie on cables of their own, and eleven nodes of one network know one of
 them. Memory is read at its end, from /proc/PID/smaps_rollup; wake-ups are the voluntary context switches of all threads (and children) of
 the daemon meanwhile, told for 20 s. Then each carries a TCP stream of two seconds a round, and memory is read again. The first round is
 dropped. Of the two daemons of a contender the one that is worse counts.
@@ -21,7 +22,7 @@ from lab.topology import HOST_NUMBER
 from tunnels import add_choice, run
 
 CONTENDERS = ("copy loop R1", "wireguard-go", "boringtun, 1 thread", "boringtun", "Nebula", "Tailscale", "tinc", "OpenVPN", "ours")
-MANY, WINDOW_S, STREAM_S = 10, 20, 2
+MANY, WINDOW_S, STREAM_S, SETTLE_S = 10, 20, 2, 720
 KNOWN, LONELY = "hub", "lonely"    # the node that knows MANY others, of which each knows it alone, and one that knows nobody
 OTHERS = tuple(f"n{number}" for number in range(1, MANY + 1))
 UNITS = {"rss": "KiB", "pss": "KiB", "wake-ups": f"in {WINDOW_S} s"}
@@ -130,6 +131,7 @@ def idle_rows(contenders, star, arguments):
     watched = {("idle", one.name): one.daemons for one in contenders}
     watched |= {(case, "ours"): [daemon] for case, daemon in star.watched().items()}
     results, pause = {}, threading.Event()
+    pause.wait(arguments.settle)
     for number in range(arguments.rounds):
         for case, found in idle_round(watched, arguments.seconds, pause).items():
             for name, one in found.items():
@@ -162,7 +164,9 @@ def body(contenders, arguments, kept):
 
 
 def main():
-    arguments = add_choice(cable.options("memory", rounds=4, seconds=120), CONTENDERS).parse_args()
+    parser = add_choice(cable.options("memory", rounds=4, seconds=120), CONTENDERS)
+    parser.add_argument("--settle", type=float, default=SETTLE_S, help="seconds of silence before the first round")
+    arguments = parser.parse_args()
     with contextlib.ExitStack() as kept:
         return run("memory", arguments, functools.partial(body, kept=kept))
 
