@@ -27,6 +27,11 @@
 
 enum { INNER_MTU = 1420, SEND_BATCH = 64, READ_BATCH = 8 };
 enum { ALONE_MAX = 4096 }; /* bytes: a batch of such datagrams, joined or not, fits where packets are put together */
+enum {
+	/* A UDP datagram holds 45 segments of the largest size, each with its overhead: a superpacket of more would
+	 * leave as a whole train and a stump. The kernel takes 321 bytes off for headers. */
+	SUPERPACKET_WISH = 45 * (INNER_MTU - 52) + (INNER_MTU - 52) / 2 + 321,
+};
 
 static struct time_us now_of(const struct host *host)
 {
@@ -408,6 +413,7 @@ struct net_setup host_make_setup(const struct host *host, const struct node_stat
 	struct net_setup setup = {
 		.ifindex = tun_ifindex(host->tun),
 		.mtu = INNER_MTU,
+		.superpacket_max = SUPERPACKET_WISH,
 		.v4 = status->v4,
 		.v6 = status->v6,
 		.table = host->settings.table,

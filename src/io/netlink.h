@@ -66,7 +66,8 @@ must_use enum err net_set_queue(uint32_t ifindex, uint32_t packets);
 struct net_setup {
 	uint32_t ifindex; /* of the TUN; not looked at by net_setup_remove */
 	uint32_t mtu;
-	struct ip v4, v6;			  /* family 0: none */
+	uint32_t superpacket_max; /* bytes that the kernel puts into one (gso_max_size); 0: as many as it likes */
+	struct ip v4, v6;	  /* family 0: none */
 	struct prefix prefixes[NET_PREFIXES_MAX]; /* virtual prefixes, and others that go through the TUN */
 	size_t prefix_count;
 	struct prefix spared[NET_SPARED_MAX]; /* inside of those, and not for the TUN: other tables know */

@@ -23,7 +23,7 @@ enum {
 	OUTBOX_CHUNK = 1 << 20,	  /* bytes */
 	OUTBOX_CHUNKS = 32,	  /* 32 MiB: what is in flight at 5 Gbit/s and 50 ms; beyond that the oldest is lost */
 	OUTBOX_ENTRIES = 8192,	  /* trains remembered */
-	OUTBOX_TRAIN_MAX = 65000, /* bytes of one train: below the 65,507 of a UDP datagram */
+	OUTBOX_TRAIN_MAX = 65450, /* bytes of one train: below the 65,507 of a UDP datagram */
 	OUTBOX_ROUTES = 2, /* a train may leave twice: while it is not known which way works, and in an overlap */
 	OUTBOX_LANES_MAX = 9,
 };

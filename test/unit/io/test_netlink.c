@@ -189,7 +189,13 @@ static void test_watch_many(void **state)
 static struct net_setup make_setup(const struct tun *tun, uint32_t table)
 {
 	struct net_setup setup = {
-		.ifindex = tun ? tun_ifindex(tun) : 0, .mtu = 1380, .table = table, .mark = MARK, .prefix_count = 2};
+		.ifindex = tun ? tun_ifindex(tun) : 0,
+		.mtu = 1380,
+		.superpacket_max = 60000,
+		.table = table,
+		.mark = MARK,
+		.prefix_count = 2,
+	};
 
 	assert_int_equal(ip_parse("198.18.0.1", &setup.v4), OK);
 	assert_int_equal(ip_parse("fd6e:746d::1", &setup.v6), OK);
@@ -276,6 +282,7 @@ static void test_setup(void **state)
 	assert_true(net_space_run("test $(ip rule | grep -c 5567:) = 1 && test $(ip -6 rule | grep -c 5567:) = 1"));
 	assert_true(net_space_run(
 		"ip link show dev ntm0 | grep -q 'mtu 1380' && ! ip -6 addr show dev ntm0 | grep -q fe80"));
+	assert_true(net_space_run("ip -d link show dev ntm0 | grep -q 'gso_max_size 60000'"));
 
 	tun_close(tun); /* T1: the daemon dies, and still nothing leaves in clear */
 	assert_false(goes("198.18.0.9", "up0"));
