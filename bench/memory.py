@@ -22,7 +22,7 @@ from lab.topology import HOST_NUMBER
 from tunnels import add_choice, run
 
 CONTENDERS = ("copy loop R1", "wireguard-go", "boringtun, 1 thread", "boringtun", "Nebula", "Tailscale", "tinc", "OpenVPN", "ours")
-MANY, WINDOW_S, STREAM_S, SETTLE_S = 10, 20, 2, 720
+MANY, WINDOW_S, STREAM_S, SETTLE_S = 10, 20, 2, 1500
 KNOWN, LONELY = "hub", "lonely"    # the node that knows MANY others, of which each knows it alone, and one that knows nobody
 OTHERS = tuple(f"n{number}" for number in range(1, MANY + 1))
 UNITS = {"rss": "KiB", "pss": "KiB", "wake-ups": f"in {WINDOW_S} s"}
