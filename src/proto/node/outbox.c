@@ -265,18 +265,30 @@ struct walk {
 	uint64_t at[OUTBOX_LANES_MAX], last[OUTBOX_LANES_MAX];
 };
 
+/* Where the lane's entries with this number or a higher one begin: their numbers rise. */
+static uint64_t index_from(const struct outbox_lane *lane, uint64_t number)
+{
+	uint64_t low = lane->first, high = lane->end;
+
+	while (low < high) {
+		uint64_t middle = low + (high - low) / 2;
+
+		if (entry_at(lane, middle)->number < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 /* From the entry with this number on, up to what there is now. */
 static struct walk walk_from(const struct outbox *box, uint64_t number)
 {
 	struct walk walk = {0};
 
 	for (unsigned i = 0; i < box->lane_count; i++) {
-		const struct outbox_lane *lane = &box->lanes[i];
-
-		walk.at[i] = lane->first;
-		walk.last[i] = lane->end;
-		while (walk.at[i] < lane->end && entry_at(lane, walk.at[i])->number < number)
-			walk.at[i]++;
+		walk.at[i] = index_from(&box->lanes[i], number);
+		walk.last[i] = box->lanes[i].end;
 	}
 	return walk;
 }

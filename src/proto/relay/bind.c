@@ -374,8 +374,7 @@ enum err relay_input_bind(struct relay *relay, const struct route *route, const 
  */
 static void leg_measure(const struct relay *relay, struct pair *pair, unsigned number)
 {
-	unsigned repeated = pair->candidates[number].asks - 1U;
-	int64_t before_us = repeated > 1 ? HANDSHAKE_RETRY_MAX_US : repeated * HANDSHAKE_RETRY_US;
+	int64_t before_us = (pair->candidates[number].asks - 1) * HANDSHAKE_RETRY_US;
 	int64_t took_us = relay->now.us - pair->flow.legs[number].candidate_us;
 	int64_t rtt_4ms = (before_us + took_us) / (4 * USEC_PER_MSEC) + 1;
 

@@ -112,9 +112,9 @@ bool leg_output(struct leg *leg, struct time_us now, uint8_t *ret, size_t *ret_s
 		return leg_write_answer(leg, ret, ret_size);
 	if (!time_reached(now, leg->next))
 		return false;
+	/* The Answer may have bound where our NAT had us then; only a higher generation leaves that. */
 	if (leg->answered)
-		leg_ask_anew(
-			leg); /* the Answer may have bound where our NAT had us then; only a higher one leaves that */
+		leg_ask_anew(leg);
 	if (leg->tries && leg->tries % LEG_TRIES_PER_ADDRESS == 0)
 		leg_give_up_address(leg);
 	if (leg->tries < UINT8_MAX)
