@@ -4,6 +4,7 @@
 
 #include "wire/limits.h"
 
+#define OPENING_US (1 * USEC_PER_SEC)	 /* less than the tenth that is not relied on */
 #define GRACE_US (2 * USEC_PER_SEC)	 /* for the answer's way */
 #define EARLY_US (1 * USEC_PER_SEC)	 /* an answer so early was not delayed: nobody is there who can */
 #define HOLD_US (30 * 60 * USEC_PER_SEC) /* after a failure; each further one doubles it, up to 8 hours */
@@ -53,10 +54,10 @@ void keepalive_void(struct keepalive *k)
 	k->is_waiting = false;
 }
 
-/* What leaves with the question itself is no disturbance. */
+/* What leaves right behind the question is no disturbance: legs are bound in a turn of their own, and challenged. */
 bool keepalive_disturbed(struct keepalive *k, struct time_us now, bool must_be_sure)
 {
-	if (!k->is_waiting || now.us <= k->asked.us)
+	if (!k->is_waiting || time_since(now, k->asked) < OPENING_US)
 		return false;
 	k->is_disturbed = true;
 	if (!must_be_sure)

@@ -495,6 +495,7 @@ void lan_run(struct lan *lan, int64_t duration_us)
 		if (at.us > lan->now.us)
 			lan->now = at;
 		deliver_due(lan);
+		lan->now = time_add(lan->now, lan->turn_us);
 		coordinator_input_time(lan->coordinator, lan->now);
 		relay_input_time(lan->relay, lan->now);
 		drain_servers(lan);

@@ -73,6 +73,7 @@ struct lan_node {
 struct lan {
 	struct time_us now;
 	int64_t delay_us;
+	int64_t turn_us; /* how much later than what has arrived timers are served: a program takes its time */
 	struct aead_provider *aead;
 	struct sign_keys authority;
 	struct network network;

@@ -103,17 +103,17 @@ static void test_what_was_disturbed_is_not_relied_on(void **state)
 
 	(void)state;
 	(void)keepalive_begin(&k, start, 1);
-	assert_false(keepalive_disturbed(&k, start, true)); /* left with the question */
+	assert_false(keepalive_disturbed(&k, time_add(start, 999999), true)); /* left with the question */
 	assert_true(keepalive_answered(&k, at, 1));
 	(void)keepalive_begin(&k, at, 2);
-	assert_false(keepalive_disturbed(&k, time_add(at, 1), false));
+	assert_false(keepalive_disturbed(&k, time_add(at, USEC_PER_SEC), false));
 	assert_true(keepalive_answered(&k, time_add(at, 45 * USEC_PER_SEC), 2));
 	assert_int_equal(k.step, 2);
 	assert_true(keepalive_distrust(&k, at));
 	assert_int_equal(k.step, 1);
 	assert_false(keepalive_distrust(&k, at));
 	(void)keepalive_begin(&k, at, 3);
-	assert_true(keepalive_disturbed(&k, time_add(at, 1), true));
+	assert_true(keepalive_disturbed(&k, time_add(at, USEC_PER_SEC), true));
 	assert_false(keepalive_may_begin(&k, time_add(at, 2)));
 	assert_true(keepalive_may_begin(&k, time_add(at, 121 * USEC_PER_SEC)));
 }

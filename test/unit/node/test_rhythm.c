@@ -112,6 +112,23 @@ static void test_a_pair_at_rest_says_nothing(void **state)
 	lan_destroy(lan);
 }
 
+/* Legs are bound behind the question that begins a silence, in another turn: that does not break it. */
+static void test_at_rest_a_longer_silence_is_measured(void **state)
+{
+	struct lan *lan = plugged();
+	unsigned wakes;
+
+	(void)state;
+	lan->turn_us = 30;
+	lan_run(lan, 2 * USEC_PER_SEC);
+	lan_send(lan, 0, "x", 1);
+	lan_run(lan, 900 * USEC_PER_SEC);
+	wakes = count_wakes(lan, 0, HOUR_US);
+	print_message("%u wake-ups an hour at rest\n", wakes);
+	assert_in_range(wakes, 30, 40);
+	lan_destroy(lan);
+}
+
 static bool has_rekeyed_since(const struct lan *lan, struct time_us at)
 {
 	for (int i = 0; i < LAN_NODES; i++) {
@@ -263,6 +280,7 @@ int main(void)
 		cmocka_unit_test(test_alone_it_wakes_once_in_the_longest_interval),
 		cmocka_unit_test(test_with_a_peer_it_wakes_little_more),
 		cmocka_unit_test(test_a_pair_at_rest_says_nothing),
+		cmocka_unit_test(test_at_rest_a_longer_silence_is_measured),
 		cmocka_unit_test(test_after_a_rest_data_passes_at_once),
 		cmocka_unit_test(test_a_rest_that_ends_in_silence_ends_no_session),
 		cmocka_unit_test(test_the_longest_rest_ends_with_new_keys),
