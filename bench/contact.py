@@ -57,14 +57,16 @@ def one_round(contender, world):
 
 
 def child(name, rounds, topology):
-    """All rounds of one contender in one world; the others have their turns in between. A failed round is said and left out."""
+    """All rounds of one contender in one world; the others have their turns in between. A failed round is said and made again, as often as
+    there are rounds at most."""
     laboratory.end_on_signals()
     contender, turn = all_contenders()[name](), Turn(TURNS)
     try:
         with laboratory_world.World(contender.__module__.rsplit(".", maxsplit=1)[-1], contender.public, topology) as world:
             contender.start(world)
-            for number in range(rounds):
-                child_round(contender, world, turn, number)
+            done = 0
+            for _ in range(2 * rounds):
+                done += done < rounds and child_round(contender, world, turn, done)
     except (LabError, OSError, subprocess.SubprocessError) as error:
         children.say(name, event="failed", why=str(error))
         return 1
@@ -72,6 +74,7 @@ def child(name, rounds, topology):
 
 
 def child_round(contender, world, turn, number):
+    """Whether it counts."""
     turn.take()
     try:
         world.emulator.reset()
@@ -79,8 +82,10 @@ def child_round(contender, world, turn, number):
         late = world.emulator.void()
         demand(not late, late)
         children.say(contender.name, event="round", round=number, made=made)
+        return True
     except LabError as error:
         children.say(contender.name, event="void", why=str(error))
+        return False
     finally:
         turn.give()
 

@@ -125,6 +125,11 @@ class Bench:
         finally:
             self.family.end()
 
+    def late_percent(self):
+        """Of all frames of the moves that count, those more than 0.5 ms late; with more than one of a hundred the whole run is void."""
+        frames = sum(one["late_us"]["frames"] for one in self.moves)
+        return round(100 * sum(one["late_us"]["late"] for one in self.moves) / max(1, frames), 2)
+
     def write(self):
         """The document so far, with what FILE had before."""
         self.written = time.monotonic()
@@ -133,7 +138,7 @@ class Bench:
         session = {"begun": self.begun.strftime("%Y-%m-%dT%H:%M:%SZ"), "moves": len(self.moves), "void": self.void,
                    "minutes": round((datetime.datetime.now(datetime.UTC) - self.begun).total_seconds() / 60, 1),
                    "load_p50": loads[len(loads) // 2], "load_max": loads[-1], "late_us_p50": late[len(late) // 2], "late_us_max": late[-1],
-                   "cores": os.cpu_count(), "side_by_side": self.desk.turns.allowed}
+                   "late_percent": self.late_percent(), "cores": os.cpu_count(), "side_by_side": self.desk.turns.allowed}
         table.write(self.arguments.json, "handover", self.arguments.topology, self.moves, session, self.before)
 
 
@@ -181,6 +186,7 @@ def main():
         if arguments.json and bench.moves:
             bench.write()
     table.show(bench.moves)
+    print(f"{bench.late_percent()} % of all frames were more than 0.5 ms late" + (": void" if bench.late_percent() > 1 else ""))
     for name, why in bench.family.failures:
         print(f"bench: {name}: {why}", file=sys.stderr)
     return 0 if bench.moves else 1

@@ -16,6 +16,7 @@ RANDOM_SECONDS_FAST = 2  # though who comes back at once waits for a turn beside
 PROBED_SECONDS = 0.5     # so much of it is drawn while probes flow
 STREAM_SECONDS = 25      # a stream may need that much longer than the datagrams: its timer doubles each time
 TURN_SECONDS = 3         # who is not back by then lets the next one have the machine
+LATE_P99_US_MAX = 1000    # half of what lies between two probes, which is as exact as a gap is known
 FLIGHT_NS = 300_000_000
 QUIET_NS = 500_000_000   # of the time before a move: what a probe's way varies when nothing happens
 STORIES = 3              # moves of a case and world whose probes are kept one by one
@@ -168,7 +169,7 @@ def observed(world, contender, case, turn, pairs, story):
     back, ends = recovered(pairs, case, at_ns, turn)
     result = outcome(pairs, case, at_ns, ends)
     result.update(back=back, load=round(os.getloadavg()[0], 2), namespaces=difference(namespace_counters(world), before),
-                  sockets=difference(socket_counters(pairs), before_own), void=world.emulator.void(),
+                  sockets=difference(socket_counters(pairs), before_own), void=world.emulator.void(LATE_P99_US_MAX),
                   late_us=world.emulator.stats()["late_us"], late_before_us=late_before_us,
                   jitter_us=jitter_us(pairs, case, at_ns))
     if story and "udp" in pairs:

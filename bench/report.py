@@ -81,6 +81,11 @@ EARLIER = ("Measured by an earlier form of the bench and an earlier build (befor
            "otherwise: load average 6 to 37, 2 to 15 moves a cell. Medians mean something, maxima do not.")
 
 
+def late_words(session):
+    percent = session.get("late_percent")
+    return "" if percent is None else f", {percent} % of all frames by more than 0.5 ms" + (": void" if percent > 1 else "")
+
+
 def session_lines(document):
     """When and how it was measured, as the run itself has noted it."""
     lines = []
@@ -88,7 +93,7 @@ def session_lines(document):
         begun = one["begun"][:16].replace("T", " ")
         lines.append(f"{begun} UTC: {one['moves']} moves in {one['minutes']:.0f} minutes on {one['cores']} cores, at the end "
                      f"{one['side_by_side']} side by side; {one['void']} more were void. Load average {one['load_p50']} (median; "
-                     f"at most {one['load_max']}), wires late by {one['late_us_p50']} us at p99 (at most {one['late_us_max']}).")
+                     f"at most {one['load_max']}), wires late by {one['late_us_p50']} us at p99 (at most {one['late_us_max']})" + late_words(one) + ".")
     return [" ".join(lines) or EARLIER, ""]
 
 

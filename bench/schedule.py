@@ -10,7 +10,7 @@ import time
 HOPELESS_MOVES = 2        # a contender that never came back from a kind of move that often is not asked again
 FAILURES_MAX = 3          # worlds of one kind that could not be started
 SPOILT_PER_ROUND = 2      # moves of a cell that were void, for each that is wanted
-LATE_US_MAX, LATE_US_GOOD = 300, 200  # p99 of the wires before a move; a move is void at 500 all in all (lab/link.py)
+LATE_US_MAX, LATE_US_GOOD = 300, 200  # p99 of the wires before a move; a move is void at 1000 all in all (move.py)
 JITTER_US_MAX = 1500      # p99 - p50 of a fast contender's probe before a move: what its daemons wait for the processor
 GUESS_SECONDS = {"Nebula": 40, "Tailscale": 12, "iroh": 8}  # of a move, until one was measured
 USUAL_SECONDS = 4

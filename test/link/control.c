@@ -11,7 +11,7 @@
 
 #include "command.h"
 
-enum { ANSWER_MAX = 4096, PERCENT_MOST = 99, PERCENT_HALF = 50 };
+enum { ANSWER_MAX = 4096, PERCENT_MOST = 99, PERCENT_HALF = 50, LATE_USEC = 500 };
 
 static const char *const fate_names[PLAN_FATES] = {
 	[PLAN_PASSES] = "passed",	  [PLAN_CUT] = "cut",
@@ -63,9 +63,11 @@ __attribute__((format(printf, 2, 3))) static void say(struct answer *answer, con
 
 static void say_lateness(struct answer *answer, const struct histogram *lateness)
 {
-	say(answer, "\"late_us\":{\"frames\":%" PRIu64 ",\"p50\":%" PRIu64 ",\"p99\":%" PRIu64 ",\"max\":%" PRIu64 "}",
+	say(answer,
+	    "\"late_us\":{\"frames\":%" PRIu64 ",\"p50\":%" PRIu64 ",\"p99\":%" PRIu64 ",\"max\":%" PRIu64
+	    ",\"late\":%" PRIu64 "}",
 	    lateness->frames, histogram_percentile(lateness, PERCENT_HALF),
-	    histogram_percentile(lateness, PERCENT_MOST), lateness->max_usec);
+	    histogram_percentile(lateness, PERCENT_MOST), lateness->max_usec, histogram_above(lateness, LATE_USEC));
 }
 
 static void say_way(struct answer *answer, const char *name, struct way *way)

@@ -19,6 +19,16 @@ void histogram_merge(struct histogram *histogram, const struct histogram *other)
 		histogram->max_usec = other->max_usec;
 }
 
+/* From there up, what is beyond the range with it. */
+uint64_t histogram_above(const struct histogram *histogram, uint64_t usec)
+{
+	uint64_t above = 0;
+
+	for (uint64_t i = usec + 1; i <= HISTOGRAM_USEC; i++)
+		above += histogram->counts[i];
+	return above;
+}
+
 /* The smallest lateness that no more than the rest exceed. */
 uint64_t histogram_percentile(const struct histogram *histogram, unsigned percent)
 {

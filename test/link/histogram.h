@@ -20,5 +20,8 @@ void histogram_add(struct histogram *histogram, uint64_t usec);
 /* Adds all of another. */
 void histogram_merge(struct histogram *histogram, const struct histogram *other);
 
+/* How many frames were later than that, which is less than HISTOGRAM_USEC. */
+uint64_t histogram_above(const struct histogram *histogram, uint64_t usec);
+
 /* So many percent were at most so late, rounded up to a microsecond; beyond the range the maximum; 0 when empty. */
 uint64_t histogram_percentile(const struct histogram *histogram, unsigned percent);

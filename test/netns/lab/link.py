@@ -43,11 +43,11 @@ class Emulator:
         """Counts and lateness begin anew: what is measured begins."""
         self.ask("reset")
 
-    def void(self):
+    def void(self, limit_us=LATE_P99_US_MAX):
         """Why what was measured since the last reset does not count, or None."""
         stats = self.stats()
-        if stats["late_us"]["p99"] > LATE_P99_US_MAX:
-            return f"1 of 100 frames left {stats['late_us']['p99']} us too late or more, the limit is {LATE_P99_US_MAX}"
+        if stats["late_us"]["p99"] > limit_us:
+            return f"1 of 100 frames left {stats['late_us']['p99']} us too late or more, the limit is {limit_us}"
         if stats["broken"]:
             return f"the emulator lost {stats['broken']} frames for want of room"
         return None
