@@ -405,7 +405,7 @@ static bool find_peer(const struct overlay *overlay, const struct overlay_node *
 {
 	if (!node_of(from->host))
 		return false;
-	for (size_t i = 0; i < NODE_PEERS_MAX; i++)
+	for (size_t i = 0; i < node_peer_count(node_of(from->host)); i++)
 		if (node_get_peer(node_of(from->host), overlay->world->now, i, ret) && !strcmp(ret->name, to->name))
 			return true;
 	return false;

@@ -60,6 +60,21 @@ enum err map_put(struct map *map, uint64_t key, void *value)
 	return OK;
 }
 
+/* Grows: every entry moves. */
+void map_reserve(struct map *map, size_t count_max)
+{
+	struct map old = *map;
+
+	if (count_max <= map->count_max)
+		return;
+	map_init(map, count_max, old.seed);
+	for (size_t i = 0; i <= old.mask; i++)
+		if (old.slots[i].value)
+			map->slots[find(map, old.slots[i].key)] = old.slots[i];
+	map->count = old.count;
+	mem_free(old.slots);
+}
+
 /* Backward-shift deletion: no tombstones, so look-ups stay short for ever. */
 void map_remove(struct map *map, uint64_t key)
 {

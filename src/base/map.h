@@ -1,6 +1,7 @@
 /*
- * map.h: open-addressing hash table from 64-bit keys to pointers, for look-ups on the packet path. Fixed capacity: no
- * allocation after create. Not for keys a stranger chooses freely unless `seed` is secret and random (T32).
+ * map.h: open-addressing hash table from 64-bit keys to pointers, for look-ups on the packet path. Of a fixed size: no
+ * allocation but in map_init and map_reserve. Not for keys a stranger chooses freely unless `seed` is secret and random
+ * (T32).
  */
 #pragma once
 
@@ -25,6 +26,8 @@ struct map {
 /* Room for count_max entries at a load of at most one half. */
 void map_init(struct map *map, size_t count_max, uint64_t seed);
 void map_finish(struct map *map);
+/* From now on room for so many at least. */
+void map_reserve(struct map *map, size_t count_max);
 /* NULL when absent. */
 void *map_get(const struct map *map, uint64_t key);
 /* Replaces an existing entry. value is not NULL. ERR_FULL. */

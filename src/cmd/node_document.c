@@ -202,7 +202,7 @@ json_t *document_status(const struct host *host, struct time_us now)
 	char since[INSTANT_MAX];
 
 	node_get_status(host->node, now, &status);
-	for (size_t i = 0; i < NODE_PEERS_MAX; i++)
+	for (size_t i = 0; i < node_peer_count(host->node); i++)
 		if (node_get_peer(host->node, now, i, &peer))
 			json_array_append_new(peers, peer_json(&peer));
 	document = json_pack(

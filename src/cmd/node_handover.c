@@ -32,7 +32,7 @@ static uint32_t count_elsewhere(const struct host *host, uint32_t ifindex)
 	struct node_peer_status peer;
 	uint32_t count = 0;
 
-	for (size_t i = 0; i < NODE_PEERS_MAX; i++) {
+	for (size_t i = 0; i < node_peer_count(host->node); i++) {
 		if (!node_get_peer(host->node, clock_now(), i, &peer) || !peer.has_session)
 			continue;
 		for (int k = 0; k < peer.path_count; k++)

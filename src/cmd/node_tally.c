@@ -52,26 +52,16 @@ void tally_event(struct tally *tally, const struct node_event *event)
 	tally->is_stale = true;
 }
 
-static enum tally_way way_of(const struct node_peer_status *peer)
-{
-	for (int i = 0; i < peer->path_count; i++)
-		if (peer->paths[i].active && peer->paths[i].valid)
-			return peer->paths[i].kind == PATH_RELAY ? TALLY_RELAY : TALLY_DIRECT;
-	return TALLY_NOWHERE;
-}
-
-/* Looking at every peer is not cheap: once a turn of the loop at most, and only after a change. */
+/* Looking at every peer: once a turn of the loop at most, and only after a change. */
 void tally_count(struct tally *tally, const struct node *node, struct time_us now)
 {
-	struct node_peer_status peer;
+	struct node_ways ways = node_count_ways(node);
 
-	for (int i = 0; i < TALLY_WAYS; i++) {
+	for (int i = 0; i < TALLY_WAYS; i++)
 		tally->time_us[i] += tally->on[i] * time_since(now, tally->counted_at);
-		tally->on[i] = 0;
-	}
 	tally->counted_at = now;
 	tally->is_stale = false;
-	for (size_t i = 0; i < NODE_PEERS_MAX; i++)
-		if (node_get_peer(node, now, i, &peer) && peer.has_session)
-			tally->on[way_of(&peer)]++;
+	tally->on[TALLY_DIRECT] = ways.direct;
+	tally->on[TALLY_RELAY] = ways.relay;
+	tally->on[TALLY_NOWHERE] = ways.nowhere;
 }

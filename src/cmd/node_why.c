@@ -28,7 +28,7 @@ static void add(struct steps *steps, const char *step, bool ok, const char *deta
 
 static bool find_peer(const struct host *host, struct time_us now, const char *fqdn, struct node_peer_status *ret)
 {
-	for (size_t i = 0; i < NODE_PEERS_MAX; i++)
+	for (size_t i = 0; i < node_peer_count(host->node); i++)
 		if (node_get_peer(host->node, now, i, ret) && strcmp(ret->fqdn, fqdn) == 0)
 			return true;
 	return false;

@@ -132,12 +132,12 @@ static void review_trust(struct node *node)
 	for (int i = 0; i < TRUSTED_MAX; i++)
 		if (node->abroad[i] && !is_trusted_still(node, &node->abroad[i]->trusted))
 			destroy_abroad(&node->abroad[i]);
-	for (int i = 0; i < NODE_PEERS_MAX; i++) {
-		struct peer *peer = node->peers[i];
+	for (size_t i = node->roster.count; i-- > 0;) {
+		struct peer *peer = node->roster.all[i];
 		const struct trusted_entry *entry =
-			peer && peer->is_foreign ? document_abroad(node, peer->identity->text) : NULL;
+			peer->is_foreign ? document_abroad(node, peer->identity->text) : NULL;
 
-		if (peer && peer->is_foreign && (!entry || !document_of(node, entry)))
+		if (peer->is_foreign && (!entry || !document_of(node, entry)))
 			peer_destroy(node, peer);
 	}
 }
@@ -145,10 +145,10 @@ static void review_trust(struct node *node)
 /* Whom their account server has revoked: as their coordinator would tell, if it did. */
 static void drop_revoked(struct node *node, const struct network *network, const char *zone)
 {
-	for (int i = 0; i < NODE_PEERS_MAX; i++) {
-		struct peer *peer = node->peers[i];
+	for (size_t i = 0; i < node->roster.count; i++) {
+		struct peer *peer = node->roster.all[i];
 
-		if (!peer || !peer->is_foreign || !dns_name_in_zone(peer->identity->text, zone) ||
+		if (!peer->is_foreign || !dns_name_in_zone(peer->identity->text, zone) ||
 		    !abroad_is_revoked(network, &peer->id))
 			continue;
 		contact_stop(node, peer);

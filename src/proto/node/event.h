@@ -138,6 +138,11 @@ struct node_path_status {
 	uint32_t challenges_tx, challenges_rx; /* sent and answered: what `why` shows for a candidate */
 };
 
+/* Tunnels by where their data goes now. */
+struct node_ways {
+	uint32_t direct, relay, nowhere;
+};
+
 struct node_peer_status {
 	enum node_peer_state state;
 	char fqdn[FQDN_MAX_SIZE + 1], name[NAME_MAX_SIZE + 1], relay[NAME_MAX_SIZE + 1];

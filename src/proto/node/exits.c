@@ -17,10 +17,10 @@ static struct peer *find_exit(struct node *node, const char *name)
 {
 	struct peer *found = NULL;
 
-	for (int i = 0; i < NODE_PEERS_MAX; i++) {
-		struct peer *peer = node->peers[i];
+	for (size_t i = 0; i < node->roster.count; i++) {
+		struct peer *peer = node->roster.all[i];
 
-		if (peer && strcmp(peer->identity->text, name) == 0 && peer_is_in_group(peer, exit_group) &&
+		if (strcmp(peer->identity->text, name) == 0 && peer_is_in_group(peer, exit_group) &&
 		    (!found || peer->session))
 			found = peer;
 	}

@@ -76,7 +76,7 @@ struct node {
 
 	struct link link;
 	struct names names;
-	struct peer *peers[NODE_PEERS_MAX];
+	struct roster roster;
 	struct map by_path_id, by_v4, by_v6, by_id;
 	uint8_t v6_seed[16];
 	struct outbox outbox;

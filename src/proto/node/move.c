@@ -282,12 +282,12 @@ void move_own(struct node *node, struct time_us now, enum path_cause cause)
 	node->move_epoch++;
 	punch_stop(node, NULL);
 	link_moved(node, now);
-	for (int i = 0; i < NODE_PEERS_MAX; i++) {
-		struct peer *peer = node->peers[i];
+	for (size_t i = 0; i < node->roster.count; i++) {
+		struct peer *peer = node->roster.all[i];
 
-		if (peer && peer->session)
+		if (peer->session)
 			move_one(node, peer, now, cause);
-		if (peer && peer->awake->contact.used) {
+		if (peer->awake && peer->awake->contact.used) {
 			peer->awake->contact.next_try = now; /* from the new address */
 			peer->awake->contact.tries = 0;
 			peer_plan(node, peer, now);

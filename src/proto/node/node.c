@@ -67,10 +67,10 @@ static void init_tables(struct node *node)
 
 	random_fill(&node->env.random, seeds, sizeof seeds);
 	random_fill(&node->env.random, node->v6_seed, sizeof node->v6_seed);
-	map_init(&node->by_path_id, 2 * NODE_PEERS_MAX, seeds[0]);
-	map_init(&node->by_v4, NODE_PEERS_MAX, seeds[1]);
-	map_init(&node->by_v6, NODE_PEERS_MAX, seeds[2]);
-	map_init(&node->by_id, NODE_PEERS_MAX, seeds[3]);
+	map_init(&node->by_path_id, 0, seeds[0]); /* they grow with the roster */
+	map_init(&node->by_v4, 0, seeds[1]);
+	map_init(&node->by_v6, 0, seeds[2]);
+	map_init(&node->by_id, 0, seeds[3]);
 	random_fill(&node->env.random, &node->transaction, sizeof node->transaction);
 }
 
@@ -128,9 +128,9 @@ void node_destroy(struct node *node)
 {
 	if (!node)
 		return;
-	for (int i = 0; i < NODE_PEERS_MAX; i++)
-		if (node->peers[i])
-			peer_destroy(node, node->peers[i]);
+	while (node->roster.count > 0)
+		peer_destroy(node, node->roster.all[node->roster.count - 1]);
+	roster_finish(&node->roster);
 	link_finish(&node->link);
 	document_finish(&node->document);
 	document_forget_all(node);
@@ -213,8 +213,8 @@ void node_input_dns(struct node *node, struct time_us now, uint64_t token, const
 void node_input_too_big(struct node *node, struct time_us now, const struct route *route, size_t size)
 {
 	node_enter(node, now);
-	for (int i = 0; i < NODE_PEERS_MAX; i++) {
-		struct path *path = node->peers[i] ? path_find(node->peers[i], route) : NULL;
+	for (size_t i = 0; i < node->roster.count; i++) {
+		struct path *path = path_find(node->roster.all[i], route);
 
 		if (path && size > OVERHEAD_SIZE)
 			mtu_refused(path, node->now, size - OVERHEAD_SIZE);
@@ -234,6 +234,8 @@ void node_input_refused(struct node *node, enum packet_gso gso)
 /* Everything that is due; the deadline is made anew from what is left. */
 void node_input_time(struct node *node, struct time_us now)
 {
+	struct peer *peer;
+
 	node_enter(node, now);
 	if (!time_reached(node->now, node->deadline) || node->leaving)
 		return;
@@ -245,14 +247,10 @@ void node_input_time(struct node *node, struct time_us now)
 	names_run(node, node->now);
 	exits_run(node, node->now);
 	punch_run(node, node->now);
-	for (int i = 0; i < NODE_PEERS_MAX; i++) {
-		struct peer *peer = node->peers[i];
-
-		if (peer && time_reached(node->now, peer->deadline))
-			peer_run(node, peer, node->now);
-		if (node->peers[i])
-			node_plan(node, node->peers[i]->deadline);
-	}
+	roster_call(&node->roster, node->now);
+	while ((peer = roster_next_called(&node->roster)) != NULL)
+		peer_run(node, peer, node->now);
+	node_plan(node, roster_deadline(&node->roster));
 }
 
 /* Trains first sealed leave first. */
@@ -297,10 +295,10 @@ void node_leave(struct node *node, struct time_us now)
 	message_header_encode(MESSAGE_CLOSE, ++node->transaction, &w);
 	close_encode(&(struct close){.reason = REASON_LEAVING}, &w);
 	if (writer_finish(&w, &size) == OK)
-		for (int i = 0; i < NODE_PEERS_MAX; i++)
-			if (node->peers[i] && node->peers[i]->session) {
-				rest_end_paths(node, node->peers[i], now);
-				peer_send(node, node->peers[i], now, NULL, (struct blob){plaintext, size});
+		for (size_t i = 0; i < node->roster.count; i++)
+			if (node->roster.all[i]->session) {
+				rest_end_paths(node, node->roster.all[i], now);
+				peer_send(node, node->roster.all[i], now, NULL, (struct blob){plaintext, size});
 			}
 	if (node->link.session)
 		link_leave(node, now);

@@ -32,7 +32,7 @@ struct node_env {
 	void (*event)(void *ctx, const struct node_event *event); /* must not re-enter the node; may be NULL */
 };
 
-enum { NODE_PEERS_MAX = 256, NODE_LOCALS_MAX = 16, NODE_MAPPED_MAX = 4, NODE_LANES_MAX = 9 };
+enum { NODE_PEERS_MAX = 16384, NODE_LOCALS_MAX = 16, NODE_MAPPED_MAX = 4, NODE_LANES_MAX = 9 };
 
 /* Everything is copied. */
 struct node_config {
@@ -144,8 +144,12 @@ void node_get_status(const struct node *node, struct time_us now, struct node_st
 /* Whose this inner address is: the certificate of that peer, and its tunnel's inner MTU (0: it has no path now). NULL:
  * nobody's that we know. Valid until the next input. */
 const struct certificate *node_holder(struct node *node, uint8_t version, const uint8_t *address, uint16_t *ret_mtu);
-/* By index 0..NODE_PEERS_MAX-1; false where there is none. */
+/* How many it knows; indices change with the next input. */
+size_t node_peer_count(const struct node *node);
+/* False where there is none. */
 bool node_get_peer(const struct node *node, struct time_us now, size_t index, struct node_peer_status *ret);
+/* Linear in peers, and cheap. */
+struct node_ways node_count_ways(const struct node *node);
 /* Our own certificate in force. */
 const struct certificate *node_get_certificate(const struct node *node);
 /* The current lease, encoded, for the next start; empty before registration. */

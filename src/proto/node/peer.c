@@ -49,12 +49,11 @@ struct peer *peer_by_name(struct node *node, const char *name)
 {
 	size_t size = strlen(name);
 
-	for (int i = 0; i < NODE_PEERS_MAX; i++) {
-		const char *fqdn = node->peers[i] ? node->peers[i]->identity->text : NULL;
+	for (size_t i = 0; i < node->roster.count; i++) {
+		const char *fqdn = node->roster.all[i]->identity->text;
 
-		if (fqdn && strncmp(fqdn, name, size) == 0 &&
-		    (fqdn[size] == '\0' || (fqdn[size] == '.' && !strchr(name, '.'))))
-			return node->peers[i];
+		if (strncmp(fqdn, name, size) == 0 && (fqdn[size] == '\0' || (fqdn[size] == '.' && !strchr(name, '.'))))
+			return node->roster.all[i];
 	}
 	return NULL;
 }
@@ -64,10 +63,10 @@ static struct peer *find_evictable(struct node *node)
 {
 	struct peer *oldest = NULL;
 
-	for (int i = 0; i < NODE_PEERS_MAX; i++) {
-		struct peer *peer = node->peers[i];
+	for (size_t i = 0; i < node->roster.count; i++) {
+		struct peer *peer = node->roster.all[i];
 
-		if (peer && time_since(node->now, peer->last_data) > 60 * USEC_PER_SEC &&
+		if (time_since(node->now, peer->last_data) > 60 * USEC_PER_SEC &&
 		    (!oldest || peer->last_data.us < oldest->last_data.us))
 			oldest = peer;
 	}
@@ -76,7 +75,7 @@ static struct peer *find_evictable(struct node *node)
 
 static void index_peer(struct node *node, struct peer *peer)
 {
-	/* Sized for NODE_PEERS_MAX, so none of these can be full. */
+	/* They have room for all of the roster. */
 	bool ok = map_put(&node->by_id, key_hashed(node, &peer->id, sizeof peer->id), peer) == OK;
 
 	if (peer->v4.family)
@@ -95,30 +94,38 @@ static void unindex_peer(struct node *node, struct peer *peer)
 		map_remove(&node->by_v6, key_hashed(node, peer->v6.bytes, 16));
 }
 
+/* A session and the one that is being made have a PathID each. */
+static void make_room(struct node *node)
+{
+	size_t capacity = node->roster.capacity;
+
+	map_reserve(&node->by_path_id, 2 * capacity);
+	map_reserve(&node->by_v4, capacity);
+	map_reserve(&node->by_v6, capacity);
+	map_reserve(&node->by_id, capacity);
+}
+
 static struct peer *create(struct node *node)
 {
-	int slot = -1;
+	struct peer *peer;
 
-	for (int i = 0; i < NODE_PEERS_MAX && slot < 0; i++)
-		if (!node->peers[i])
-			slot = i;
-	if (slot < 0) {
+	if (node->roster.count == NODE_PEERS_MAX) {
 		struct peer *victim = find_evictable(node);
 
 		if (!victim)
 			return NULL;
 		peer_destroy(node, victim);
-		return create(node);
 	}
-	node->peers[slot] = mem_alloc(1, sizeof(struct peer));
-	*node->peers[slot] = (struct peer){
+	peer = mem_alloc(1, sizeof *peer);
+	*peer = (struct peer){
 		.active = -1,
 		.second = -1,
-		.deadline = TIME_NEVER,
 		.last_data = node->now,
 		.state = NODE_PEER_IDLE,
 	};
-	return node->peers[slot];
+	roster_add(&node->roster, peer);
+	make_room(node);
+	return peer;
 }
 
 /* Addresses follow the newest lease. */
@@ -146,9 +153,7 @@ struct peer *peer_obtain(struct node *node, const struct certificate *certificat
 /* Keys are wiped with the sessions. */
 void peer_destroy(struct node *node, struct peer *peer)
 {
-	for (int i = 0; i < NODE_PEERS_MAX; i++)
-		if (node->peers[i] == peer)
-			node->peers[i] = NULL;
+	roster_remove(&node->roster, peer);
 	unindex_peer(node, peer);
 	punch_forget(node, peer);
 	contact_stop(node, peer);
@@ -184,7 +189,7 @@ void peer_set_state(struct node *node, struct peer *peer, struct time_us now, en
 /* Deadlines only come nearer here; peer_run makes them anew. */
 void peer_plan(struct node *node, struct peer *peer, struct time_us at)
 {
-	peer->deadline = time_min(peer->deadline, at);
+	roster_plan(&node->roster, peer, at);
 	node_plan(node, at);
 }
 
@@ -427,7 +432,6 @@ bool peer_is_idle(const struct peer *peer, struct time_us now)
 /* Makes the deadline anew from what is left to do. */
 void peer_run(struct node *node, struct peer *peer, struct time_us now)
 {
-	peer->deadline = TIME_NEVER;
 	if (peer_run_asleep(node, peer, now))
 		return;
 	run_keys(node, peer, now);

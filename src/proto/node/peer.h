@@ -6,6 +6,7 @@
 #include "proto/node/outbox.h"
 #include "proto/node/path.h"
 #include "proto/node/punch.h"
+#include "proto/node/roster.h"
 #include "proto/session/leg.h"
 #include "proto/session/request.h"
 #include "proto/session/session.h"
@@ -181,7 +182,7 @@ struct peer {
 	uint32_t handovers;
 	struct handover *last_handover; /* NULL: none yet */
 
-	struct time_us deadline;       /* when peer_run has something to do */
+	struct roster_place place;     /* its deadline: when peer_run has something to do */
 	struct time_us last_data;      /* inner packets, either way */
 	struct time_us last_direction; /* when one was last asked for; us 0: never */
 	struct time_us lost_since;     /* no path is valid since then; us 0: one is */

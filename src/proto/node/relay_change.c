@@ -271,11 +271,10 @@ static uint32_t tag_of(const struct node *node, const char *name)
 /* One complaint is for all tunnels that have this relay. */
 static bool was_told(const struct node *node, const struct peer *peer, struct time_us now)
 {
-	for (int i = 0; i < NODE_PEERS_MAX; i++) {
-		const struct peer *other = node->peers[i];
+	for (size_t i = 0; i < node->roster.count; i++) {
+		const struct peer *other = node->roster.all[i];
 
-		if (other && other->awake && other->complained.us &&
-		    time_since(now, other->complained) < COMPLAIN_AGAIN_US &&
+		if (other->awake && other->complained.us && time_since(now, other->complained) < COMPLAIN_AGAIN_US &&
 		    (other == peer || strcmp(other->awake->complained_of, peer->relay_name) == 0))
 			return true;
 	}
@@ -339,10 +338,10 @@ void relay_ask_all(struct node *node, struct time_us now)
 {
 	struct time_us at = now;
 
-	for (int i = 0; i < NODE_PEERS_MAX; i++) {
-		struct peer *peer = node->peers[i];
+	for (size_t i = 0; i < node->roster.count; i++) {
+		struct peer *peer = node->roster.all[i];
 
-		if (!peer || !peer->has_relay)
+		if (!peer->has_relay)
 			continue;
 		leg_refresh(&peer->leg, at);
 		peer_plan(node, peer, at);

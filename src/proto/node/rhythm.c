@@ -90,10 +90,10 @@ static bool leaves_from(struct node *node, struct peer *peer, const struct ip *l
  */
 static void bind_legs(struct node *node, const struct ip *local, struct time_us now)
 {
-	for (int i = 0; i < NODE_PEERS_MAX; i++) {
-		struct peer *peer = node->peers[i];
+	for (size_t i = 0; i < node->roster.count; i++) {
+		struct peer *peer = node->roster.all[i];
 
-		if (!peer || !peer->rest.paths || !leaves_from(node, peer, local))
+		if (!peer->rest.paths || !leaves_from(node, peer, local))
 			continue;
 		leg_rest(&peer->leg, now);
 		peer_plan(node, peer, now);
@@ -102,8 +102,8 @@ static void bind_legs(struct node *node, const struct ip *local, struct time_us 
 
 static bool somebody_rests(const struct node *node)
 {
-	for (int i = 0; i < NODE_PEERS_MAX; i++)
-		if (node->peers[i] && node->peers[i]->rest.paths)
+	for (size_t i = 0; i < node->roster.count; i++)
+		if (node->roster.all[i]->rest.paths)
 			return true;
 	return false;
 }

@@ -101,9 +101,9 @@ void spare_answered(struct node *node, struct time_us now, const struct ip *loca
 			continue;
 		state->observed = *observed;
 		link_moved(node, now);
-		for (int k = 0; k < NODE_PEERS_MAX; k++)
-			if (node->peers[k] && node->peers[k]->session && node->peers[k]->awake)
-				path_add_spares(node, node->peers[k], now);
+		for (size_t k = 0; k < node->roster.count; k++)
+			if (node->roster.all[k]->session && node->roster.all[k]->awake)
+				path_add_spares(node, node->roster.all[k], now);
 	}
 }
 

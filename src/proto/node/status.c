@@ -180,10 +180,46 @@ static void get_relay(const struct peer *peer, struct node_peer_status *ret)
 	ret->relay_bound |= contact && contact->has_relay && leg_is_bound(&contact->leg);
 }
 
-/* Slots that hold no peer are false. */
+/* Contract in the header. */
+size_t node_peer_count(const struct node *node)
+{
+	return node->roster.count;
+}
+
+static const struct path *data_path(const struct peer *peer, struct path *kept)
+{
+	if (peer->active < 0)
+		return NULL;
+	if (peer->awake)
+		return &peer->awake->paths[peer->active];
+	*kept = peer_path_kept(peer, (uint8_t)peer->active);
+	return kept;
+}
+
+/* Contract in the header. */
+struct node_ways node_count_ways(const struct node *node)
+{
+	struct node_ways ways = {0};
+	struct path kept;
+
+	for (size_t i = 0; i < node->roster.count; i++) {
+		const struct peer *peer = node->roster.all[i];
+		const struct path *path = data_path(peer, &kept);
+		bool works = path && path->valid;
+
+		if (!peer->session)
+			continue;
+		ways.relay += works && path->kind == PATH_RELAY;
+		ways.direct += works && path->kind != PATH_RELAY;
+		ways.nowhere += !works;
+	}
+	return ways;
+}
+
+/* Indices that hold no peer are false. */
 bool node_get_peer(const struct node *node, struct time_us now, size_t index, struct node_peer_status *ret)
 {
-	const struct peer *peer = index < NODE_PEERS_MAX ? node->peers[index] : NULL;
+	const struct peer *peer = index < node->roster.count ? node->roster.all[index] : NULL;
 
 	if (!peer)
 		return false;

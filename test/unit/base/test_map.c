@@ -37,6 +37,24 @@ static void test_against_array(void **state)
 	map_finish(&map);
 }
 
+static void test_grows_with_what_is_in_it(void **state)
+{
+	struct map map;
+	char values[KEYS];
+
+	(void)state;
+	map_init(&map, 0, 7);
+	for (uint64_t key = 0; key < KEYS; key++) {
+		assert_int_equal(map_put(&map, key, &values[key]), ERR_FULL);
+		map_reserve(&map, key + 1);
+		assert_int_equal(map_put(&map, key, &values[key]), OK);
+		map_reserve(&map, key); /* fewer: nothing changes */
+		for (uint64_t i = 0; i < KEYS; i++)
+			assert_ptr_equal(map_get(&map, i), i <= key ? &values[i] : NULL);
+	}
+	map_finish(&map);
+}
+
 static void test_full(void **state)
 {
 	struct map map;
@@ -58,7 +76,9 @@ static void test_full(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_array), cmocka_unit_test(test_full)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_array),
+					   cmocka_unit_test(test_grows_with_what_is_in_it),
+					   cmocka_unit_test(test_full)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,7 @@ struct node_peer_status peer_of(struct lan *lan, int node)
 {
 	struct node_peer_status status;
 
-	for (size_t i = 0; i < NODE_PEERS_MAX; i++)
+	for (size_t i = 0; i < node_peer_count(lan->nodes[node].node); i++)
 		if (node_get_peer(lan->nodes[node].node, lan->now, i, &status))
 			return status;
 	fail_msg("no peer");

@@ -37,7 +37,7 @@ static int asked_at(struct lan *lan, const char *remote)
 	struct addr addr;
 
 	assert_int_equal(addr_parse(remote, 0, &addr), OK);
-	for (size_t i = 0; i < NODE_PEERS_MAX; i++)
+	for (size_t i = 0; i < node_peer_count(lan->nodes[B].node); i++)
 		for (int k = 0; node_get_peer(lan->nodes[B].node, lan->now, i, &status) && k < status.path_count; k++)
 			if (addr_equal(&status.paths[k].route.remote, &addr))
 				return (int)status.paths[k].challenges_tx;

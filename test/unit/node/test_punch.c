@@ -251,11 +251,9 @@ static void the_peers_word_is_no_target(void **state)
 	struct addr victim = {.ip = ip_v4(203, 0, 113, 99), .port = 7367};
 
 	for (int i = 0; i < LAN_NODES; i++)
-		for (int k = 0; k < NODE_PEERS_MAX; k++) {
-			struct peer *peer = lan->nodes[i].node->peers[k];
+		for (size_t k = 0; k < lan->nodes[i].node->roster.count; k++) {
+			struct peer *peer = lan->nodes[i].node->roster.all[k];
 
-			if (!peer)
-				continue;
 			peer->observed = victim;
 			peer->candidates = (struct candidates){.count = 1, .list = {victim}};
 		}

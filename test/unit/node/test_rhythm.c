@@ -210,10 +210,9 @@ static void test_the_longest_rest_ends_with_new_keys(void **state)
 
 static struct peer *only_peer(struct lan *lan, int node)
 {
-	for (int i = 0; i < NODE_PEERS_MAX; i++)
-		if (lan->nodes[node].node->peers[i])
-			return lan->nodes[node].node->peers[i];
-	return NULL;
+	const struct roster *roster = &lan->nodes[node].node->roster;
+
+	return roster->count ? roster->all[0] : NULL;
 }
 
 /* Whoever has seen the PathID on the way cannot make a node spend memory on a peer that sleeps. */
