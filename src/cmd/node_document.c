@@ -214,6 +214,7 @@ json_t *document_status(const struct host *host, struct time_us now)
 		"address", addr_json(&status.coordinator), "state", status.coordinator_ok ? "ok" : "unreachable",
 		"rtt_us", optional_us(status.coordinator_rtt_us), "peers", peers, "counters",
 		counters_json(&status.counters));
+	json_object_set_new(json_object_get(document, "node"), "filter", json_boolean(host->has_filter));
 	json_object_set_new(json_object_get(document, "node"), "certificate", certificate_json(host, now));
 	json_object_set_new(document, "packet_path", abilities_document(host));
 	json_object_set_new(document, "exits", node_exit_list(host));

@@ -16,6 +16,7 @@
 #include "cmd/node_renew.h"
 #include "crypto/hash.h"
 #include "io/clock.h"
+#include "io/filter.h"
 #include "io/footprint.h"
 #include "io/log.h"
 #include "io/notify.h"
@@ -407,7 +408,26 @@ enum err host_open(struct host *host, char error[HOST_ERROR_MAX])
 	return err;
 }
 
-/* Prefixes of every coordinator and of every trusted network, and what leaves through an exit. */
+static void add_prefix(struct net_setup *setup, const struct prefix *prefix)
+{
+	if (prefix->ip.family && setup->prefix_count < NET_PREFIXES_MAX)
+		setup->prefixes[setup->prefix_count++] = *prefix;
+}
+
+/* Prefixes of every coordinator and of every trusted network. */
+static void add_virtual(struct net_setup *setup, const struct network *network)
+{
+	for (int i = 0; i < network->coordinator_count; i++) {
+		add_prefix(setup, &network->coordinators[i].pool4);
+		add_prefix(setup, &network->coordinators[i].pool6);
+	}
+	for (int i = 0; i < network->trusted_count; i++) {
+		add_prefix(setup, &network->trusted[i].pool4);
+		add_prefix(setup, &network->trusted[i].pool6);
+	}
+}
+
+/* They, and what leaves through an exit. */
 struct net_setup host_make_setup(const struct host *host, const struct node_status *status)
 {
 	struct net_setup setup = {
@@ -420,19 +440,7 @@ struct net_setup host_make_setup(const struct host *host, const struct node_stat
 		.mark = host->settings.mark,
 	};
 
-	for (int i = 0; i < host->membership.network.coordinator_count && setup.prefix_count + 2 <= NET_PREFIXES_MAX;
-	     i++) {
-		setup.prefixes[setup.prefix_count++] = host->membership.network.coordinators[i].pool4;
-		setup.prefixes[setup.prefix_count++] = host->membership.network.coordinators[i].pool6;
-	}
-	for (int i = 0; i < host->membership.network.trusted_count && setup.prefix_count + 2 <= NET_PREFIXES_MAX; i++) {
-		const struct trusted_entry *entry = &host->membership.network.trusted[i];
-
-		if (entry->pool4.ip.family)
-			setup.prefixes[setup.prefix_count++] = entry->pool4;
-		if (entry->pool6.ip.family)
-			setup.prefixes[setup.prefix_count++] = entry->pool6;
-	}
+	add_virtual(&setup, &host->membership.network);
 	node_exit_routes(&host->settings, &setup);
 	return setup;
 }
@@ -451,12 +459,33 @@ static void give_up_privileges(struct host *host)
 		log_print(LOG_SEVERITY_INFO, "privilege", "privileges: this kernel has no seccomp; going on without");
 }
 
+/* Without it everything works, and a neighbour may find out what our virtual addresses are (T3). */
+static void raise_filter(struct host *host)
+{
+	struct net_setup setup = {.prefix_count = 0};
+	char error[FILTER_ERROR_MAX];
+
+	if (host->settings.filter == FILTER_OFF)
+		return;
+	add_virtual(&setup, &host->membership.network);
+	host->has_filter = filter_raise(&(struct filter_params){.ifname = tun_name(host->tun),
+								.v4 = host->setup.v4,
+								.v6 = host->setup.v6,
+								.prefixes = setup.prefixes,
+								.prefix_count = setup.prefix_count},
+					error) == OK;
+	if (!host->has_filter)
+		log_print(LOG_SEVERITY_WARNING, "filter", "packet filter: %s; virtual addresses are not guarded",
+			  error);
+}
+
 /* An exit's own virtual addresses are nobody's outside the overlay: its device has others. */
 static enum err apply_setup(struct host *host, const struct node_status *status, char error[HOST_ERROR_MAX])
 {
 	if (host->exit)
 		return exit_host_set_up(host, error);
 	host->setup = host_make_setup(host, status);
+	raise_filter(host); /* before there is anything to find */
 	return net_setup_apply(&host->setup, error);
 }
 
@@ -516,6 +545,7 @@ static void take_network(struct host *host)
 		return; /* an exit's routes are other ones */
 	node_get_status(host->node, now_of(host), &status);
 	host->setup = host_make_setup(host, &status);
+	raise_filter(host);
 	if (net_setup_check(&host->setup, &repaired, error) != OK)
 		log_print(LOG_SEVERITY_WARNING, "routes", "%s", error);
 }
@@ -599,6 +629,8 @@ void host_close(struct host *host)
 	exit_host_close(host);
 	if (host->is_set_up && host->setup.table && net_setup_remove(&host->setup, error) != OK)
 		log_print(LOG_SEVERITY_WARNING, "setup", "%s", error);
+	if (host->has_filter)
+		filter_lower(tun_name(host->tun));
 	lanes_stop(host);
 	net_watch_destroy(host->watch);
 	node_destroy(host->node);

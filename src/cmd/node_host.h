@@ -66,7 +66,8 @@ struct host {
 	struct tun *tun;
 	struct net_watch *watch;
 	struct net_setup setup;
-	bool is_set_up; /* addresses and routes are in the kernel */
+	bool is_set_up;	 /* addresses and routes are in the kernel */
+	bool has_filter; /* io/filter.h */
 	bool setup_pending, lease_pending, network_pending;
 	struct stream_server *stream;
 	struct node_stub *stub;

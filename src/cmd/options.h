@@ -54,6 +54,7 @@ enum without {
 };
 
 enum portmap_mode { PORTMAP_AUTO, PORTMAP_OFF };
+enum filter_mode { FILTER_ON, FILTER_OFF };
 enum cipher_choice { CIPHER_AUTO, CIPHER_CHACHA20 };
 enum xdp_wish { XDP_WISH_AUTO, XDP_WISH_NATIVE, XDP_WISH_GENERIC, XDP_WISH_OFF };
 enum dns_mode { DNS_AUTO, DNS_STUB, DNS_OFF };
@@ -80,6 +81,7 @@ enum option_id {
 	OPTION_DNS,
 	OPTION_CIPHER,
 	OPTION_PORTMAP,
+	OPTION_FILTER,
 	OPTION_WITHOUT,
 	OPTION_THREADS,
 	OPTION_MARK,
@@ -161,6 +163,7 @@ struct settings {
 	enum dns_mode dns;
 	enum cipher_choice cipher;
 	enum portmap_mode portmap;
+	enum filter_mode filter;
 	uint32_t threads; /* that move packets; 0: as the machine has processors */
 	uint32_t mark;	  /* fwmark of own sockets (T2) */
 	uint32_t table;	  /* routing table (T1) */

@@ -31,6 +31,7 @@ enum {
 static const char *const dns_choices[] = {"auto", "stub", "off", NULL};
 static const char *const cipher_choices[] = {"auto", "chacha20", NULL};
 static const char *const portmap_choices[] = {"auto", "off", NULL};
+static const char *const filter_choices[] = {"on", "off", NULL};
 static const char *const without_choices[] = {"udp-segment", "udp-segment-128", "udp-gro", "tun-header",
 					      "tun-tso",     "tun-uso",		NULL};
 static const char *const thread_choices[] = {"auto", "1", "2", "3", "4", "5", "6", "7", "8", NULL};
@@ -80,6 +81,9 @@ const struct option_row options_table[OPTIONS_MAX] = {
 	[OPTION_PORTMAP] = {"portmap", KIND_ENUM, FIELD(portmap), "auto", NTM | NODES, STARTS_NODE, .argument = "MODE",
 			    .choices = portmap_choices,
 			    .help = "ask the NAT to open our port (PCP, NAT-PMP, UPnP), or do not"},
+	[OPTION_FILTER] = {"filter", KIND_ENUM, FIELD(filter), "on", NTM | PROGRAM_NTMD, STARTS_NODE,
+			   .argument = "MODE", .choices = filter_choices,
+			   .help = "virtual addresses on other interfaces than ours: dropped, or as the kernel likes"},
 	[OPTION_WITHOUT] = {"without", KIND_SET, FIELD(without), NULL, ALL, STARTS, .argument = "NAME,...",
 			    .choices = without_choices, .help = "do without these abilities of the kernel"},
 	[OPTION_THREADS] = {"threads", KIND_ENUM, FIELD(threads), "auto", NTM | NODES, STARTS_NODE, .argument = "N",
