@@ -11,6 +11,7 @@ HOPELESS_MOVES = 2        # a contender that never came back from a kind of move
 FAILURES_MAX = 3          # worlds of one kind that could not be started
 SPOILT_PER_ROUND = 2      # moves of a cell that were void, for each that is wanted
 LATE_US_MAX, LATE_US_GOOD = 300, 200  # p99 of the wires before a move; a move is void at 1000 all in all (move.py)
+SPARE_MIN, SPARE_GOOD = 0.1, 0.3  # of the processors' time: with less there are too many turns; with more whatever is late is not our doing
 JITTER_US_MAX = 1500      # p99 - p50 of a fast contender's probe before a move: what its daemons wait for the processor
 GUESS_SECONDS = {"Nebula": 40, "Tailscale": 12, "iroh": 8}  # of a move, until one was measured
 USUAL_SECONDS = 4
@@ -85,6 +86,20 @@ class Plan:
         return max(need, key=need.get, default=None)
 
 
+class Processors:
+    """Which share of their time was left since that was last asked."""
+
+    def __init__(self, path="/proc/stat"):
+        self.path, self.last = path, (0, 0)
+
+    def spare(self):
+        with open(self.path, encoding="ascii") as file:
+            times = [int(word) for word in file.readline().split()[1:9]]
+        idle, every = times[3] + times[4], sum(times)
+        before, self.last = self.last, (idle, every)
+        return (idle - before[0]) / max(1, every - before[1])
+
+
 class Turns:
     """How many measure at once, a few at least: one more after a row of good moves, one less after a bad one. A world that has waited long for its
     contender to come back holds only a part of its turn: little passes there."""
@@ -105,11 +120,12 @@ class Turns:
             self.taken -= share
             self.news.notify_all()
 
-    def judge(self, late_us, jitter_us):
-        """One move's lateness decides about the next ones."""
-        bad = late_us > LATE_US_MAX or jitter_us > JITTER_US_MAX
+    def judge(self, late_us, jitter_us, spare):
+        """One move's lateness, and what the processors had left since the one before, decide about the next ones."""
+        late = late_us > LATE_US_MAX or jitter_us > JITTER_US_MAX
+        bad = spare < SPARE_MIN or late and spare < SPARE_GOOD
         with self.news:
-            self.good = 0 if bad else self.good + (late_us <= LATE_US_GOOD)
+            self.good = 0 if bad else self.good + (late_us <= LATE_US_GOOD or spare >= SPARE_GOOD)
             if bad:
                 self.allowed = max(self.least, self.allowed - 1)
             elif self.good >= 3 * self.allowed and self.allowed < self.most:
@@ -125,6 +141,7 @@ class Desk:
         self.lock = threading.Lock()
         self.worlds = {}   # (contender, part): how many there are
         self.began = {}    # world: (case, when)
+        self.processors = Processors()
         self.holders = {}  # world: how much of a turn it has
 
     def may_start(self):
@@ -175,4 +192,4 @@ class Desk:
             case, when = self.began.pop(world)
             self.plan.ended(kind[0], case, time.monotonic() - when, None if move.get("void") else move["back"])
         if "late_us" in move:
-            self.turns.judge(move["late_before_us"], move["jitter_us"] if fast else 0)
+            self.turns.judge(move["late_before_us"], move["jitter_us"] if fast else 0, self.processors.spare())

@@ -234,15 +234,28 @@ class Planning(unittest.TestCase):
     def test_turns_follow_the_wires(self):
         turns = schedule.Turns(most=4, least=2)
         for _ in range(100):
-            turns.judge(100, 100)
+            turns.judge(100, 100, 0.2)
         self.assertEqual(turns.allowed, 4)
-        turns.judge(100, schedule.JITTER_US_MAX + 1)
+        turns.judge(100, schedule.JITTER_US_MAX + 1, 0.2)
         self.assertEqual(turns.allowed, 3)
         for _ in range(9):
-            turns.judge(schedule.LATE_US_MAX + 1, 0)
+            turns.judge(schedule.LATE_US_MAX + 1, 0, 0.2)
         self.assertEqual(turns.allowed, 2)
-        turns.judge(schedule.LATE_US_GOOD + 1, 0)
+        turns.judge(schedule.LATE_US_GOOD + 1, 0, 0.2)
         self.assertEqual((turns.allowed, turns.good), (2, 0), "neither good nor bad")
+        for _ in range(100):
+            turns.judge(schedule.LATE_US_MAX + 1, 0, schedule.SPARE_GOOD)
+        self.assertEqual(turns.allowed, 4, "late while the processors have nothing to do")
+        turns.judge(0, 0, 0.05)
+        self.assertEqual(turns.allowed, 3, "they have nothing left")
+
+    def test_processors(self):
+        file = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "stat")
+        processors = schedule.Processors(file)
+        for line, spare in (("cpu  10 0 10 70 10 0 0 0 0 0", 0.8), ("cpu  20 0 20 75 15 5 5 0 0 0", 0.25)):
+            with open(file, "w", encoding="ascii") as written:
+                written.write(line + "\n")
+            self.assertEqual(processors.spare(), spare)
 
     def test_a_world_that_dies_gives_back(self):
         desk = schedule.Desk(self.plan(), schedule.Turns(1, 1), 3)
