@@ -14,7 +14,7 @@ struct rules {
 	size_t size;
 };
 
-__attribute__((format(printf, 2, 3))) static void add(struct rules *rules, const char *format, ...)
+static __attribute__((format(printf, 2, 3))) void add(struct rules *rules, const char *format, ...)
 {
 	va_list arguments;
 	int size;
