@@ -60,19 +60,29 @@ enum err map_put(struct map *map, uint64_t key, void *value)
 	return OK;
 }
 
-/* Grows: every entry moves. */
-void map_reserve(struct map *map, size_t count_max)
+/* Every entry moves. */
+static void grow(struct map *map)
 {
 	struct map old = *map;
 
-	if (count_max <= map->count_max)
-		return;
-	map_init(map, count_max, old.seed);
+	map_init(map, 2 * old.count_max + !old.count_max, old.seed);
 	for (size_t i = 0; i <= old.mask; i++)
 		if (old.slots[i].value)
 			map->slots[find(map, old.slots[i].key)] = old.slots[i];
 	map->count = old.count;
 	mem_free(old.slots);
+}
+
+/* Contract in the header. */
+void map_insert(struct map *map, uint64_t key, void *value)
+{
+	size_t at;
+
+	if (map->count == map->count_max && !map_get(map, key))
+		grow(map);
+	at = find(map, key);
+	map->count += !map->slots[at].value;
+	map->slots[at] = (struct map_slot){key, value};
 }
 
 /* Backward-shift deletion: no tombstones, so look-ups stay short for ever. */

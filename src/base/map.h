@@ -1,6 +1,6 @@
 /*
  * map.h: open-addressing hash table from 64-bit keys to pointers, for look-ups on the packet path. Of a fixed size: no
- * allocation but in map_init and map_reserve. Not for keys a stranger chooses freely unless `seed` is secret and random
+ * allocation but in map_init and map_insert. Not for keys a stranger chooses freely unless `seed` is secret and random
  * (T32).
  */
 #pragma once
@@ -26,11 +26,11 @@ struct map {
 /* Room for count_max entries at a load of at most one half. */
 void map_init(struct map *map, size_t count_max, uint64_t seed);
 void map_finish(struct map *map);
-/* From now on room for so many at least. */
-void map_reserve(struct map *map, size_t count_max);
 /* NULL when absent. */
 void *map_get(const struct map *map, uint64_t key);
 /* Replaces an existing entry. value is not NULL. ERR_FULL. */
 must_use enum err map_put(struct map *map, uint64_t key, void *value);
+/* The same, with twice the room where there is none left. */
+void map_insert(struct map *map, uint64_t key, void *value);
 /* Harmless when absent. */
 void map_remove(struct map *map, uint64_t key);

@@ -152,10 +152,7 @@ void contact_start(struct node *node, struct peer *peer, struct time_us now, con
 		contact->relay_cause = direction->relay_cause;
 		memcpy(contact->relay_name, direction->relay.name, sizeof contact->relay_name);
 	}
-	if (map_put(&node->by_path_id, contact->path_id, peer) != OK) {
-		contact_stop(node, peer);
-		return;
-	}
+	map_insert(&node->by_path_id, contact->path_id, peer);
 	if (!peer->session)
 		peer_set_state(node, peer, now, NODE_PEER_CONNECTING, REASON_NONE);
 	if (waiting_first(node, peer, WAITING_PACKET_MAX).size > 0)

@@ -7,7 +7,10 @@
 #include "crypto/hash.h"
 #include "proto/node/machine.h"
 
-enum { SIGNATURES_KEPT = 128 }; /* certificates and leases of the peers of late: 4 KiB */
+enum {
+	SIGNATURES_KEPT = 128, /* certificates and leases of the peers of late: 4 KiB */
+	FEW_PEERS = 16,	       /* that there is room for at first */
+};
 #include "wire/message.h"
 #include "wire/tunnel.h"
 
@@ -67,10 +70,10 @@ static void init_tables(struct node *node)
 
 	random_fill(&node->env.random, seeds, sizeof seeds);
 	random_fill(&node->env.random, node->v6_seed, sizeof node->v6_seed);
-	map_init(&node->by_path_id, 0, seeds[0]); /* they grow with the roster */
-	map_init(&node->by_v4, 0, seeds[1]);
-	map_init(&node->by_v6, 0, seeds[2]);
-	map_init(&node->by_id, 0, seeds[3]);
+	map_init(&node->by_path_id, FEW_PEERS, seeds[0]);
+	map_init(&node->by_v4, FEW_PEERS, seeds[1]);
+	map_init(&node->by_v6, FEW_PEERS, seeds[2]);
+	map_init(&node->by_id, FEW_PEERS, seeds[3]);
 	random_fill(&node->env.random, &node->transaction, sizeof node->transaction);
 }
 

@@ -75,14 +75,11 @@ static struct peer *find_evictable(struct node *node)
 
 static void index_peer(struct node *node, struct peer *peer)
 {
-	/* They have room for all of the roster. */
-	bool ok = map_put(&node->by_id, key_hashed(node, &peer->id, sizeof peer->id), peer) == OK;
-
+	map_insert(&node->by_id, key_hashed(node, &peer->id, sizeof peer->id), peer);
 	if (peer->v4.family)
-		ok = map_put(&node->by_v4, key_v4(peer->v4.bytes), peer) == OK && ok;
+		map_insert(&node->by_v4, key_v4(peer->v4.bytes), peer);
 	if (peer->v6.family)
-		ok = map_put(&node->by_v6, key_hashed(node, peer->v6.bytes, 16), peer) == OK && ok;
-	(void)ok;
+		map_insert(&node->by_v6, key_hashed(node, peer->v6.bytes, 16), peer);
 }
 
 static void unindex_peer(struct node *node, struct peer *peer)
@@ -92,17 +89,6 @@ static void unindex_peer(struct node *node, struct peer *peer)
 		map_remove(&node->by_v4, key_v4(peer->v4.bytes));
 	if (peer->v6.family)
 		map_remove(&node->by_v6, key_hashed(node, peer->v6.bytes, 16));
-}
-
-/* A session and the one that is being made have a PathID each. */
-static void make_room(struct node *node)
-{
-	size_t capacity = node->roster.capacity;
-
-	map_reserve(&node->by_path_id, 2 * capacity);
-	map_reserve(&node->by_v4, capacity);
-	map_reserve(&node->by_v6, capacity);
-	map_reserve(&node->by_id, capacity);
 }
 
 static struct peer *create(struct node *node)
@@ -124,7 +110,6 @@ static struct peer *create(struct node *node)
 		.state = NODE_PEER_IDLE,
 	};
 	roster_add(&node->roster, peer);
-	make_room(node);
 	return peer;
 }
 

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "proto/node/peer.h"
 
-enum { FIRST_CAPACITY = 8 };
+enum { FIRST_CAPACITY = 16 };
 
 /* The peers are the caller's. */
 void roster_finish(struct roster *roster)
