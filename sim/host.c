@@ -5,7 +5,10 @@
 #include "base/mem.h"
 #include "world.h"
 
-enum { HOST_TURNS_MAX = 20000 }; /* at one instant: more is a machine that spins */
+enum {
+	HOST_TURNS_MAX = 20000, /* at one instant, or of timers with no pause between: more is a machine that spins */
+	TURN_US = 20, /* what a program takes for one turn: timers that are due at its end wait for the next */
+};
 
 static struct host_contact *contact_of(struct host *host, const struct addr *remote)
 {
@@ -63,13 +66,23 @@ static void timer_run(void *ctx, struct event *event)
 	host_turn(host);
 }
 
+static void demand_rest(struct host *host)
+{
+	if (++host->busy_timers > HOST_TURNS_MAX)
+		world_fail(host->world, "%s spins: %u timers with no pause", host->name, host->busy_timers);
+}
+
 static void set_timer(struct host *host)
 {
 	struct time_us at = host->ops->next_deadline(host->machine);
 	struct timer *timer;
 
-	if (at.us < host->world->now.us)
-		at = host->world->now;
+	if (time_reached(host->world->now, at)) {
+		at = time_add(host->world->now, TURN_US);
+		demand_rest(host);
+	} else {
+		host->busy_timers = 0;
+	}
 	if (at.us == host->timer_at.us)
 		return;
 	host->timer_at = at;
@@ -87,10 +100,9 @@ static void set_timer(struct host *host)
 
 static void count_turn(struct host *host)
 {
-	if (host->busy_at.us != host->world->now.us) {
+	host->wakeups += time_since(host->world->now, host->busy_at) > TURN_US;
+	if (host->busy_at.us != host->world->now.us)
 		host->busy_turns = 0;
-		host->wakeups++;
-	}
 	host->busy_at = host->world->now;
 	if (++host->busy_turns > HOST_TURNS_MAX)
 		world_fail(host->world, "%s spins: %u turns at one instant", host->name, host->busy_turns);

@@ -66,8 +66,8 @@ struct host {
 	uint64_t timer;	    /* number of the timer event that counts */
 	struct time_us timer_at;
 	struct time_us busy_at; /* instant of the last turns, and how many: a machine that spins is a bug */
-	uint32_t busy_turns;
-	uint64_t wakeups; /* instants at which it had something to do */
+	uint32_t busy_turns, busy_timers;
+	uint64_t wakeups; /* times that it had something to do after a pause */
 	uint32_t contact_count;
 	struct host_contact contacts[HOST_CONTACTS_MAX];
 	void *ctx;								      /* of on_packet */
