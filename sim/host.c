@@ -5,10 +5,7 @@
 #include "base/mem.h"
 #include "world.h"
 
-enum {
-	HOST_TURNS_MAX = 20000, /* at one instant, or of timers with no pause between: more is a machine that spins */
-	TURN_US = 20, /* what a program takes for one turn: timers that are due at its end wait for the next */
-};
+enum { HOST_TURNS_MAX = 20000 }; /* at one instant, or of timers with no pause between: more is a machine that spins */
 
 static struct host_contact *contact_of(struct host *host, const struct addr *remote)
 {
@@ -78,7 +75,7 @@ static void set_timer(struct host *host)
 	struct timer *timer;
 
 	if (time_reached(host->world->now, at)) {
-		at = time_add(host->world->now, TURN_US);
+		at = time_add(host->world->now, HOST_TURN_US);
 		demand_rest(host);
 	} else {
 		host->busy_timers = 0;
@@ -100,7 +97,7 @@ static void set_timer(struct host *host)
 
 static void count_turn(struct host *host)
 {
-	host->wakeups += time_since(host->world->now, host->busy_at) > TURN_US;
+	host->wakeups += time_since(host->world->now, host->busy_at) > HOST_TURN_US;
 	if (host->busy_at.us != host->world->now.us)
 		host->busy_turns = 0;
 	host->busy_at = host->world->now;

@@ -10,6 +10,7 @@
 #include "stream.h"
 
 enum { HOST_NAME = 16, HOST_PORTS_MAX = 4, HOST_CONTACTS_MAX = 2048, HOST_PULLS_MAX = 100000, HOST_SOCKETS_MAX = 512 };
+enum { HOST_TURN_US = 20 }; /* what a program takes for one turn: timers that are due at its end wait for the next */
 
 struct world;
 struct host;

@@ -55,8 +55,8 @@ static void test_delay(void **state)
 	struct pair p = pair_of(1, &public_net, &public_net);
 
 	(void)state;
-	world_run_until(p.world, time_add(p.world->now, 19999));
-	assert_int_equal(p.asker->answered, 0); /* 2 * (5 + 5) ms and not less */
+	world_run_until(p.world, time_add(p.world->now, HOST_TURN_US + 19999));
+	assert_int_equal(p.asker->answered, 0); /* 2 * (5 + 5) ms after its first turn and not less */
 	world_run_until(p.world, time_add(p.world->now, 80002 - 1));
 	assert_int_equal(p.asker->answered, 9);
 	assert_false(p.world->failed);
