@@ -78,15 +78,21 @@ static void test_with_a_peer_it_wakes_little_more(void **state)
 }
 
 /* Both have had nothing to say for so long that they rest. */
-static struct lan *rested(void)
+static struct lan *rested_in_turns_of(int64_t turn_us)
 {
 	struct lan *lan = plugged();
 
+	lan->turn_us = turn_us;
 	lan_run(lan, 2 * USEC_PER_SEC);
 	lan_send(lan, 0, "x", 1);
 	lan_run(lan, 900 * USEC_PER_SEC);
 	assert_int_equal(lan->nodes[1].received, 1);
 	return lan;
+}
+
+static struct lan *rested(void)
+{
+	return rested_in_turns_of(0);
 }
 
 /* Nothing passes between the two, not even through the relay, where each binds its leg. */
@@ -115,14 +121,10 @@ static void test_a_pair_at_rest_says_nothing(void **state)
 /* Legs are bound behind the question that begins a silence, in another turn: that does not break it. */
 static void test_at_rest_a_longer_silence_is_measured(void **state)
 {
-	struct lan *lan = plugged();
+	struct lan *lan = rested_in_turns_of(30);
 	unsigned wakes;
 
 	(void)state;
-	lan->turn_us = 30;
-	lan_run(lan, 2 * USEC_PER_SEC);
-	lan_send(lan, 0, "x", 1);
-	lan_run(lan, 900 * USEC_PER_SEC);
 	wakes = count_wakes(lan, 0, HOUR_US);
 	print_message("%u wake-ups an hour at rest\n", wakes);
 	assert_in_range(wakes, 30, 40);
