@@ -465,18 +465,21 @@ static void raise_filter(struct host *host)
 	struct net_setup setup = {.prefix_count = 0};
 	char error[FILTER_ERROR_MAX];
 
-	if (host->settings.filter == FILTER_OFF)
+	if (host->settings.filter == FILTER_OFF) {
+		filter_lower(tun_name(host->tun)); /* of one that was killed */
 		return;
+	}
 	add_virtual(&setup, &host->membership.network);
-	host->has_filter = filter_raise(&(struct filter_params){.ifname = tun_name(host->tun),
-								.v4 = host->setup.v4,
-								.v6 = host->setup.v6,
-								.prefixes = setup.prefixes,
-								.prefix_count = setup.prefix_count},
-					error) == OK;
-	if (!host->has_filter)
-		log_print(LOG_SEVERITY_WARNING, "filter", "packet filter: %s; virtual addresses are not guarded",
-			  error);
+	if (filter_raise(&(struct filter_params){.ifname = tun_name(host->tun),
+						 .v4 = host->setup.v4,
+						 .v6 = host->setup.v6,
+						 .prefixes = setup.prefixes,
+						 .prefix_count = setup.prefix_count},
+			 error) == OK)
+		host->has_filter = true;
+	else
+		log_print(LOG_SEVERITY_WARNING, "filter", "packet filter: %s; virtual addresses are not guarded%s",
+			  error, host->has_filter ? " but as before" : "");
 }
 
 /* An exit's own virtual addresses are nobody's outside the overlay: its device has others. */

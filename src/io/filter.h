@@ -21,7 +21,7 @@ struct filter_params {
 
 /*
  * From elsewhere nothing comes to our virtual addresses nor from others', and nothing leaves from ours. ERR_USAGE: a
- * name that nftables would not take. ERR_UNSUPPORTED or ERR_IO: there is no filter now; error holds one line.
+ * name that nftables would not take. ERR_UNSUPPORTED or ERR_IO: nothing has changed; error holds one line.
  */
 must_use enum err filter_raise(const struct filter_params *params, char error[FILTER_ERROR_MAX]);
 /* Harmless when there is none. */
