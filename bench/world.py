@@ -30,6 +30,8 @@ HOST_NUMBER["p"] = 40
 PLAIN_MS = {"A": 10, "C": 10, "B": 20, "E": 20, "P": 20}  # one way, by network
 # Of the papers' distances (lab/places.py): M is at home with its coordinator S, K with its own, S2; the rest stands at S.
 PLACES = {**MEMBERS, "cn": (*MEMBERS["cn"], "P")}
+# Each way of an access network's cable. Without a rate a round trip of data that is sent again would have to leave in one instant.
+RATE_MBIT = 150
 TRIPS = {"m-k": "mn-cn", "m-s": "mn-dc1", "k-s": "cn-dc1", "s-s2": "dc1-dc2", "k-s2": "cn-dc2"}
 ROUND_TRIPS_MS = {"plain": {"m-k": 60, "m-s": 20, "k-s": 40},
                   **{name: {key: trips[pair] for key, pair in TRIPS.items()} for name, trips in PROFILES.items()}}
@@ -59,8 +61,11 @@ class World(Lab):
 
     def build(self):
         super().build()
-        if self.topology != "plain":
-            spread(self, self.topology, PLACES)
+        if self.topology == "plain":
+            for letter in self.delays:
+                self.link(letter).set(rate_mbit=RATE_MBIT)
+        else:
+            spread(self, self.topology, PLACES, rate_mbit=RATE_MBIT)
         self.m, self.k = self.a, self.p if self.public else self.b
         for process in self.processes:  # the wires: they must not wait for what is sent over them
             sh(["chrt", "-f", "-p", "40", str(process.pid)])

@@ -31,11 +31,12 @@ def round_trip(profile, one, other):
     return SAME_PLACE_MS if one == other else trips.get(f"{one}-{other}") or trips[f"{other}-{one}"]
 
 
-def spread(lab, profile, members=None):
-    """Gives every cable of the lab that belongs to a place the delays of the profile: each packet has its whole way's on the first cable."""
+def spread(lab, profile, members=None, **more):
+    """Gives every cable of the lab that belongs to a place the delays of the profile: each packet has its whole way's on the first cable.
+    more: what else each way has (Link.set)."""
     present = {name: place for place, names in (members or MEMBERS).items() for name in names if name in lab.nats or name in lab.hosts}
     for name in present:
         lab.link(name)
     for (one, here), (other, there) in itertools.permutations(present.items(), 2):
         for prefix in lab.cable_end(other).prefixes():
-            lab.link(one).set("up", target=prefix, delay_ms=round_trip(profile, here, there) / 2)
+            lab.link(one).set("up", target=prefix, delay_ms=round_trip(profile, here, there) / 2, **more)
