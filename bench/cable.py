@@ -88,8 +88,8 @@ class Contender:
         """Called after the wire has changed: what learns the wire does so before it is measured."""
 
     def errors(self):
-        """What must not happen, counted by itself since start()."""
-        return 0
+        """What must not happen, by the name of its counter, counted since start()."""
+        return {}
 
     def answers(self, seconds=15):
         """Waits until right answers through it."""
@@ -270,8 +270,7 @@ def complaints(contenders):
     wrong = []
     for contender in contenders:
         try:
-            count = contender.errors()
-            wrong += [f"{contender.name}: {count} errors counted in the tunnel"] if count else []
+            wrong += [f"{contender.name}: {count} counted as {name} in the tunnel" for name, count in contender.errors().items() if count]
         except (LabError, OSError, subprocess.SubprocessError, ValueError) as error:
             wrong.append(f"{contender.name}: {error}")
     return wrong

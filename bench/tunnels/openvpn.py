@@ -44,7 +44,7 @@ class Openvpn(Contender):
         self.answers()
 
     def errors(self):
-        return sum(link_errors(host, self.link) for host in (self.cable.left, self.cable.right))
+        return {"errors of the device": sum(link_errors(host, self.link) for host in (self.cable.left, self.cable.right))}
 
 
 TUNNELS = (Openvpn,)

@@ -31,11 +31,12 @@ class Ours(Contender):
     def count(self):
         hosts = (self.cable.left, self.cable.right)
         counters = [host.status().get("counters", {}) for host in hosts]
-        return sum(c.get(name, 0) for c in counters for name in ERROR_COUNTERS) + sum(link_errors(host, self.link) for host in hosts)
+        return {"errors of the device": sum(link_errors(host, self.link) for host in hosts),
+                **{name: sum(each.get(name, 0) for each in counters) for name in ERROR_COUNTERS}}
 
     def errors(self):
         demand(self.cable.left.path_kind(self.cable.right) == "direct", "the path is not direct any more")
-        return self.count() - self.before
+        return {name: count - self.before[name] for name, count in self.count().items()}
 
 
 TUNNELS = (Ours,)

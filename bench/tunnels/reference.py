@@ -32,7 +32,7 @@ class CopyLoop(Contender):
         self.answers()
 
     def errors(self):
-        return sum(link_errors(host, self.link) for host in (self.cable.left, self.cable.right))
+        return {"errors of the device": sum(link_errors(host, self.link) for host in (self.cable.left, self.cable.right))}
 
 
 class CopyThread(CopyLoop):
