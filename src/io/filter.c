@@ -1,11 +1,11 @@
 #include "io/filter.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <nftables/libnftables.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "io/ruleset.h"
 
 enum { RULES_MAX = 16384 };
 
@@ -93,21 +93,10 @@ static void add_table(struct rules *rules, const struct filter_params *params)
 /* One transaction: either all of it or nothing. */
 static enum err run(const struct rules *rules, char error[FILTER_ERROR_MAX])
 {
-	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
-	const char *said;
-	enum err err = OK;
+	struct ruleset *ruleset = ruleset_open(error);
+	enum err err = ruleset ? ruleset_apply(ruleset, rules->text, error) : ERR_IO;
 
-	if (!nft || nft_ctx_buffer_error(nft) != 0) {
-		snprintf(error, FILTER_ERROR_MAX, "cannot talk to the kernel's packet filter: %s", strerror(errno));
-		err = ERR_IO;
-	} else if (nft_run_cmd_from_buffer(nft, rules->text) != 0) {
-		said = nft_ctx_get_error_buffer(nft);
-		snprintf(error, FILTER_ERROR_MAX, "nftables: %.160s", *said ? said : "the kernel refuses the rules");
-		error[strcspn(error, "\n")] = '\0';
-		err = ERR_UNSUPPORTED;
-	}
-	if (nft)
-		nft_ctx_free(nft);
+	ruleset_close(ruleset);
 	return err;
 }
 

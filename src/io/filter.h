@@ -9,8 +9,9 @@
 
 #include "base/addr.h"
 #include "base/err.h"
+#include "io/ruleset.h"
 
-enum { FILTER_ERROR_MAX = 256 };
+enum { FILTER_ERROR_MAX = RULESET_ERROR_MAX };
 
 struct filter_params {
 	const char *ifname;	       /* of the TUN */

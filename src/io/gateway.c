@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <net/if.h>
-#include <nftables/libnftables.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,11 +11,12 @@
 
 #include "io/gateway_switch.h"
 #include "io/netlink_talk.h"
+#include "io/ruleset.h"
 
 enum { GATEWAY_PROTOCOL = 73, RULES_MAX = 4096, MEMO_MAX = 4200 };
 
 struct gateway {
-	struct nft_ctx *nft; /* its socket owns the table */
+	struct ruleset *ruleset; /* owns the table */
 	char memo[MEMO_MAX];
 	bool has_v6;
 };
@@ -187,24 +187,15 @@ static enum err make_rules(struct gateway *gateway, const struct gateway_params 
 			   char error[GATEWAY_ERROR_MAX])
 {
 	char text[RULES_MAX];
-	const char *said;
 
-	gateway->nft = nft_ctx_new(NFT_CTX_DEFAULT);
-	if (!gateway->nft || nft_ctx_buffer_error(gateway->nft) != 0) {
-		snprintf(error, GATEWAY_ERROR_MAX, "cannot talk to the kernel's packet filter: %s", strerror(errno));
+	gateway->ruleset = ruleset_open(error);
+	if (!gateway->ruleset)
 		return ERR_IO;
-	}
 	format_rules(params, true, guard, text);
-	if (nft_run_cmd_from_buffer(gateway->nft, text) == 0)
+	if (ruleset_apply(gateway->ruleset, text, error) == OK)
 		return OK;
-	(void)nft_ctx_get_error_buffer(gateway->nft);
 	format_rules(params, false, guard, text);
-	if (nft_run_cmd_from_buffer(gateway->nft, text) == 0)
-		return OK;
-	said = nft_ctx_get_error_buffer(gateway->nft);
-	snprintf(error, GATEWAY_ERROR_MAX, "nftables: %.160s", *said ? said : "the kernel refuses the rules");
-	error[strcspn(error, "\n")] = '\0';
-	return ERR_UNSUPPORTED;
+	return ruleset_apply(gateway->ruleset, text, error);
 }
 
 /* Rules come before forwarding: at no moment is this machine an open router. */
@@ -246,7 +237,6 @@ void gateway_close(struct gateway *gateway)
 	if (!gateway)
 		return;
 	switches_restore(gateway->memo);
-	if (gateway->nft)
-		nft_ctx_free(gateway->nft);
+	ruleset_close(gateway->ruleset);
 	free(gateway);
 }

@@ -10,8 +10,9 @@
 
 #include "base/addr.h"
 #include "base/err.h"
+#include "io/ruleset.h"
 
-enum { GATEWAY_ERROR_MAX = 256 };
+enum { GATEWAY_ERROR_MAX = RULESET_ERROR_MAX };
 
 struct gateway;
 
