@@ -12,6 +12,7 @@
 enum { ROUNDS = 10, PROBE_US = 2000, WARM_PROBE_US = 20000, GOALS_MAX = 32 };
 
 #define STALL_EXTRA_US (10 * USEC_PER_MSEC)
+#define PAUSE_US (150 * USEC_PER_MSEC)
 #define WATCH_US (2500 * USEC_PER_MSEC)
 
 /* One way from S to either end; between the ends it is the sum. */
@@ -265,6 +266,21 @@ static void run_rebind_of_listener(struct goal_run *g)
 	measure(g);
 }
 
+/* The stream has paused just before, and MN asked why: it asks again as soon as it may. */
+static void run_rebind_after_pause(struct goal_run *g)
+{
+	if (!set_up(g))
+		return;
+	only_listen(g);
+	set_probes(g, PAUSE_US);
+	story_run(&g->o, PAUSE_US);
+	set_probes(g, PROBE_US);
+	story_run(&g->o, 2 * PAUSE_US);
+	mark(g);
+	nat_flush(&g->o.world->nets[g->talk.a->host->ports[0].net].nat);
+	measure(g);
+}
+
 /* Once more and once more: what the first one leaves behind costs the next ones nothing. */
 static void run_rebind_of_listener_again(struct goal_run *g)
 {
@@ -411,6 +427,8 @@ static size_t list_goals(const struct distances *d, struct goal ret[GOALS_MAX])
 		 move + PROBE_US, 0, 0},
 		{"rebind-heard-by-public", "the same, MN has nothing to send", ACCESS_MOBILE_FILTERED,
 		 run_rebind_of_listener, move + PROBE_US, 0, 0},
+		{"rebind-after-pause", "the same, and the stream had paused just before", ACCESS_FILTERED,
+		 run_rebind_after_pause, move + USEC_PER_SEC, 0, 0},
 		{"rebind-heard-again", "the same five times, some seconds apart", ACCESS_MOBILE_FILTERED,
 		 run_rebind_of_listener_again, move + 2 * PROBE_US, 0, 0},
 		{"relay-dies", "the relay that the pair is on dies, another one is there", ACCESS_HARD, run_relay_dies,

@@ -256,11 +256,15 @@ static void begin_doubt(struct node *node, struct peer *peer, struct path *path,
 static void ask_why_quiet(struct node *node, struct peer *peer, struct path *path, struct time_us now)
 {
 	struct receiving *receiving = &peer->awake->receiving;
+	struct time_us next = time_add(receiving->asked, QUIET_AGAIN_US);
 
 	receiving->quiet = TIME_NEVER;
-	if (!path || !path->valid || path->awaiting || path->doubtful ||
-	    time_since(now, receiving->asked) < QUIET_AGAIN_US)
+	if (!path || !path->valid)
 		return;
+	if (path->awaiting || path->doubtful || !time_reached(now, next)) { /* put off, not dropped: we may be deaf */
+		receiving->quiet = time_reached(now, next) ? time_add(now, QUIET_MAX_US) : next;
+		return;
+	}
 	receiving->asked = now;
 	path->awaiting = true;
 	path->awaiting_since = now;
