@@ -237,6 +237,7 @@ static void locals_changed(void *ctx, const struct net_snapshot *snapshot)
 			snprintf(locals[count++].ifname, sizeof locals[0].ifname, "%.15s", address->ifname);
 		}
 	node_input_locals(host->node, clock_now(), locals, count);
+	host_drain(host); /* a move is told to peers before anybody looks after routes and port mappings */
 	node_portmap_locals(host, snapshot);
 }
 
