@@ -1,14 +1,28 @@
 #include "io/ruleset.h"
 
 #include <errno.h>
+#include <linux/netlink.h>
 #include <nftables/libnftables.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 struct ruleset {
 	struct nft_ctx *nft;
 };
+
+/* On a kernel without the packet filter's socket the library would end the process. */
+static bool kernel_has_filter(void)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
 
 /* What the library has to say goes to a buffer, not to our output. */
 struct ruleset *ruleset_open(char error[RULESET_ERROR_MAX])
@@ -17,7 +31,7 @@ struct ruleset *ruleset_open(char error[RULESET_ERROR_MAX])
 
 	if (!ruleset)
 		abort();
-	ruleset->nft = nft_ctx_new(NFT_CTX_DEFAULT);
+	ruleset->nft = kernel_has_filter() ? nft_ctx_new(NFT_CTX_DEFAULT) : NULL;
 	if (ruleset->nft && nft_ctx_buffer_error(ruleset->nft) == 0)
 		return ruleset;
 	snprintf(error, RULESET_ERROR_MAX, "cannot talk to the kernel's packet filter: %s", strerror(errno));
