@@ -144,6 +144,11 @@ def link_errors(host, link):
     return stats["rx"]["errors"] + stats["tx"]["errors"]
 
 
+def device_errors(devices):
+    """What Contender.errors tells of (host, link) pairs."""
+    return {"errors of the device": sum(link_errors(host, link) for host, link in devices)}
+
+
 def link_mtu(host, link):
     return json.loads(host.run("ip", "-j", "link", "show", link, check=True).stdout)[0]["mtu"]
 

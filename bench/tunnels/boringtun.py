@@ -1,5 +1,5 @@
 """boringtun on a cable: WireGuard in Rust, configured as wireguard-go is."""
-from cable import INNER_MTU, LEFT, RIGHT, Contender, link_errors
+from cable import INNER_MTU, LEFT, RIGHT, Contender, device_errors
 from contenders.wireguard import End
 from world import peer
 
@@ -28,7 +28,7 @@ class Boringtun(Contender):
         self.answers()
 
     def errors(self):
-        return {"errors of the device": sum(link_errors(end.host, end.link) for end in self.ends)}
+        return device_errors((end.host, end.link) for end in self.ends)
 
 
 class BoringtunOne(Boringtun):

@@ -2,7 +2,7 @@
 import json
 import os
 
-from cable import INNER_MTU, LEFT, Contender, link_errors
+from cable import INNER_MTU, LEFT, Contender, device_errors
 from contenders.nebula import make_authority, make_certificate, settings
 from lab import wait_for
 from world import peer
@@ -37,7 +37,7 @@ class Nebula(Contender):
             json.dump(made, file)
 
     def errors(self):
-        return {"errors of the device": sum(link_errors(host, self.link) for host in (self.cable.left, self.cable.right))}
+        return device_errors((host, self.link) for host in (self.cable.left, self.cable.right))
 
 
 TUNNELS = (Nebula,)

@@ -2,7 +2,7 @@
 import os
 import shutil
 
-from cable import INNER_MTU, LEFT, RIGHT, Contender, link_errors
+from cable import INNER_MTU, LEFT, RIGHT, Contender, device_errors
 from lab import LabError, sh
 
 LEFT_INNER = "10.7.0.1"
@@ -44,7 +44,7 @@ class Openvpn(Contender):
         self.answers()
 
     def errors(self):
-        return {"errors of the device": sum(link_errors(host, self.link) for host in (self.cable.left, self.cable.right))}
+        return device_errors((host, self.link) for host in (self.cable.left, self.cable.right))
 
 
 TUNNELS = (Openvpn,)

@@ -1,7 +1,7 @@
 """Ours on a cable: left also serves the network."""
 import os
 
-from cable import LEFT, Contender, link_errors
+from cable import LEFT, Contender, device_errors
 from lab import demand, program, wait_for
 
 ERROR_COUNTERS = ("dropped_malformed", "dropped_auth", "dropped_inner_source", "dropped_too_big", "dropped_no_path")
@@ -31,7 +31,7 @@ class Ours(Contender):
     def count(self):
         hosts = (self.cable.left, self.cable.right)
         counters = [host.status().get("counters", {}) for host in hosts]
-        return {"errors of the device": sum(link_errors(host, self.link) for host in hosts),
+        return {**device_errors((host, self.link) for host in hosts),
                 **{name: sum(each.get(name, 0) for each in counters) for name in ERROR_COUNTERS}}
 
     def errors(self):

@@ -2,7 +2,7 @@
 import os
 
 import lab as laboratory
-from cable import INNER_MTU, LEFT, RIGHT, Contender, link_errors
+from cable import INNER_MTU, LEFT, RIGHT, Contender, device_errors
 
 
 class Bare(Contender):
@@ -32,7 +32,7 @@ class CopyLoop(Contender):
         self.answers()
 
     def errors(self):
-        return {"errors of the device": sum(link_errors(host, self.link) for host in (self.cable.left, self.cable.right))}
+        return device_errors((host, self.link) for host in (self.cable.left, self.cable.right))
 
 
 class CopyThread(CopyLoop):

@@ -1,7 +1,7 @@
 """Tailscale on a cable: its coordination and its relay run on left, and are not counted as its daemons."""
 from types import SimpleNamespace
 
-from cable import INNER_MTU, LEFT, Contender, link_errors
+from cable import INNER_MTU, LEFT, Contender, device_errors
 from contenders import tailscale
 
 
@@ -23,7 +23,7 @@ class Tailscale(Contender):
         self.answers(30)
 
     def errors(self):
-        return {"errors of the device": sum(link_errors(host, self.link) for host in (self.cable.left, self.cable.right))}
+        return device_errors((host, self.link) for host in (self.cable.left, self.cable.right))
 
 
 TUNNELS = (Tailscale,)

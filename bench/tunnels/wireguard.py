@@ -1,5 +1,5 @@
 """wireguard-go on a cable, configured over its own socket protocol, so that no other tool is needed."""
-from cable import INNER_MTU, LEFT, RIGHT, Contender, link_errors
+from cable import INNER_MTU, LEFT, RIGHT, Contender, device_errors
 from contenders.wireguard import End
 
 
@@ -19,7 +19,7 @@ class Wireguard(Contender):
         self.answers()
 
     def errors(self):
-        return {"errors of the device": sum(link_errors(end.host, end.link) for end in self.ends)}
+        return device_errors((end.host, end.link) for end in self.ends)
 
 
 TUNNELS = (Wireguard,)

@@ -10,7 +10,7 @@ enum { RULESET_ERROR_MAX = 256 };
 /* A conversation: tables made in it with `flags owner` belong to it and go with it, however the process ends. */
 struct ruleset;
 
-/* NULL without the kernel's packet filter, or without the right to speak to it; error holds one line. */
+/* NULL: this kernel has no packet filter; error holds one line. */
 struct ruleset *ruleset_open(char error[RULESET_ERROR_MAX]);
 /* All of the text's commands in one transaction. ERR_UNSUPPORTED: nothing has changed; error holds one line. */
 must_use enum err ruleset_apply(struct ruleset *ruleset, const char *text, char error[RULESET_ERROR_MAX]);
