@@ -85,6 +85,13 @@ static void forget_prepared(struct contact *contact)
 	wipe(&contact->attempt->prepared, sizeof contact->attempt->prepared);
 }
 
+/* What rides in our first message. Nothing while there is a session: it may get a way meanwhile and take the packet
+ * there, and a copy of the request still on its way would bring it a second time. */
+static struct blob early_packet(struct node *node, const struct peer *peer)
+{
+	return peer->session ? (struct blob){0} : waiting_first(node, peer, EARLY_MAX);
+}
+
 /*
  * Makes our own first message; it is the same bytes for every address and every repetition. The inner packet in it
  * is sealed to the peer's static key, and a TempKey serves one handshake only, so it cannot be replayed (design 7).
@@ -101,7 +108,7 @@ static enum err begin_request(struct node *node, struct peer *peer)
 		.type = PACKET_TUNNEL_REQUEST,
 		.path_id = contact->path_id,
 	};
-	struct blob early = waiting_first(node, peer, EARLY_MAX);
+	struct blob early = early_packet(node, peer);
 	size_t size;
 	enum err err = write_hello(node, MESSAGE_TUNNEL_REQUEST, HELLO_SIZE, early, payload, &size);
 
