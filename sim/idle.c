@@ -5,6 +5,7 @@
 #include <malloc.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "story.h"
 #include "table.h"
 #include "world.h"
@@ -26,11 +27,11 @@ struct outcome {
 
 /*
  * The worst of four seeds when it was listed, and a fifth more. The goals are 2048 bytes and 60 wake-ups for any number
- * of peers; the first peer also makes what is there once for all. A cell that got worse fails.
+ * of peers. A cell that got worse fails.
  */
 static const struct cell cells[] = {
-	{0, false, 0, 36}, {1, false, 6000, 36}, {10, false, 2400, 36}, {50, false, 2200, 36},
-	{0, true, 0, 42},  {1, true, 2200, 42},	 {10, true, 2200, 48},	{50, true, 2200, 48},
+	{0, false, 0, 36}, {1, false, 2540, 36}, {10, false, 2230, 36}, {50, false, 2370, 36},
+	{0, true, 0, 42},  {1, true, 2580, 42},	 {10, true, 2240, 48},	{50, true, 2370, 48},
 };
 
 static uint8_t add_home(struct overlay *overlay, bool has_nat)
@@ -63,6 +64,22 @@ static bool meet(struct overlay *overlay, const struct cell *cell)
 	return true;
 }
 
+/*
+ * What is freed into the heap's own cache still counts as used. Once each of its rows is full, what is freed is free.
+ * (Its rows are of blocks up to 1032 bytes, seven each: malloc(3), glibc.malloc.tcache_count.)
+ */
+static void fill_heap_cache(void)
+{
+	void *blocks[7];
+
+	for (size_t size = 24; size <= 1032; size += 16) {
+		for (unsigned i = 0; i < sizeof blocks / sizeof blocks[0]; i++)
+			blocks[i] = mem_alloc(1, size);
+		for (unsigned i = 0; i < sizeof blocks / sizeof blocks[0]; i++)
+			mem_free(blocks[i]);
+	}
+}
+
 static bool run_cell(uint64_t seed, const struct cell *cell, struct outcome *ret)
 {
 	struct overlay overlay;
@@ -78,6 +95,7 @@ static bool run_cell(uint64_t seed, const struct cell *cell, struct outcome *ret
 		before = hub->wakeups;
 		story_run(&overlay, WATCH_US);
 		ret->wakeups = hub->wakeups - before;
+		fill_heap_cache();
 		ret->bytes = mallinfo2().uordblks;
 		host_kill(hub);
 		ret->bytes -= mallinfo2().uordblks;
