@@ -21,8 +21,9 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "stopwatch.h"
 
 enum {
 	DNS_PORT = 53,
@@ -34,7 +35,6 @@ enum {
 	LABEL_BYTES_MAX = 63,
 };
 
-static const uint64_t NSEC_PER_SEC = 1000000000;
 static const uint64_t NSEC_PER_USEC = 1000;
 static const uint64_t PACE_NS = 5000000;
 static const uint64_t PATIENCE_NS = 30000000000;
@@ -43,14 +43,6 @@ static const uint64_t PATIENCE_NS = 30000000000;
 struct words {
 	uint64_t number, arrived_ns;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
-}
 
 static void fail(const char *what)
 {

@@ -9,13 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "crypto/hash.h"
 #include "proto/session/cookie.h"
 #include "proto/session/handshake.h"
 #include "proto/session/session.h"
 #include "proto/session/trust.h"
+#include "stopwatch.h"
 
 enum { ROUNDS_MAX = 500, REPEATS = 10, X25519_FRESH = 10, X25519_KNOWN = 8, PATH_ID = 7, PAYLOAD = 700 };
 
@@ -323,14 +323,6 @@ static void world_make(struct world *w)
 	must(writer_finish(&writer, &w->certificate_size), "certificate");
 }
 
-static double cpu_us(void)
-{
-	struct timespec spent;
-
-	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
-	return (double)spent.tv_sec * 1e6 + (double)spent.tv_nsec / 1e3;
-}
-
 static int compare(const void *a, const void *b)
 {
 	double difference = *(const double *)a - *(const double *)b;
@@ -371,11 +363,11 @@ int main(int argc, char **argv)
 	world_make(&world);
 	for (unsigned round = 0; round < rounds; round++)
 		for (unsigned i = 0; i < CASES; i++) {
-			double start = cpu_us();
+			uint64_t start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 
 			for (int k = 0; k < REPEATS; k++)
 				cases[i].run(&world);
-			took[i][round] = (cpu_us() - start) / REPEATS;
+			took[i][round] = (double)(clock_ns(CLOCK_THREAD_CPUTIME_ID) - start) / 1e3 / REPEATS;
 		}
 	for (unsigned i = 0; i < CASES; i++) {
 		qsort(took[i], rounds, sizeof took[i][0], compare);

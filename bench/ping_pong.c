@@ -16,11 +16,10 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <time.h>
+
+#include "stopwatch.h"
 
 enum { BYTES_MIN = 8, BYTES_MAX = 1400, COUNT_MAX = 100000, LOST_IN_A_ROW_MAX = 5, ASK_ARGUMENTS = 7 };
-
-static const uint64_t NSEC_PER_SEC = 1000000000;
 
 static volatile sig_atomic_t ended;
 
@@ -28,14 +27,6 @@ static void end(int number)
 {
 	(void)number;
 	ended = 1;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
 }
 
 static int open_socket(const char *address, const char *port, struct sockaddr_in *ret)

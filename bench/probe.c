@@ -25,8 +25,9 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "stopwatch.h"
 
 enum {
 	LOG_CAPACITY = 1 << 16,	   /* 131 s of probes */
@@ -40,7 +41,6 @@ enum {
 };
 
 static const uint64_t PACE_NS = 2000000;
-static const uint64_t NSEC_PER_SEC = 1000000000;
 static const uint64_t LOG_MAGIC = 0x31676f6c6d746e; /* "ntmlog1" */
 
 enum state {
@@ -76,14 +76,6 @@ static void end(int number)
 {
 	(void)number;
 	ended = 1;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
 }
 
 static void fail(const char *what)

@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "io/clock.h"
@@ -24,6 +23,7 @@
 #include "proto/relay/relay.h"
 #include "proto/session/leg.h"
 #include "proto/session/trust.h"
+#include "stopwatch.h"
 
 enum { ROUNDS_MAX = 200, WARM_US = 1500000, STRETCH_US = 40000, PATH = 7, TRAIN_MAX = 65000 };
 enum { ALONE_DATAGRAMS = 1 << 20, ALONE_ROUNDS_MAX = 5 };
@@ -182,10 +182,7 @@ static int64_t drive(struct relay *relay, struct udp *udp, int64_t us)
 
 static int64_t cpu_us(void)
 {
-	struct timespec spent;
-
-	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
-	return (int64_t)spent.tv_sec * 1000000 + spent.tv_nsec / 1000;
+	return (int64_t)(clock_ns(CLOCK_PROCESS_CPUTIME_ID) / 1000);
 }
 
 /* A stretch of one relay: CPU nanoseconds for each datagram, and the rate in thousands a second beside. */

@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "proto/session/session.h"
+#include "stopwatch.h"
 
 enum { TRAIN = 45, INNER_MAX = 1420, SMALL = 64, ROUNDS_MAX = 20000, PATH_ID = 7, SUITES = 2, BACKENDS = 2 };
 
@@ -122,14 +122,6 @@ static const size_t sizes[] = {INNER_MAX, SMALL};
 
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
-static double now_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
 static int compare(const void *a, const void *b)
 {
 	double difference = *(const double *)a - *(const double *)b;
@@ -170,12 +162,12 @@ static void measure(unsigned backend, unsigned suite, size_t inner, unsigned rou
 	b = bench_make(provider, suite, inner);
 	for (unsigned round = 0; round < rounds; round++)
 		for (unsigned step = 0; step < STEPS; step++) {
-			double start;
+			uint64_t start;
 
 			steps[step].prepare(&b);
 			start = now_ns();
 			steps[step].run(&b);
-			took[step][round] = (now_ns() - start) / TRAIN;
+			took[step][round] = (double)(now_ns() - start) / TRAIN;
 		}
 	for (unsigned step = 0; step < STEPS; step++) {
 		qsort(took[step], rounds, sizeof took[step][0], compare);

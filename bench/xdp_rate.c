@@ -21,9 +21,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "io/xdp/table.h"
+#include "stopwatch.h"
 
 #pragma GCC diagnostic ignored "-Woverlength-strings"
 #include <relay.skel.h>
@@ -48,14 +48,6 @@ static void fail(const char *what)
 	exit(1);
 }
 
-static double seconds_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 static struct relay_endpoint endpoint(uint8_t family, uint8_t host)
 {
 	struct relay_endpoint v4 = {.ip = {192, 0, 2, host}, .port = PORT, .family = 4};
@@ -68,7 +60,7 @@ static struct relay_endpoint endpoint(uint8_t family, uint8_t host)
 static struct relay_flow flow_of(const struct bench_case *c)
 {
 	uint8_t other = c->families[0] == c->families[1] ? 2 : 1;
-	int64_t now_us = (int64_t)(seconds_now() * 1e6);
+	int64_t now_us = (int64_t)(now_s() * 1e6);
 
 	return (struct relay_flow){
 		.path_id = PATH,
@@ -125,11 +117,11 @@ static double live_rate(int fd, unsigned device, uint8_t *frame, size_t size, lo
 					    .ctx_size_in = sizeof md,
 					    .repeat = (int)count,
 					    .flags = BPF_F_TEST_XDP_LIVE_FRAMES};
-	double start = seconds_now();
+	double start = now_s();
 
 	if (bpf_prog_test_run_opts(fd, &options) != 0)
 		fail("live frames");
-	return (double)count / (seconds_now() - start);
+	return (double)count / (now_s() - start);
 }
 
 static unsigned program_ns(int fd, unsigned device, uint8_t *frame, size_t size, long count)

@@ -8,17 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "../stopwatch.h"
 #include "crypto/keys.h"
 #include "io/clock.h"
 
 static int64_t cpu_us(void)
 {
-	struct timespec spent;
-
-	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
-	return (int64_t)spent.tv_sec * USEC_PER_SEC + spent.tv_nsec / 1000;
+	return (int64_t)(clock_ns(CLOCK_PROCESS_CPUTIME_ID) / 1000);
 }
 
 int main(int argc, char **argv)

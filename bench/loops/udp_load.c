@@ -22,9 +22,9 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "../stopwatch.h"
 #include "base/addr.h"
 
 enum { BURST_MAX = 64, TRAIN_BYTES_MAX = 65000, SIZE_MAX_BYTES = 9000, BUFFERS = 64, PREFIX_MAX = 64 };
@@ -64,10 +64,7 @@ static void fail(const char *what)
 
 static int64_t now_us(void)
 {
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+	return (int64_t)(now_ns() / 1000);
 }
 
 static struct sockaddr_in name_of(const struct addr *addr)

@@ -16,12 +16,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <netinet/in.h>
+
+#include "../stopwatch.h"
 
 enum { SIZE = 142, FRAME_MIN = 60, FRAME_MAX = 1514, COUNT = 1 << 20, COUNT_MAX = 1 << 26, PROGRAM_RUNS = 1 << 20 };
 
@@ -43,14 +44,6 @@ static struct bpf_program *program_of(struct bpf_object *object, const char *nam
 	if (!program)
 		fail(name);
 	return program;
-}
-
-static double seconds_now(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 static void fill_frame(uint8_t *frame, size_t size)
@@ -83,11 +76,11 @@ static double live_rate(int fd, unsigned device, uint8_t *frame, size_t size, lo
 					 .ctx_size_in = sizeof md,
 					 .repeat = (int)count,
 					 .flags = BPF_F_TEST_XDP_LIVE_FRAMES};
-	double start = seconds_now();
+	double start = now_s();
 
 	if (bpf_prog_test_run_opts(fd, &opts) != 0)
 		fail("live frames");
-	return (double)count / (seconds_now() - start);
+	return (double)count / (now_s() - start);
 }
 
 /* Of the program alone, without any frame going anywhere; a swap goes back and forth. */
