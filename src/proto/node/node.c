@@ -243,8 +243,8 @@ void node_input_time(struct node *node, struct time_us now)
 	if (!time_reached(node->now, node->deadline) || node->leaving)
 		return;
 	node->deadline = TIME_NEVER;
-	if (!node->link.session && !node->link.registering && node->local_count > 0)
-		node->link.next_try = time_min(node->link.next_try, node->now);
+	if (!node->link.session && node->link.next_try.us == TIME_NEVER.us && node->local_count > 0)
+		node->link.next_try = node->now; /* for the first time */
 	node_settle_locals(node);
 	link_run(node, node->now);
 	names_run(node, node->now);

@@ -399,6 +399,23 @@ static void a_revoked_peer_is_out_at_once(void **state)
 	assert_int_equal(peer_of(lan, A).last_reason, 4);
 }
 
+/* Each attempt costs the coordinator a handshake: who is refused asks again after ten seconds, not at once. */
+static void a_refused_node_asks_rarely(void **state)
+{
+	struct lan *lan = connected(state);
+	struct coordinator_counters before, after;
+	struct node_peer_status peer = peer_of(lan, A);
+
+	coordinator_revoke(lan->coordinator, lan->now, &peer.id);
+	lan_restart(lan, B);
+	lan_run(lan, USEC_PER_SEC);
+	coordinator_get_counters(lan->coordinator, &before);
+	assert_true(before.refusals > 0);
+	lan_run(lan, 60 * USEC_PER_SEC);
+	coordinator_get_counters(lan->coordinator, &after);
+	assert_in_range(after.refusals - before.refusals, 5, 7);
+}
+
 static void nobody_is_refused_at_once(void **state)
 {
 	struct lan *lan = *state;
@@ -714,6 +731,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_peer_that_leaves_is_found_again, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(a_peer_that_was_restarted_is_found_again, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(a_revoked_peer_is_out_at_once, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(a_refused_node_asks_rarely, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(nobody_is_refused_at_once, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(echoes_name_their_path, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(a_name_is_answered_while_the_tunnel_is_directed, set_up, lan_tear_down),
