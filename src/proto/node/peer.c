@@ -284,10 +284,19 @@ static bool run_leg(struct node *node, struct leg *leg, struct time_us now)
 	return was_asked;
 }
 
+/* Nothing is said, and there is a way that works without the relay. */
+static bool relay_is_spare(const struct peer *peer, struct time_us now)
+{
+	const struct path *active = peer->awake && peer->active >= 0 ? &peer->awake->paths[peer->active] : NULL;
+
+	return active && active->kind == PATH_DIRECT && active->valid && !active->doubtful && peer_is_idle(peer, now);
+}
+
 /* In front of the data that needs it. */
 void peer_run_leg(struct node *node, struct peer *peer, struct time_us now)
 {
 	if (peer->has_relay) {
+		peer->leg.is_spare = relay_is_spare(peer, now);
 		if (run_leg(node, &peer->leg, now))
 			relay_asked(peer, now);
 		peer_plan(node, peer, leg_deadline(&peer->leg));

@@ -105,12 +105,22 @@ static void leg_give_up_address(struct leg *leg)
 	leg_ask_anew(leg);
 }
 
+/* A relay that has been away for hours, or has no room for us, is not to wake an idle node every other second. */
+static struct time_us leg_due(const struct leg *leg)
+{
+	int64_t pace_us = time_since(leg->sent, leg->silent) / 8;
+
+	if (!leg->is_spare || leg->silent.us == 0)
+		return leg->next;
+	return time_later(leg->next, time_add(leg->sent, pace_us < KEEPALIVE_US ? pace_us : KEEPALIVE_US));
+}
+
 /* An Answer goes first: it is what ends the exchange. */
 bool leg_output(struct leg *leg, struct time_us now, uint8_t *ret, size_t *ret_size)
 {
 	if (leg->answer_due)
 		return leg_write_answer(leg, ret, ret_size);
-	if (!time_reached(now, leg->next))
+	if (!time_reached(now, leg_due(leg)))
 		return false;
 	/* The Answer may have bound where our NAT had us then; only a higher generation leaves that. */
 	if (leg->answered)
@@ -196,7 +206,7 @@ enum err leg_input(struct leg *leg, struct time_us now, const uint8_t *bytes, si
 /* An Answer that waits is due at once. */
 struct time_us leg_deadline(const struct leg *leg)
 {
-	return leg->answer_due ? (struct time_us){INT64_MIN} : leg->next;
+	return leg->answer_due ? (struct time_us){INT64_MIN} : leg_due(leg);
 }
 
 /* Nothing is asked now, so nothing is put off. */

@@ -7,6 +7,8 @@
  * sends back only within what it received until bound. Warmth: a bound leg repeats its Bind, same generation, every
  * KEEPALIVE_US. That is answered by Bound in one round trip, keeps the NAT's mapping and the relay's LEG_IDLE_US
  * alive, follows a NAT that rebound, and makes a restarted relay know the pair again, since Bind carries the ticket.
+ * A relay that does not answer is asked every HANDSHAKE_RETRY_MAX_US at least, by a spare leg ever more rarely, down to
+ * KEEPALIVE_US.
  */
 #pragma once
 
@@ -22,6 +24,7 @@ enum {
 struct leg {
 	uint64_t path_id;
 	uint8_t index; /* 0 or 1: which end of the pair */
+	bool is_spare; /* nothing depends on it: set by whoever knows, for leg_output and leg_deadline */
 	uint8_t key[KEY_SIZE];
 	uint16_t ticket_size;
 	uint8_t ticket[TICKET_MAX_SIZE];

@@ -206,7 +206,8 @@ static void put(struct lan *lan, int64_t delay_us, const struct addr *from, cons
 	assert(lan->queue_size < LAN_QUEUE && size <= LAN_DATAGRAM);
 	*d = (struct lan_datagram){.at = time_add(lan->now, delay_us), .from = *from, .to = *to, .size = size};
 	memcpy(d->bytes, bytes, size);
-	if (!addr_equal(to, &lan->watched) || addr_equal(from, &lan->relay_addr))
+	if (!addr_equal(to, &lan->watched) || addr_equal(from, &lan->relay_addr) ||
+	    addr_equal(from, &lan->coordinator_addr))
 		return;
 	lan->watched_packets++;
 	lan->watched_bytes += size;

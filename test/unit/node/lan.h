@@ -92,7 +92,7 @@ struct lan {
 	bool forwards; /* a stranger copies what A and B say to each other, faster, from an address of its own */
 	struct addr forwarder;
 	uint64_t forwarder_got; /* bytes of sealed packets that B sent to it */
-	struct addr watched;	/* what goes there is counted, arrived or not */
+	struct addr watched;	/* what goes there is counted, arrived or not; but not what servers say */
 	size_t watched_packets, watched_bytes, watched_data;
 	uint64_t sent_directly, sent_by_relay, duplicates_sealed;
 	struct lan_knock *knocks;

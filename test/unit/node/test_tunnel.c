@@ -399,6 +399,24 @@ static void a_revoked_peer_is_out_at_once(void **state)
 	assert_int_equal(peer_of(lan, A).last_reason, 4);
 }
 
+/* A direct way that works, nothing to say, and a relay that has gone, or has no room: who waits for it does so quietly.
+ */
+static void a_dead_relay_that_nobody_needs_is_asked_rarely(void **state)
+{
+	struct lan *lan = connected(state);
+
+	lan->watched = lan->relay_addr;
+	lan->relay_addr = (struct addr){0};
+	lan_run(lan, 600 * USEC_PER_SEC);
+	assert_int_equal(peer_of(lan, A).state, NODE_PEER_UP);
+	lan->watched_packets = 0;
+	lan_run(lan, 600 * USEC_PER_SEC);
+	assert_in_range(lan->watched_packets, 50, 70); /* both, each 20 s */
+	lan->watched_packets = 0;
+	send_numbered(lan, A, 100, 100000);
+	assert_true(lan->watched_packets >= 9); /* data may come to need it: each 2 s again */
+}
+
 /* Each attempt costs the coordinator a handshake: who is refused asks again after ten seconds, not at once. */
 static void a_refused_node_asks_rarely(void **state)
 {
@@ -731,6 +749,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_peer_that_leaves_is_found_again, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(a_peer_that_was_restarted_is_found_again, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(a_revoked_peer_is_out_at_once, set_up, lan_tear_down),
+		cmocka_unit_test_setup_teardown(a_dead_relay_that_nobody_needs_is_asked_rarely, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(a_refused_node_asks_rarely, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(nobody_is_refused_at_once, set_up, lan_tear_down),
 		cmocka_unit_test_setup_teardown(echoes_name_their_path, set_up, lan_tear_down),
