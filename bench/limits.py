@@ -48,8 +48,8 @@ GOALS = [
     most("latency", "stream", "added-p99", 0.25, WIREGUARD),
     most("memory", "idle daemon-0 daemon-1 daemon-10", "rss", 6 * 1024),
     most("memory", "idle daemon-0 daemon-1 daemon-10", "wake-ups", 1),
-    most("memory", "machine-public-10 machine-public-50 machine-nat-10 machine-nat-50", "heap-per-peer", 2048),
-    most("memory", "machine-public-0 machine-public-1 machine-public-10 machine-public-50", "wake-ups", 1),
+    most("memory", "machine-public-10 machine-public-50 machine-public-200 machine-nat-10 machine-nat-50", "heap-per-peer", 2048),
+    most("memory", "machine-public-0 machine-public-1 machine-public-10 machine-public-50 machine-public-200", "wake-ups", 1),
     most("memory", "machine-nat-0 machine-nat-1 machine-nat-10 machine-nat-50", "wake-ups", 1),
 ]
 

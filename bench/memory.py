@@ -1,5 +1,5 @@
 """What a daemon keeps and how often it wakes up while nothing happens: each contender's two daemons with one idle peer, ours with 0, 1 and
-10, and our machine in the simulator with up to 50, byte by byte.
+10, and our machine in the simulator with up to 200, byte by byte.
 
 usage: scripts/bench memory [--json FILE] [--rounds N] [--seconds S] [--settle S] [--contender NAME ...]
 
@@ -27,9 +27,9 @@ KNOWN, LONELY = "hub", "lonely"    # the node that knows MANY others, of which e
 OTHERS = tuple(f"n{number}" for number in range(1, MANY + 1))
 UNITS = {"rss": "KiB", "pss": "KiB", "wake-ups": f"in {WINDOW_S} s"}
 PEER_UNITS = {"heap-per-peer": "bytes", "wake-ups": f"in {WINDOW_S} s"}
-SCENARIO, ACCESSES, PEERS = "idle-peers", ("public", "nat"), (0, 1, 10, 50)
+SCENARIO, MACHINES = "idle-peers", {"public": (0, 1, 10, 50, 200), "nat": (0, 1, 10, 50)}
 CASES = ("idle", "after-stream", *(f"daemon-{count}" for count in (0, 1, MANY)),
-         *(f"machine-{access}-{count}" for access in ACCESSES for count in PEERS))
+         *(f"machine-{access}-{count}" for access, counts in MACHINES.items() for count in counts))
 
 
 # --- what a process tells ---

@@ -27,10 +27,10 @@ struct outcome {
 
 /*
  * The worst of four seeds when it was listed, and a fifth more. The goals are 2048 bytes and 60 wake-ups for any number
- * of peers. A cell that got worse fails.
+ * of peers. (Behind a simulated NAT there is room for 64 peers.) A cell that got worse fails.
  */
 static const struct cell cells[] = {
-	{0, false, 0, 36}, {1, false, 2540, 36}, {10, false, 2230, 36}, {50, false, 2370, 36},
+	{0, false, 0, 36}, {1, false, 2540, 36}, {10, false, 2240, 36}, {50, false, 2370, 36}, {200, false, 2410, 36},
 	{0, true, 0, 42},  {1, true, 2580, 42},	 {10, true, 2240, 48},	{50, true, 2370, 48},
 };
 

@@ -66,7 +66,7 @@ static void enter_coordinator(struct overlay *overlay, struct network *network, 
 		.sign_keys = draw_sign(seed, "coordinator sign", number),
 		.pool4 = {pool4, 16},
 		.pool6 = {{.family = 6, .bytes = {0xfd, 0x6e, 0x74, 0x6d}}, 32},
-		.nodes_max = 64,
+		.nodes_max = 256,
 		.aead = overlay->aead,
 		.has_resolver = true,
 	};
@@ -102,7 +102,7 @@ static void add_relay(struct overlay *overlay, uint32_t index)
 	overlay->relays[index] = host;
 	overlay->relay_configs[index] =
 		(struct relay_config){.static_keys = draw_dh(overlay->world->seed, "relay static", index),
-				      .pairs_max = 64,
+				      .pairs_max = 256,
 				      .memory_bytes = OVERLAY_RELAY_MEMORY};
 	memcpy(entry->static_key, overlay->relay_configs[index].static_keys.public, KEY_SIZE);
 	entry->addresses = addresses_of(host);

@@ -6,7 +6,7 @@
 #include "stats.h"
 #include "traffic.h"
 
-enum { OVERLAY_NODES_MAX = 56, OVERLAY_RELAYS_MAX = 4, OVERLAY_PORT = 7367 };
+enum { OVERLAY_NODES_MAX = 208, OVERLAY_RELAYS_MAX = 4, OVERLAY_PORT = 7367 };
 #define OVERLAY_ZONE "net.example"
 #define OVERLAY_ZONE_TWO "two.net.example"
 #define OVERLAY_ZONE_PARTNER "partner.example"

@@ -3,7 +3,7 @@
 
 #include "base/addr.h"
 
-enum { PROVEN_MAX = 256 };
+enum { PROVEN_MAX = 1024 };
 
 /* A ring: the oldest is forgotten. */
 struct proven {

@@ -9,7 +9,7 @@
 #include "net.h"
 #include "trace.h"
 
-enum { WORLD_NETS_MAX = 120, WORLD_HOSTS_MAX = 64 };
+enum { WORLD_NETS_MAX = 220, WORLD_HOSTS_MAX = 220 };
 
 /* A copy of every datagram that enters the core, for attackers (security A1 to A3); they answer with world_inject. */
 struct world_tap {
