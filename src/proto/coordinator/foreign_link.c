@@ -51,7 +51,7 @@ void foreign_set_up(struct coordinator *c, struct foreign *f, bool is_up)
 	tell(c, f, is_up ? COORDINATOR_LINK_UP : COORDINATOR_LINK_DOWN);
 }
 
-/* Under this session, whichever is in use. */
+/* Under these keys, whichever are in use. */
 void foreign_send_on(struct coordinator *c, struct link_session *s, const uint8_t *plaintext, size_t size)
 {
 	uint8_t datagram[MESSAGE_MAX];

@@ -7,8 +7,8 @@
  * sends back only within what it received until bound. Warmth: a bound leg repeats its Bind, same generation, every
  * KEEPALIVE_US. That is answered by Bound in one round trip, keeps the NAT's mapping and the relay's LEG_IDLE_US
  * alive, follows a NAT that rebound, and makes a restarted relay know the pair again, since Bind carries the ticket.
- * A relay that does not answer is asked every HANDSHAKE_RETRY_MAX_US at least, by a spare leg ever more rarely, down to
- * KEEPALIVE_US.
+ * A relay that does not answer is asked once in HANDSHAKE_RETRY_MAX_US at least, by a spare leg ever more rarely, once
+ * in KEEPALIVE_US at least.
  */
 #pragma once
 
